@@ -1,0 +1,1 @@
+"""Where queries come from: schema, catalogue, simulator, log import, time splits, completions."""

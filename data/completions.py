@@ -1,0 +1,69 @@
+"""The completions index: which queries of the training period start with what has been typed."""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from heapq import nsmallest
+
+import numpy as np
+from numpy.typing import NDArray
+
+POOL_SIZE = 75
+"""Popular completions offered per prefix, before the user's own are added."""
+
+
+class Completions:
+    """The most popular completions of a prefix, from counts over the training period of everyone.
+
+    Equally popular queries are ordered by text, so the answer depends on nothing but the counts.
+    """
+
+    def __init__(self, texts: Sequence[str], counts: NDArray[np.int64]) -> None:
+        """Index the queries whose count is above 0. ``texts[i]`` was seen ``counts[i]`` times."""
+        known = sorted((texts[i], int(i)) for i in np.flatnonzero(counts > 0))
+        self._texts = [text for text, _ in known]
+        self._ids = [i for _, i in known]
+        self._place = {i: place for place, i in enumerate(self._ids)}
+        self._counts = counts
+        self._top = lru_cache(maxsize=4096)(self._find)
+
+    def top(self, prefix: str, k: int = POOL_SIZE) -> tuple[int, ...]:
+        """Ids of the ``k`` most popular completions of ``prefix``, best first."""
+        return self._top(prefix, k)
+
+    def pool(
+        self,
+        prefix: str,
+        own: Sequence[int] = (),
+        unseen: Mapping[int, int] | None = None,
+        k: int = POOL_SIZE,
+    ) -> list[int]:
+        """The candidates of one slate: the ``k`` most popular completions and the user's own.
+
+        Args:
+            prefix: what has been typed.
+            own: ids from the user's past that start with ``prefix``; those not among the popular ones
+                are appended in this order.
+            unseen: how often the user will submit a query later in the training period. These are
+                taken off the counts first: a pool never looks into its user's future.
+            k: how many popular completions.
+        """
+        later = {i: n for i, n in (unseen or {}).items() if n and self._starts(i, prefix)}
+        widened = -(-len(later) // 25) * 25  # in steps, so that the cache is hit
+        popular = list(self._top(prefix, k + widened))
+        if later:
+            counts = {i: int(self._counts[i]) - later.get(i, 0) for i in popular}
+            popular = [i for i in popular if counts[i] > 0]
+            popular.sort(key=lambda i: (-counts[i], self._place[i]))
+        popular = popular[:k]
+        chosen = set(popular)
+        return popular + [i for i in dict.fromkeys(own) if i not in chosen]
+
+    def _starts(self, query: int, prefix: str) -> bool:
+        return self._texts[self._place[query]].startswith(prefix)
+
+    def _find(self, prefix: str, k: int) -> tuple[int, ...]:
+        start = bisect_left(self._texts, prefix)
+        end = bisect_left(self._texts, prefix + "\U0010ffff", lo=start)
+        best = nsmallest(k, range(start, end), key=lambda at: (-self._counts[self._ids[at]], at))
+        return tuple(self._ids[at] for at in best)

@@ -1,0 +1,250 @@
+"""Simulated searches of users with tastes of their own, and the truth behind them.
+
+Every choice has a reason that a ranker could learn: a user's utility of a candidate is a weighted sum
+of its popularity, the user's own repeats and their recency, the session's topic, the query's length
+and its topic. Weights are those of the population plus a cluster's and the user's own deviation, both
+in proportion to ``strength``; at 0 all users are alike and no personal model has anything to gain.
+The reference of a slate is the head of a Plackett-Luce draw from these utilities (Plackett 1975), so
+even the truth does not predict it perfectly.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data.catalogue import TOPICS, catalogue
+from data.randomness import generator
+from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
+from data.splits import time_split
+
+BEHAVIOUR = {"popularity": 0.5, "repeats": 0.6, "recency": 0.5, "session topic": 1.2, "length": -0.4}
+"""The population's weights; its topics weigh 0. Deviations are in units of ``strength``."""
+
+CLUSTERS = 5
+CLUSTER_SHARE = 0.7  # a cluster's deviation, relative to a user's own
+TEMPERATURE = 0.45  # of the Plackett-Luce draw: below 1, users mostly do what they want most
+ZIPF = 0.95
+PUBLIC_LOG = 200_000  # searches of other people, from which the public counts come
+DRIFT = 0.3  # standard deviation of the change of log popularity over the whole period
+PERSISTENCE = 0.7  # of a session's topic
+POOL_POPULARITY = 0.3  # power of popularity that draws candidates
+POOL_OWN = 1.0  # log odds by which own completions are likelier candidates
+REPEAT = 0.35  # of searches start from the wish to repeat an own one
+NEW_SESSION = 0.3
+START = np.datetime64("2026-01-01T00:00:00", "us").astype(np.int64)
+DAY = 86_400_000_000  # microseconds
+PERIOD = 90 * DAY
+
+
+@dataclass(frozen=True)
+class _World:
+    """What all users share. Queries are sorted by text: completions of a prefix are one range."""
+
+    texts: list[str]
+    topic: NDArray[np.int64]
+    log_popularity: NDArray[np.float64]  # standardised
+    drift: NDArray[np.float64]
+    length: NDArray[np.float64]  # standardised
+    seed: int
+
+
+@dataclass(frozen=True)
+class _User:
+    user: int
+    cluster: int
+    weights: NDArray[np.float64]  # (5 behaviours + topics,)
+    interests: NDArray[np.float64]  # topic mixture
+
+
+@dataclass
+class _Past:
+    """A user's own searches so far."""
+
+    count: NDArray[np.float64]
+    last: NDArray[np.int64]
+    queries: list[int] = field(default_factory=list)
+
+    def add(self, query: int) -> None:
+        self.count[query] += 1
+        self.last[query] = len(self.queries)
+        self.queries.append(query)
+
+
+def simulate(users: int = 200, seed: int = 0, strength: float = 0.25) -> Dataset:
+    """Simulate a dataset with its truth: 30 to 100 searches per user, lists of 2 to 25, pools of 3 times that.
+
+    Args:
+        users: number of users, ≥ 1.
+        seed: ≥ 0; user i's searches depend on the seed and on i alone.
+        strength: standard deviation of the users' own weights (σ_w = σ_t), ≥ 0; 0 makes them all alike.
+
+    Raises:
+        DataError: a value outside its bounds.
+    """
+    if users < 1 or seed < 0 or not 0 <= strength <= 10:
+        raise DataError("simulate needs users ≥ 1, seed ≥ 0 and 0 ≤ strength ≤ 10.")
+    world = _world(seed)
+    people = [_person(world, u, strength) for u in range(users)]
+    events: list[tuple[int, int, int, int]] = []  # user, time, query, session
+    slates: list[tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+    for person in people:
+        _search(world, person, events, slates)
+    return _dataset(world, people, events, slates, {"users": users, "seed": seed, "strength": strength})
+
+
+def _world(seed: int) -> _World:
+    queries = sorted(catalogue())
+    draw = generator(seed, "world")
+    rank = draw.permutation(len(queries)) + 1
+    log_popularity = -ZIPF * np.log(rank)
+    length = np.array([len(q.text) for q in queries], float)
+    return _World(
+        texts=[q.text for q in queries],
+        topic=np.array([TOPICS.index(q.topic) for q in queries]),
+        log_popularity=(log_popularity - log_popularity.mean()) / log_popularity.std(),
+        drift=draw.normal(0, DRIFT, len(queries)),
+        length=(length - length.mean()) / length.std(),
+        seed=seed,
+    )
+
+
+def _person(world: _World, user: int, strength: float) -> _User:
+    population = np.array([*BEHAVIOUR.values(), *np.zeros(len(TOPICS))])
+    mine = generator(world.seed, "taste", user)
+    cluster = int(mine.integers(CLUSTERS))
+    ours = generator(world.seed, "cluster", cluster)
+    deviation = CLUSTER_SHARE * ours.normal(size=len(population)) + mine.normal(size=len(population))
+    centre = ours.dirichlet(np.full(len(TOPICS), 0.3))
+    interests = mine.dirichlet(10 * centre + 0.05)
+    alike = 1 - min(1, strength / 0.25)
+    return _User(
+        user, cluster, population + strength * deviation, alike / len(TOPICS) + (1 - alike) * interests
+    )
+
+
+def _search(
+    world: _World,
+    person: _User,
+    events: list[tuple[int, int, int, int]],
+    slates: list[tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]],
+) -> None:
+    """Append one user's searches, in time order."""
+    draw = generator(world.seed, "searches", person.user)
+    past = _Past(np.zeros(len(world.texts)), np.full(len(world.texts), -1))
+    number = int(draw.integers(30, 100, endpoint=True))
+    session = events[-1][3] + 1 if events else 0
+    time = int(draw.uniform(0, PERIOD / 3))
+    topic = int(draw.choice(len(TOPICS), p=person.interests))
+    for _ in range(number):
+        if past.queries and draw.random() < NEW_SESSION:
+            session += 1
+            time += int(draw.exponential(2 * PERIOD / 3 / (NEW_SESSION * number)))
+        else:
+            time += int(draw.lognormal(np.log(40e6), 1))
+        if past.queries and draw.random() > PERSISTENCE:
+            topic = int(draw.choice(len(TOPICS), p=person.interests))
+        log_popularity = world.log_popularity + world.drift * (time / PERIOD - 0.5)
+        wish = _wish(world, past, topic, log_popularity, draw)
+        prefix, pool, wanted = _pool(world, past, wish, log_popularity, draw)
+        utility = _utility(world, person, past, topic, pool, log_popularity)
+        order = np.argsort(-(utility / TEMPERATURE + draw.gumbel(size=len(pool))))
+        reference = pool[order[:wanted]]
+        events.append((person.user, START + time, int(reference[0]), session))
+        slates.append((prefix, pool, reference, utility))
+        past.add(int(reference[0]))
+
+
+def _wish(
+    world: _World, past: _Past, topic: int, log_popularity: NDArray[np.float64], draw: np.random.Generator
+) -> int:
+    """The query that makes a user start typing: an own one again, more likely a late one, or a popular one."""
+    if past.queries and draw.random() < REPEAT:
+        lag = np.arange(len(past.queries), 0, -1)
+        weight = lag**-1.0
+        return past.queries[int(draw.choice(len(lag), p=weight / weight.sum()))]
+    of_topic = np.flatnonzero(world.topic == topic)
+    return int(of_topic[np.argmax(log_popularity[of_topic] + draw.gumbel(size=len(of_topic)))])
+
+
+def _pool(
+    world: _World, past: _Past, wish: int, log_popularity: NDArray[np.float64], draw: np.random.Generator
+) -> tuple[str, NDArray[np.int64], int]:
+    """Prefix, 3m candidates in text order, and m. Candidates are drawn before anything scores them."""
+    text = world.texts[wish]
+    wanted = int(draw.integers(2, 25, endpoint=True))
+    typed = min(int(draw.geometric(0.4)), len(text) - 1, 10)
+    while True:
+        prefix = text[:typed]
+        start = bisect_left(world.texts, prefix)
+        end = bisect_left(world.texts, prefix + "~", lo=start)
+        if end - start >= 3 * wanted or typed == 1:
+            break
+        typed -= 1
+    wanted = min(wanted, (end - start) // 3)
+    among = np.arange(start, end)
+    chance = POOL_POPULARITY * log_popularity[among] + POOL_OWN * (past.count[among] > 0) + draw.gumbel(size=len(among))
+    chance[wish - start] = np.inf
+    return prefix, np.sort(among[np.argsort(-chance)[: 3 * wanted]]), wanted
+
+
+def _utility(
+    world: _World,
+    person: _User,
+    past: _Past,
+    topic: int,
+    pool: NDArray[np.int64],
+    log_popularity: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    count = past.count[pool]
+    lag = len(past.queries) - past.last[pool]
+    session_topic = world.topic[past.queries[-1]] if past.queries else topic
+    behaviour = np.stack(
+        [
+            log_popularity[pool],
+            np.log2(1 + count),
+            np.where(count > 0, 1 / lag, 0),
+            world.topic[pool] == session_topic,
+            world.length[pool],
+        ]
+    )
+    size = len(BEHAVIOUR)
+    return person.weights[:size] @ behaviour + person.weights[size:][world.topic[pool]]
+
+
+def _dataset(
+    world: _World,
+    people: list[_User],
+    events: list[tuple[int, int, int, int]],
+    slates: list[tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]],
+    options: dict[str, float],
+) -> Dataset:
+    number = np.arange(len(events))
+    user, time, query, session = (np.array(c) for c in zip(*events, strict=True))
+    prefix, pool, reference, utility = zip(*slates, strict=True)
+    popularity = np.exp(world.log_popularity)
+    public = generator(world.seed, "public log").poisson(PUBLIC_LOG * popularity / popularity.sum())
+    topics = [TOPICS[t] for t in world.topic]
+    tables = {
+        "users": [np.arange(len(people)), [f"user {p.user:03d}" for p in people]],
+        "queries": [np.arange(len(world.texts)), world.texts, topics, public],
+        "events": [number, user, time, query, session, [None] * len(events), time_split(user)],
+        "slates": [number, number, list(prefix), list(pool), list(reference)],
+    }
+    truth = {
+        "weights": [np.arange(len(people)), [p.cluster for p in people], [p.weights for p in people]],
+        "utilities": [number, list(utility)],
+    }
+
+    def build(columns: dict[str, list[object]], schemas: dict[str, pa.Schema]) -> dict[str, pa.Table]:
+        return {
+            name: pa.table(
+                [pa.array(c, f.type) for c, f in zip(values, schemas[name], strict=True)], schema=schemas[name]
+            )
+            for name, values in columns.items()
+        }
+
+    manifest = {"kind": "simulated", "options": options}
+    return Dataset(**build(tables, SCHEMAS), manifest=manifest, truth=build(truth, TRUTH_SCHEMAS))

@@ -1,0 +1,1 @@
+"""What a ranker is and how good it is: slates, features, losses, metrics, rankers, persistence."""

@@ -1,0 +1,150 @@
+"""Features of a candidate, computable on the user's own device.
+
+Every feature is scaled by a fixed constant, never by a statistic of the data: a device can compute
+its own without asking anybody.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.schema import Dataset, column, ragged
+from ranking.history import History, PublicStatistics, walk
+from ranking.slates import Slates, pad
+
+POPULARITY = "popularity"
+"""The feature that the most-popular baseline ranks by."""
+
+
+def feature_names(public: PublicStatistics) -> list[str]:
+    """Names of the F features, in order; they depend on nothing but the data's topics."""
+    return [
+        POPULARITY,
+        "group popularity",
+        "length",
+        "typed share",
+        "follows previous",
+        "own count",
+        "own recency",
+        "own follows previous",
+        "equals previous",
+        "own first token",
+        *(["own topic share", "session topic"] if public.topics else []),
+        *(f"topic {t}" for t in public.topics),
+    ]
+
+
+def features(
+    history: History, prefix: str, pool: NDArray[np.int32], session: int | None, group: str | None
+) -> NDArray[np.float32]:
+    """The (N, F) features of a pool of N candidates for one user at one moment.
+
+    Args:
+        history: the user's state, holding strictly earlier events only.
+        prefix: what has been typed.
+        pool: (N,) query ids.
+        session: the present session; an earlier event of the same one tells the session's topic.
+        group: the user's group at this moment, or None.
+    """
+    public = history.public
+    own = history.count[pool]
+    followed, own_followed, repeated = _previous(history, pool)
+    columns = [
+        np.log1p(public.count[pool] - _look_up(history.later, pool)) / 6,
+        _group_popularity(history, pool, group),
+        public.length[pool] / 40,
+        len(prefix) / public.length[pool],
+        followed,
+        np.log1p(own) / 2,
+        np.where(own > 0, 1 / (len(history.events) - history.last[pool]), 0),
+        own_followed,
+        repeated,
+        np.log1p([history.tokens[t] for t in public.first_token[pool].tolist()]) / 3,
+        *_topics(history, pool, session),
+    ]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _group_popularity(history: History, pool: NDArray[np.int32], group: str | None) -> NDArray[np.float64]:
+    if group is None:
+        return np.zeros(len(pool))
+    later = np.array([history.later_in_group[group, q] for q in pool.tolist()])
+    return np.log1p(_look_up(history.public.group_count[group], pool) - later) / 4
+
+
+def _previous(history: History, pool: NDArray[np.int32]) -> list[NDArray[np.float64]]:
+    """How often each candidate followed the previous query: for everyone, for the user; is it the same."""
+    if not history.events:
+        return [np.zeros(len(pool))] * 3
+    previous = history.events[-1].query
+    everyone = _look_up(history.public.followers[previous], pool)
+    everyone -= _look_up(history.later_followers[previous], pool)
+    own = _look_up(history.followers[previous], pool)
+    return [np.log1p(everyone) / 3, np.log1p(own) / 2, (pool == previous).astype(float)]
+
+
+def _topics(history: History, pool: NDArray[np.int32], session: int | None) -> list[NDArray[np.float64]]:
+    """The topic's share of the user's history, whether it is the session's, and which one it is."""
+    public = history.public
+    if not public.topics:
+        return []
+    topic = public.topic[pool]
+    share = np.where(topic >= 0, history.topics[topic], 0) / max(history.topics.sum(), 1)
+    same = np.zeros(len(pool))
+    if history.events and history.events[-1].session == session:
+        same = ((topic >= 0) & (topic == public.topic[history.events[-1].query])).astype(float)
+    return [share, same, *(topic[None] == np.arange(len(public.topics))[:, None]).astype(float)]
+
+
+def _look_up(counts: Mapping[int, int], pool: NDArray[np.int32]) -> NDArray[np.float64]:
+    if not counts:
+        return np.zeros(len(pool))
+    return np.array([counts.get(q, 0) for q in pool.tolist()], dtype=float)
+
+
+def build(dataset: Dataset, public: PublicStatistics | None = None) -> Slates:
+    """All slates of a dataset as one stacked tensor set, in the dataset's order.
+
+    Raises:
+        DataError: a feature that is not a finite number.
+    """
+    public = public or PublicStatistics(dataset)
+    offsets, pool = ragged(dataset.slates, "pool")
+    reference_offsets, reference = ragged(dataset.slates, "reference")
+    prefix = dataset.slates.column("prefix").to_pylist()
+    of_event = column(dataset.slates, "event_id")
+    session = column(dataset.events, "session_id")
+    groups = dataset.events.column("group").to_pylist()
+    rows: list[torch.Tensor] = [torch.empty(0)] * len(prefix)
+    for row, history in walk(dataset, public):
+        candidates = pool[offsets[row] : offsets[row + 1]]
+        event = of_event[row]
+        values = features(history, prefix[row], candidates, int(session[event]), groups[event])
+        rows[row] = torch.from_numpy(values)
+    slate = np.repeat(np.arange(len(prefix)), np.diff(offsets))
+    position = _positions(slate, pool, reference_offsets, reference)
+    cut = [int(n) for n in np.diff(offsets)]
+    candidates = pad(list(torch.tensor(pool).split(cut)), -1)
+    return Slates(
+        features=pad(rows),
+        mask=candidates >= 0,
+        position=pad(list(torch.from_numpy(position).split(cut))),
+        wanted=torch.from_numpy(np.diff(reference_offsets).astype(np.int16)),
+        user=torch.from_numpy(column(dataset.events, "user_id")[of_event].astype(np.int64)),
+        candidates=candidates,
+        typed=torch.tensor([len(p) for p in prefix], dtype=torch.int16),
+    ).check()
+
+
+def _positions(
+    slate: NDArray[np.int64], pool: NDArray[np.int32], offsets: NDArray[np.int64], reference: NDArray[np.int32]
+) -> NDArray[np.int16]:
+    """(number of candidates,) place of every candidate in its slate's reference, 0 outside it."""
+    sizes = np.diff(offsets)
+    place = np.arange(len(reference)) - np.repeat(offsets[:-1], sizes) + 1
+    of = np.repeat(np.arange(len(sizes)), sizes)
+    known = dict(zip(zip(of.tolist(), reference.tolist(), strict=True), place.tolist(), strict=True))
+    pairs = zip(slate.tolist(), pool.tolist(), strict=True)
+    return np.array([known.get(pair, 0) for pair in pairs], dtype=np.int16)

@@ -1,0 +1,146 @@
+"""What is known when a user types: public statistics, and the user's own strictly earlier events.
+
+Public statistics are counts over the training period of everyone. A user's own later events are in
+them, so `History` keeps count of what has not happened yet and features take it off: deleting what a
+user did at or after t leaves that user's features at t bit-identical.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.schema import Dataset, column
+
+HISTORY = 100
+"""Own events, at most, that features look back on."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One submitted query, as far as features care."""
+
+    query: int
+    session: int
+    group: str | None
+
+
+class PublicStatistics:
+    """Counts over the training period of everyone, and what is known of each of the V queries."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        texts = dataset.queries.column("text").to_pylist()
+        self.texts: list[str] = texts
+        named = dataset.queries.column("topic").to_pylist()
+        self.topics = sorted({t for t in named if t is not None})
+        self.topic = np.array([-1 if t is None else self.topics.index(t) for t in named])
+        first = {t: i for i, t in enumerate(dict.fromkeys(text.split(" ", 1)[0] for text in texts))}
+        self.first_token = np.array([first[text.split(" ", 1)[0]] for text in texts])
+        self.length = np.array([len(text) for text in texts])
+
+        events = dataset.events
+        query = column(events, "query_id")
+        training = column(events, "split") == "train"
+        groups = events.column("group").to_pylist()
+        self.count = column(dataset.queries, "public_count") + np.bincount(
+            query[training], minlength=len(texts)
+        )
+        self.group_count: dict[str, Counter[int]] = defaultdict(Counter)
+        self.followers: dict[int, Counter[int]] = defaultdict(Counter)
+        user = column(events, "user_id")
+        for e in np.flatnonzero(training):
+            if groups[e] is not None:
+                self.group_count[groups[e]][int(query[e])] += 1
+            if e and user[e - 1] == user[e]:
+                self.followers[int(query[e - 1])][int(query[e])] += 1
+
+
+class History:
+    """What one user has done before the present moment, and will still do in the training period.
+
+    ``later`` lists the user's own training events that have not happened yet: they are in the public
+    counts and must not be seen.
+    """
+
+    def __init__(self, public: PublicStatistics, later: Sequence[Event] = ()) -> None:
+        size = len(public.texts)
+        self.public = public
+        self.events: list[Event] = []
+        self.count = np.zeros(size, np.int32)
+        self.last = np.full(size, -1, np.int64)
+        self.tokens: Counter[int] = Counter()
+        self.topics = np.zeros(len(public.topics) + 1)  # the last place counts queries without a topic
+        self.followers: dict[int, Counter[int]] = defaultdict(Counter)
+        self.later: Counter[int] = Counter(e.query for e in later)
+        self.later_in_group: Counter[tuple[str | None, int]] = Counter((e.group, e.query) for e in later)
+        self.later_followers: dict[int, Counter[int]] = defaultdict(Counter)
+        for a, b in zip(later, later[1:], strict=False):
+            self.later_followers[a.query][b.query] += 1
+
+    def add(self, event: Event, training: bool = False) -> None:
+        """Let one event happen; ``training`` says whether it was among the ``later`` ones."""
+        previous = self.events[-1].query if self.events else None
+        if training:
+            self.later[event.query] -= 1
+            self.later_in_group[event.group, event.query] -= 1
+            if previous is not None:
+                self.later_followers[previous][event.query] -= 1
+        self._tally(event.query, 1)
+        self.last[event.query] = len(self.events)
+        if previous is not None:
+            self.followers[previous][event.query] += 1
+        self.events.append(event)
+        if len(self.events) > HISTORY:
+            self._forget(len(self.events) - HISTORY - 1)
+
+    def _tally(self, query: int, by: int) -> None:
+        self.count[query] += by
+        self.tokens[int(self.public.first_token[query])] += by
+        self.topics[self.public.topic[query]] += by
+
+    def _forget(self, place: int) -> None:
+        query, follower = self.events[place].query, self.events[place + 1].query
+        self._tally(query, -1)
+        self.followers[query][follower] -= 1
+
+
+def walk(dataset: Dataset, public: PublicStatistics) -> Iterator[tuple[int, History]]:
+    """For every slate in order its row and the user's history at that moment (strictly earlier events).
+
+    The history is one changing object: use it before asking for the next slate.
+    """
+    user, time = column(dataset.events, "user_id"), column(dataset.events, "timestamp")
+    happened = _events(dataset)
+    training = column(dataset.events, "split") == "train"
+    of_event = column(dataset.slates, "event_id")
+    order = np.argsort(of_event, kind="stable")
+    starts = np.searchsorted(user, np.arange(dataset.users.num_rows + 1))
+    present, passed, history = -1, 0, History(public)
+    for row in order:
+        event = of_event[row]
+        if user[event] != present:
+            present, passed = int(user[event]), int(starts[user[event]])
+            mine = range(passed, int(starts[present + 1]))
+            history = History(public, [happened[e] for e in mine if training[e]])
+        while time[passed] < time[event] and passed < event:
+            history.add(happened[passed], bool(training[passed]))
+            passed += 1
+        yield int(row), history
+
+
+def full_history(dataset: Dataset, public: PublicStatistics, user: int) -> History:
+    """Everything that ``user`` has done: the state in which the next keystroke will find them."""
+    mine = np.flatnonzero(column(dataset.events, "user_id") == user)
+    happened = _events(dataset)
+    training = column(dataset.events, "split") == "train"
+    history = History(public, [happened[e] for e in mine if training[e]])
+    for e in mine:
+        history.add(happened[e], bool(training[e]))
+    return history
+
+
+def _events(dataset: Dataset) -> list[Event]:
+    query, session = column(dataset.events, "query_id"), column(dataset.events, "session_id")
+    groups = dataset.events.column("group").to_pylist()
+    return [Event(int(q), int(s), g) for q, s, g in zip(query, session, groups, strict=True)]

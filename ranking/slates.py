@@ -1,0 +1,55 @@
+"""Slates as padded, stacked tensors: what every ranker scores and every loss and metric reads."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from data.schema import DataError
+
+
+@dataclass(frozen=True)
+class Slates:
+    """Slates with any leading axes ``…`` (usually S slates, or C clients × B slates) of N candidates.
+
+    Attributes:
+        features: (…, N, F) float32, 0 in the padding.
+        mask: (…, N) bool, True where there is a candidate.
+        position: (…, N) int16, the candidate's place 1, 2, … in the reference, 0 outside it.
+        wanted: (…) int16, length m of the reference, whether or not it is in the pool.
+        user: (…) int64, whose slate it is.
+        candidates: (…, N) int32 query ids, -1 in the padding.
+        typed: (…) int16, length of the prefix in characters.
+    """
+
+    features: Tensor
+    mask: Tensor
+    position: Tensor
+    wanted: Tensor
+    user: Tensor
+    candidates: Tensor
+    typed: Tensor
+
+    def __len__(self) -> int:
+        return self.mask.shape[0]
+
+    def __getitem__(self, index: Tensor) -> "Slates":
+        """Select along the first axis; an index of shape (C, B) gives slates with axes (C, B)."""
+        return Slates(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def where_user(self, users: Tensor) -> "Slates":
+        """The slates of these users, in the order they stand."""
+        return self[torch.isin(self.user, users).nonzero().squeeze(1)]
+
+    def check(self) -> "Slates":
+        """Return self, or raise DataError for a feature that is not a number."""
+        bad = ~torch.isfinite(self.features).all(-1) & self.mask
+        if bad.any():
+            where = [int(i) for i in bad.nonzero()[0]]
+            raise DataError(f"slate {where[0]}, candidate {where[-1]}: a feature is NaN or infinite.")
+        return self
+
+
+def pad(rows: list[Tensor], value: float = 0) -> Tensor:
+    """Stack tensors of shape (N_r, …) into (R, max N_r, …), filling up with ``value``."""
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
