@@ -20,8 +20,10 @@ from data.randomness import generator
 from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.splits import time_split
 
-BEHAVIOUR = {"popularity": 0.5, "repeats": 0.6, "recency": 0.5, "session topic": 1.2, "length": -0.4}
-"""The population's weights; its topics weigh 0. Deviations are in units of ``strength``."""
+BEHAVIOUR = {"popularity": 0.75, "repeats": 0.9, "recency": 0.75, "session topic": 1.8, "length": 0.75}
+"""The population's weights. What a user or cluster adds to them is in units of ``strength``."""
+
+APPEAL = 0.6  # standard deviation of the population's weights of topics
 
 CLUSTERS = 5
 CLUSTER_SHARE = 0.7  # a cluster's deviation, relative to a user's own
@@ -47,7 +49,8 @@ class _World:
     topic: NDArray[np.int64]
     log_popularity: NDArray[np.float64]  # standardised
     drift: NDArray[np.float64]
-    length: NDArray[np.float64]  # standardised
+    fitting_length: NDArray[np.float64]  # 1 for the length people like best, falling off to both sides
+    population: NDArray[np.float64]  # (5 behaviours + topics,) weights
     seed: int
 
 
@@ -100,28 +103,29 @@ def _world(seed: int) -> _World:
     draw = generator(seed, "world")
     rank = draw.permutation(len(queries)) + 1
     log_popularity = -ZIPF * np.log(rank)
-    length = np.array([len(q.text) for q in queries], float)
+    length = np.array([len(q.text) for q in queries])
+    appeal = draw.normal(0, APPEAL, len(TOPICS))
     return _World(
         texts=[q.text for q in queries],
         topic=np.array([TOPICS.index(q.topic) for q in queries]),
         log_popularity=(log_popularity - log_popularity.mean()) / log_popularity.std(),
         drift=draw.normal(0, DRIFT, len(queries)),
-        length=(length - length.mean()) / length.std(),
+        fitting_length=2 * np.exp(-(((length - 22) / 5) ** 2)) - 1,
+        population=np.array([*BEHAVIOUR.values(), *appeal]),
         seed=seed,
     )
 
 
 def _person(world: _World, user: int, strength: float) -> _User:
-    population = np.array([*BEHAVIOUR.values(), *np.zeros(len(TOPICS))])
     mine = generator(world.seed, "taste", user)
     cluster = int(mine.integers(CLUSTERS))
     ours = generator(world.seed, "cluster", cluster)
-    deviation = CLUSTER_SHARE * ours.normal(size=len(population)) + mine.normal(size=len(population))
+    deviation = CLUSTER_SHARE * ours.normal(size=len(world.population)) + mine.normal(size=len(world.population))
     centre = ours.dirichlet(np.full(len(TOPICS), 0.3))
     interests = mine.dirichlet(10 * centre + 0.05)
     alike = 1 - min(1, strength / 0.25)
     return _User(
-        user, cluster, population + strength * deviation, alike / len(TOPICS) + (1 - alike) * interests
+        user, cluster, world.population + strength * deviation, alike / len(TOPICS) + (1 - alike) * interests
     )
 
 
@@ -207,7 +211,7 @@ def _utility(
             np.log2(1 + count),
             np.where(count > 0, 1 / lag, 0),
             world.topic[pool] == session_topic,
-            world.length[pool],
+            world.fitting_length[pool],
         ]
     )
     size = len(BEHAVIOUR)

@@ -50,6 +50,48 @@ class Slates:
         return self
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The candidates of slates without their padding: what networks score.
+
+    C clients' R rows each, R being the most candidates that any client has; clients with fewer repeat
+    some slot, whose score `unpack` drops.
+
+    Attributes:
+        features: (C, R, F).
+        candidates: (C, R) query ids.
+        typed: (C, R) characters typed.
+        slot: (C, B, N) the row of each slate's candidate, anything in the padding.
+    """
+
+    features: Tensor
+    candidates: Tensor
+    typed: Tensor
+    slot: Tensor
+
+    @classmethod
+    def of(cls, slates: Slates) -> "Rows":
+        """The rows of slates with axes (C, B)."""
+        mask = slates.mask.flatten(1)
+        place = mask.cumsum(1) - 1
+        size = int(mask.sum(1).max())
+        source = torch.zeros(len(mask), size + 1, dtype=torch.int64)
+        source.scatter_(1, torch.where(mask, place, size), torch.arange(mask.shape[1]).expand_as(mask))
+        source = source[:, :size]
+        client = torch.arange(len(mask))[:, None]
+        typed = slates.typed[..., None].expand(slates.mask.shape).flatten(1)
+        return cls(
+            slates.features.flatten(1, 2)[client, source],
+            slates.candidates.flatten(1)[client, source].clamp(min=0),
+            typed[client, source],
+            place.clamp(min=0).view(slates.mask.shape),
+        )
+
+    def unpack(self, scores: Tensor) -> Tensor:
+        """Scores (C, R) of rows back in their slates: (C, B, N), anything in the padding."""
+        return scores.gather(1, self.slot.flatten(1)).view(self.slot.shape)
+
+
 def pad(rows: list[Tensor], value: float = 0) -> Tensor:
     """Stack tensors of shape (N_r, …) into (R, max N_r, …), filling up with ``value``."""
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)

@@ -1,0 +1,58 @@
+"""Closed-form quadratics f_i(w) = ½ (w − c_i)ᵀ H_i (w − c_i): the oracle that every algorithm is tested on."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Quadratics:
+    """U users in P dimensions; a batch is (H, c, noise), its loss exact, its gradient H (w − c) + noise.
+
+    Attributes:
+        curvature: (U, P, P) symmetric H_i.
+        centre: (U, P) c_i.
+        noise: (U, S, P) gradient noise of each of S samples; zeros make every batch exact.
+    """
+
+    curvature: Tensor
+    centre: Tensor
+    noise: Tensor
+
+    @property
+    def samples(self) -> Tensor:
+        """See `Task.samples`."""
+        return torch.full((self.noise.shape[0],), self.noise.shape[1])
+
+    def initial(self, seed: int) -> Tensor:
+        """Zeros, whatever the seed."""
+        return torch.zeros_like(self.centre[0])
+
+    def batch(self, users: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Task.batch`."""
+        noise = self.noise[users[:, None], index].mean(1)
+        return self.curvature[users], self.centre[users], noise
+
+    def everything(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Task.everything`."""
+        return self.curvature[users], self.centre[users], self.noise[users].mean(1)
+
+    def loss(self, w: Tensor, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """See `Task.loss`."""
+        curvature, centre, noise = batch
+        away = w - centre
+        return torch.einsum("cp,cpq,cq->c", away, curvature, away) / 2 + (noise * w).sum(1)
+
+    def evaluate(self, w: Tensor) -> dict[str, float]:
+        """The mean loss over users without noise."""
+        everyone = torch.arange(len(self.centre))
+        quiet = (self.curvature, self.centre, torch.zeros_like(self.centre))
+        return {"loss": float(self.loss(w.expand(len(everyone), -1), quiet).mean())}
+
+    def pooled(self) -> "Quadratics":
+        """The mean of all users' quadratics, up to a constant; each sample's noise is the users' mean."""
+        curvature = self.curvature.mean(0)
+        pull = torch.einsum("upq,uq->p", self.curvature, self.centre) / len(self.centre)
+        centre = torch.linalg.solve(curvature, pull)
+        return Quadratics(curvature[None], centre[None], self.noise.mean(0, keepdim=True))

@@ -1,0 +1,109 @@
+"""The main job: each user's training slates, ranked by a network shared or their own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ranking.losses import LOSSES
+from ranking.metrics import slate_metrics, summarise
+from ranking.rankers.network import Network
+from ranking.scoring import network_scores
+from ranking.slates import Rows, Slates
+
+
+@dataclass(frozen=True)
+class RankingBatch:
+    """Slates (C, B) as rows, what losses ask of them, and the weight (C, B) of each in its client's loss."""
+
+    rows: Rows
+    position: Tensor
+    mask: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, slates: Slates, weight: Tensor) -> "RankingBatch":
+        """The batch of slates (C, B); weights of a client sum to 1."""
+        return cls(Rows.of(slates), slates.position, slates.mask, weight)
+
+
+@dataclass(frozen=True)
+class RankingTask:
+    """U users' training slates, stored once and gathered by index.
+
+    Attributes:
+        network: the ranker.
+        loss_name: a key of LOSSES.
+        train: slates sorted by user; users are 0 … U−1 and each has at least one.
+        validation: slates for `evaluate`.
+        start: (U + 1,) user u's slates are train[start[u] : start[u+1]].
+    """
+
+    network: Network
+    loss_name: str
+    train: Slates
+    validation: Slates
+    start: Tensor = field(repr=False)
+
+    @classmethod
+    def of(cls, network: Network, loss: str, train: Slates, validation: Slates, users: int) -> "RankingTask":
+        """The task of these slates.
+
+        Raises:
+            ValueError: a user without a training slate, or slates out of user order.
+        """
+        counts = torch.bincount(train.user, minlength=users)
+        if (counts == 0).any():
+            raise ValueError(f"user {int(counts.argmin())} has no slate to train on.")
+        if (train.user.diff() < 0).any():
+            raise ValueError("training slates must be sorted by user.")
+        start = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
+        return cls(network, loss, train, validation, start)
+
+    @property
+    def samples(self) -> Tensor:
+        """See `Task.samples`: training slates per user."""
+        return self.start.diff()
+
+    def initial(self, seed: int) -> Tensor:
+        """See `Task.initial`."""
+        return self.network.layout.initial(torch.Generator().manual_seed(seed))
+
+    def batch(self, users: Tensor, index: Tensor) -> RankingBatch:
+        """See `Task.batch`."""
+        slates = self.train[self.start[users][:, None] + index]
+        return RankingBatch.of(slates, torch.full(index.shape, 1 / index.shape[1]))
+
+    def everything(self, users: Tensor) -> RankingBatch:
+        """See `Task.everything`; users with fewer slates than the longest get slates of weight 0."""
+        size = self.samples[users][:, None]
+        index = torch.arange(int(size.max())).expand(len(users), -1)
+        slates = self.train[self.start[users][:, None] + torch.minimum(index, size - 1)]
+        real = index < size
+        slates = replace(slates, mask=slates.mask & real[..., None])
+        return RankingBatch.of(slates, real / size)
+
+    def loss(self, w: Tensor, batch: RankingBatch) -> Tensor:
+        """See `Task.loss`."""
+        scores = batch.rows.unpack(self.network.scores(w, batch.rows))
+        return (LOSSES[self.loss_name](scores, batch.position, batch.mask) * batch.weight).sum(1)
+
+    def evaluate(self, w: Tensor) -> dict[str, float]:
+        """Validation loss and NMRR, over slates that are no miss, averaged per user and then over users."""
+        scores = network_scores(self.network, w, self.validation)
+        loss = LOSSES[self.loss_name](scores, self.validation.position, self.validation.mask)
+        metrics = slate_metrics(scores, self.validation)
+        return summarise({"loss": loss, "nmrr": metrics["nmrr"]}, self.validation.user)
+
+    def pooled(self) -> "RankingTask":
+        """See `Task.pooled`."""
+        return RankingTask(
+            self.network, self.loss_name, self.train, self.validation, self.start[torch.tensor([0, -1])]
+        )
+
+
+def in_user_order(slates: Slates, chosen: Sequence[int]) -> Slates:
+    """The chosen slates sorted by user, otherwise in the order given."""
+    picked = slates[torch.tensor(chosen)]
+    return picked[torch.argsort(picked.user, stable=True)]

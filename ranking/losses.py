@@ -1,0 +1,39 @@
+"""Training losses of a slate's scores against its reference.
+
+All take scores (…, N), position (…, N) with the candidate's place in the reference (0 outside it) and
+mask (…, N), and return one loss per slate (…). BCE and MSE are *summed over the pool*: with the sum
+the talk's λ = 15 weighs a user's data properly; averaged over candidates it would drown it.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def bce(scores: Tensor, position: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy of membership in the reference, scores being logits."""
+    target = (position > 0).to(scores.dtype)
+    return (binary_cross_entropy_with_logits(scores, target, reduction="none") * mask).sum(-1)
+
+
+def mse(scores: Tensor, position: Tensor, mask: Tensor) -> Tensor:
+    """Squared distance to 1/position for the reference, 0 outside it."""
+    target = torch.where(position > 0, 1 / position.clamp(min=1), 0).to(scores.dtype)
+    return ((scores - target).square() * mask).sum(-1)
+
+
+def softmax(scores: Tensor, position: Tensor, mask: Tensor) -> Tensor:
+    """Cross-entropy of softmax(scores) against the uniform distribution on the reference (ListNet, Cao 2007).
+
+    A slate without a reference in its pool has loss 0: there is nothing to raise.
+    """
+    member = ((position > 0) & mask).to(scores.dtype)
+    log_share = scores.masked_fill(~mask, -torch.inf).log_softmax(-1).masked_fill(~mask, 0)
+    return -(log_share * member).sum(-1) / member.sum(-1).clamp(min=1)
+
+
+LOSSES: dict[str, Loss] = {"bce": bce, "mse": mse, "softmax": softmax}

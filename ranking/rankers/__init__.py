@@ -1,0 +1,29 @@
+"""The table of rankers. To add one, write a file beside these and add its row here."""
+
+from typing import NamedTuple
+
+from ranking.rankers import forest, lightgbm
+from ranking.rankers.forest import Forest
+from ranking.rankers.lightgbm import LightGBM
+from ranking.rankers.mlp import MLP
+from ranking.rankers.mlp_cnn import MLPCNN
+
+Ranker = Forest | LightGBM | MLP | MLPCNN
+
+
+class Row(NamedTuple):
+    """A ranker's default hyper-parameters and the losses it can be trained with, the default first."""
+
+    ranker: Ranker
+    losses: tuple[str, ...]
+    summary: str
+
+
+RANKERS: dict[str, Row] = {
+    "forest": Row(Forest(), ("bce", "mse"), "random forest (scikit-learn)"),
+    "lightgbm": Row(LightGBM(), ("lambdarank", "bce", "mse", "softmax"), "boosted trees (LightGBM)"),
+    "mlp": Row(MLP(), ("bce", "mse", "softmax"), "multi-layer perceptron over features"),
+    "mlp-cnn": Row(MLPCNN(), ("bce", "mse", "softmax"), "the same beside a character CNN"),
+}
+TREES = {"forest": forest, "lightgbm": lightgbm}
+"""The modules of rankers that are fitted on slates; the others are trained by gradients."""

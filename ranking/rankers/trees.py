@@ -1,0 +1,34 @@
+"""What tree rankers share: they are fitted, not trained by gradients, and score row by row."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ranking.slates import Slates
+
+
+class ModelError(Exception):
+    """A model file that is not what it must be, and is therefore not trusted."""
+
+
+class Fitted(Protocol):
+    """A fitted tree ranker."""
+
+    def scores(self, slates: Slates) -> Tensor:
+        """Scores (S, N) of S slates; padding scores 0."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write one file in an open format."""
+        ...
+
+
+def scores_of_rows(predict: Callable[[Tensor], Tensor], slates: Slates) -> Tensor:
+    """(S, N) float64: ``predict`` ((R, F) → (R,)) applied to the candidates, 0 in the padding."""
+    scores = torch.zeros(slates.mask.shape, dtype=torch.float64)
+    if slates.mask.any():
+        scores[slates.mask] = predict(slates.features[slates.mask]).double()
+    return scores
