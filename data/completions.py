@@ -20,8 +20,8 @@ class Completions:
 
     def __init__(self, texts: Sequence[str], counts: NDArray[np.int64]) -> None:
         """Index the queries whose count is above 0. ``texts[i]`` was seen ``counts[i]`` times."""
-        known = sorted((texts[i], int(i)) for i in np.flatnonzero(counts > 0))
-        self._texts = [text for text, _ in known]
+        known = sorted((texts[i], i) for i in np.flatnonzero(counts > 0).tolist())
+        self._texts: list[str] = [text for text, _ in known]
         self._ids = [i for _, i in known]
         self._place = {i: place for place, i in enumerate(self._ids)}
         self._counts = counts

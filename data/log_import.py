@@ -55,7 +55,12 @@ class ImportOptions:
 
 
 def import_log(
-    file: Path, user: str, time: str, query: str, group: str | None = None, options: ImportOptions | None = None
+    file: Path,
+    user: str,
+    time: str,
+    query: str,
+    group: str | None = None,
+    options: ImportOptions | None = None,
 ) -> Dataset:
     """Read a log and build its dataset; ``user``, ``time``, ``query``, ``group`` name its columns.
 
@@ -79,8 +84,9 @@ def import_log(
         "kind": "imported",
         "source": {"file": file.name, "user": user, "time": time, "query": query, "group": group},
         "options": vars(options),
-        "left_out": left_out,
-        "missed": missed,
+        "left_out": left_out
+        | ({"events whose query is not in its pool": missed} if options.drop_missed else {}),
+        "missed": 0 if options.drop_missed else missed,
     }
     return Dataset(users, queries, events, slates, manifest)
 
@@ -104,7 +110,9 @@ def _read_log(
     if nobody.any():
         raise DataError(f"{file}, row {int(nobody.argmax()) + 1}, column {user!r}: no user is named.")
     log["user"] = log["user"].astype(str)
-    log["query"] = [clean(q) if isinstance(q, str) else clean(str(q)) if pd.notna(q) else "" for q in log["query"]]
+    log["query"] = [
+        clean(q) if isinstance(q, str) else clean(str(q)) if pd.notna(q) else "" for q in log["query"]
+    ]
     empty = log["query"] == ""
     log = log[~empty]
     if log.empty:
@@ -135,7 +143,9 @@ def _read_frame(file: Path) -> pd.DataFrame:
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{file} is empty.") from error
     except (ValueError, OSError, pa.ArrowException) as error:
-        raise DataError(f"{file} cannot be read as {file.suffix[1:]}: {str(error).splitlines()[0]}.") from error
+        raise DataError(
+            f"{file} cannot be read as {file.suffix[1:]}: {str(error).splitlines()[0]}."
+        ) from error
 
 
 def _parse_times(file: Path, name: str, times: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -201,10 +211,15 @@ def _slates(events: pa.Table, texts: list[str], options: ImportOptions) -> tuple
             if found or not options.drop_missed:
                 rows.append((int(of_user[at]), prefix, pool, [int(query[event])]))
     if not rows:
-        raise DataError("no query is among the completions of its prefix: the log has no repeats to learn from.")
+        raise DataError(
+            "no query is among the completions of its prefix: the log has no repeats to learn from."
+        )
     event_ids, prefixes, pools, references = zip(*rows, strict=True)
     columns = [np.arange(len(rows)), event_ids, prefixes, pools, references]
-    return pa.table(list(map(list, columns)), schema=SCHEMAS["slates"]), missed
+    return pa.table(
+        [pa.array(c, f.type) for c, f in zip(columns, SCHEMAS["slates"], strict=True)],
+        schema=SCHEMAS["slates"],
+    ), missed
 
 
 def _typed(options: ImportOptions, event: int, length: int) -> int:

@@ -166,7 +166,9 @@ def validate(dataset: Dataset) -> None:
             raise DataError(f"{name} is empty: there is nothing to learn from.")
         for f in SCHEMAS[name]:
             if not f.nullable and table.column(f.name).null_count:
-                raise DataError(f"{name}: column {f.name!r} has {table.column(f.name).null_count} empty values.")
+                raise DataError(
+                    f"{name}: column {f.name!r} has {table.column(f.name).null_count} empty values."
+                )
         if not np.array_equal(column(table, SCHEMAS[name][0].name), np.arange(table.num_rows)):
             raise DataError(f"{name}: {SCHEMAS[name][0].name} must count 0, 1, 2, … in row order.")
     _validate_events(events, users.num_rows, queries.num_rows)
@@ -192,7 +194,9 @@ def _validate_events(events: pa.Table, users: int, queries: int) -> None:
         raise DataError(f"events: row {int(np.argmax(unknown))} has the unknown split {split[unknown][0]!r}.")
     rank = np.array([SPLITS.index(name) for name in split])
     if ((np.diff(user) == 0) & (np.diff(rank) < 0)).any():
-        raise DataError("events: a user's training events must come before validation, and those before test.")
+        raise DataError(
+            "events: a user's training events must come before validation, and those before test."
+        )
 
 
 def _validate_slates(slates: pa.Table, queries: pa.Table, events: int) -> None:
@@ -210,15 +214,15 @@ def _validate_slates(slates: pa.Table, queries: pa.Table, events: int) -> None:
             text = queries.column("text")[int(values[where])].as_py()
             raise DataError(f"slates: row {int(row[where])} has the candidate {text!r} twice in its {name}.")
     if (np.diff(reference_offsets) == 0).any():
-        row = int(np.argmax(np.diff(reference_offsets) == 0))
-        raise DataError(f"slates: row {row} has an empty reference: somebody must have wanted something.")
+        empty = int(np.argmax(np.diff(reference_offsets) == 0))
+        raise DataError(f"slates: row {empty} has an empty reference: somebody must have wanted something.")
     text, prefix = column(queries, "text"), column(slates, "prefix")
     if (prefix == "").any():
         raise DataError(f"slates: row {int(np.argmax(prefix == ''))} has an empty prefix.")
     row = np.repeat(np.arange(slates.num_rows), np.diff(offsets))
-    for r, candidate in zip(row, pool, strict=True):
-        if not text[candidate].startswith(prefix[r]):
-            raise DataError(f"slates: row {r}: {text[candidate]!r} does not start with {prefix[r]!r}.")
+    for at, candidate in zip(row.tolist(), pool.tolist(), strict=True):
+        if not text[candidate].startswith(prefix[at]):
+            raise DataError(f"slates: row {at}: {text[candidate]!r} does not start with {prefix[at]!r}.")
 
 
 def _in_range(values: NDArray[Any], size: int, what: str) -> None:
@@ -238,7 +242,9 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{path} is not the manifest of a PersaRank dataset.")
     if manifest.get("version") != VERSION or not isinstance(manifest.get("files"), dict):
-        raise DataError(f"{path} has version {manifest.get('version')}: this program reads version {VERSION}.")
+        raise DataError(
+            f"{path} has version {manifest.get('version')}: this program reads version {VERSION}."
+        )
     return manifest
 
 

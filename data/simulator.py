@@ -20,14 +20,14 @@ from data.randomness import generator
 from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.splits import time_split
 
-BEHAVIOUR = {"popularity": 0.75, "repeats": 0.9, "recency": 0.75, "session topic": 1.8, "length": 0.75}
+BEHAVIOUR = {"popularity": 0.6, "repeats": 0.7, "recency": 0.6, "session topic": 1.4, "length": 0.6}
 """The population's weights. What a user or cluster adds to them is in units of ``strength``."""
 
-APPEAL = 0.6  # standard deviation of the population's weights of topics
+APPEAL = 0.8  # standard deviation of the population's weights of topics
 
 CLUSTERS = 5
-CLUSTER_SHARE = 0.7  # a cluster's deviation, relative to a user's own
-TEMPERATURE = 0.45  # of the Plackett-Luce draw: below 1, users mostly do what they want most
+CLUSTER_SHARE = 0.8  # a cluster's deviation, relative to a user's own
+TEMPERATURE = 0.65  # of the Plackett-Luce draw: below 1, users mostly take what they want most
 ZIPF = 0.95
 PUBLIC_LOG = 200_000  # searches of other people, from which the public counts come
 DRIFT = 0.3  # standard deviation of the change of log popularity over the whole period
@@ -77,7 +77,7 @@ class _Past:
 
 
 def simulate(users: int = 200, seed: int = 0, strength: float = 0.25) -> Dataset:
-    """Simulate a dataset with its truth: 30 to 100 searches per user, lists of 2 to 25, pools of 3 times that.
+    """Simulate a dataset with its truth: 30 to 100 searches a user, lists of 2 to 25, pools three times that.
 
     Args:
         users: number of users, ≥ 1.
@@ -120,7 +120,9 @@ def _person(world: _World, user: int, strength: float) -> _User:
     mine = generator(world.seed, "taste", user)
     cluster = int(mine.integers(CLUSTERS))
     ours = generator(world.seed, "cluster", cluster)
-    deviation = CLUSTER_SHARE * ours.normal(size=len(world.population)) + mine.normal(size=len(world.population))
+    deviation = CLUSTER_SHARE * ours.normal(size=len(world.population)) + mine.normal(
+        size=len(world.population)
+    )
     centre = ours.dirichlet(np.full(len(TOPICS), 0.3))
     interests = mine.dirichlet(10 * centre + 0.05)
     alike = 1 - min(1, strength / 0.25)
@@ -156,7 +158,7 @@ def _search(
         utility = _utility(world, person, past, topic, pool, log_popularity)
         order = np.argsort(-(utility / TEMPERATURE + draw.gumbel(size=len(pool))))
         reference = pool[order[:wanted]]
-        events.append((person.user, START + time, int(reference[0]), session))
+        events.append((person.user, int(START) + time, int(reference[0]), session))
         slates.append((prefix, pool, reference, utility))
         past.add(int(reference[0]))
 
@@ -164,7 +166,7 @@ def _search(
 def _wish(
     world: _World, past: _Past, topic: int, log_popularity: NDArray[np.float64], draw: np.random.Generator
 ) -> int:
-    """The query that makes a user start typing: an own one again, more likely a late one, or a popular one."""
+    """The query that makes a user start typing: an own one again, likelier a late one, or a popular one."""
     if past.queries and draw.random() < REPEAT:
         lag = np.arange(len(past.queries), 0, -1)
         weight = lag**-1.0
@@ -189,7 +191,11 @@ def _pool(
         typed -= 1
     wanted = min(wanted, (end - start) // 3)
     among = np.arange(start, end)
-    chance = POOL_POPULARITY * log_popularity[among] + POOL_OWN * (past.count[among] > 0) + draw.gumbel(size=len(among))
+    chance = (
+        POOL_POPULARITY * log_popularity[among]
+        + POOL_OWN * (past.count[among] > 0)
+        + draw.gumbel(size=len(among))
+    )
     chance[wish - start] = np.inf
     return prefix, np.sort(among[np.argsort(-chance)[: 3 * wanted]]), wanted
 
@@ -215,7 +221,10 @@ def _utility(
         ]
     )
     size = len(BEHAVIOUR)
-    return person.weights[:size] @ behaviour + person.weights[size:][world.topic[pool]]
+    utility: NDArray[np.float64] = (
+        person.weights[:size] @ behaviour + person.weights[size:][world.topic[pool]]
+    )
+    return utility
 
 
 def _dataset(
@@ -245,7 +254,8 @@ def _dataset(
     def build(columns: dict[str, list[object]], schemas: dict[str, pa.Schema]) -> dict[str, pa.Table]:
         return {
             name: pa.table(
-                [pa.array(c, f.type) for c, f in zip(values, schemas[name], strict=True)], schema=schemas[name]
+                [pa.array(c, f.type) for c, f in zip(values, schemas[name], strict=True)],
+                schema=schemas[name],
             )
             for name, values in columns.items()
         }

@@ -1,12 +1,14 @@
 """The time split inside each user: the first 60 % of events train, 20 % validate, the last 20 % test."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import SPLITS
 
 
-def time_split(users: NDArray[np.int32]) -> NDArray[np.str_]:
+def time_split(users: NDArray[np.integer[Any]]) -> NDArray[np.str_]:
     """The split of every event.
 
     Args:
@@ -21,4 +23,5 @@ def time_split(users: NDArray[np.int32]) -> NDArray[np.str_]:
     test_from = np.maximum(train + 1, np.floor(0.8 * counts)[users])
     test_from = np.minimum(test_from, np.maximum(counts - 1, 1)[users])
     part = (position >= train).astype(int) + (position >= test_from).astype(int)
-    return np.array(SPLITS)[part]
+    split: NDArray[np.str_] = np.array(SPLITS)[part]
+    return split

@@ -32,8 +32,8 @@ class LocalSGD:
     """
 
     lr: Positive = 0.05
-    local_steps: Annotated[int, Field(ge=0)] = 5
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    local_steps: Annotated[int, Field(ge=0)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 4
 
 
 @plain_dataclass(frozen=True)

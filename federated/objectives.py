@@ -110,7 +110,9 @@ class MAML:
     def _hessian_times(self, loss: Loss, w: Tensor, v: Tensor, batch: Batch) -> Tensor:
         if self.curvature == "finite-difference":
             step = self.delta * v
-            return (gradient_of(loss, w + step, batch) - gradient_of(loss, w - step, batch)) / (2 * self.delta)
+            return (gradient_of(loss, w + step, batch) - gradient_of(loss, w - step, batch)) / (
+                2 * self.delta
+            )
         w = w.detach().requires_grad_()
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(loss(w, batch).sum(), w, create_graph=True)
@@ -135,7 +137,7 @@ class MoreauEnvelope:
     """
 
     lam: Positive = 15.0
-    inner_steps: Annotated[int, Field(ge=1)] = 5
+    inner_steps: Annotated[int, Field(ge=1)] = 3
     inner_lr: Positive = 0.02
     tolerance: Annotated[float, Field(ge=0)] = 1e-3
     personal_steps: Annotated[int, Field(ge=1)] = 50

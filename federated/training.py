@@ -1,7 +1,7 @@
 """The training loop: one stream of events that progress bars, metrics files and apps consume."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -51,7 +51,14 @@ class Finished:
 Event = Merged | Evaluated | Finished
 
 
-def train(task: Task, row: Row, seed: int, updates: int, evaluations: int = 20) -> Iterator[Event]:
+def train(
+    task: Task,
+    row: Row,
+    seed: int,
+    updates: int,
+    evaluations: int = 20,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
     """Train a task by an algorithm.
 
     Args:
@@ -60,23 +67,25 @@ def train(task: Task, row: Row, seed: int, updates: int, evaluations: int = 20) 
         seed: keys every random draw, start parameters included.
         updates: client updates to merge, at least.
         evaluations: how often the validation figures are taken on the way; they change nothing.
+        stop: asked after every merge; once true, training ends as if ``updates`` were reached.
 
     Raises:
         FloatingPointError: the parameters are no longer finite; a smaller step size is needed.
     """
     clients = Clients(task.pooled() if row.schedule.pools else task, row.objective, row.local, seed)
     w = task.initial(seed)
-    done = version = 0
+    done = 0
     seconds, since = 0.0, time.perf_counter()
-    for merge in row.schedule.run(clients, w, updates):
+    for version, merge in enumerate(row.schedule.run(clients, w, updates), start=1):
         w = merge.w
         done += len(merge.users)
-        version += 1
         seconds += time.perf_counter() - since
         yield Merged(done, version, merge.users, merge.staleness, merge.in_flight, merge.time)
         if _crossed(done, len(merge.users), updates, evaluations):
             _require_finite(w, done)
             yield Evaluated(done, task.evaluate(w))
+        if stop():
+            break
         since = time.perf_counter()
     _require_finite(w, done)
     common = w if w.dim() == 1 else None

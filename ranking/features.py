@@ -71,7 +71,8 @@ def _group_popularity(history: History, pool: NDArray[np.int32], group: str | No
     if group is None:
         return np.zeros(len(pool))
     later = np.array([history.later_in_group[group, q] for q in pool.tolist()])
-    return np.log1p(_look_up(history.public.group_count[group], pool) - later) / 1.5
+    counts: NDArray[np.float64] = _look_up(history.public.group_count[group], pool) - later
+    return np.log1p(counts) / 1.5
 
 
 def _previous(history: History, pool: NDArray[np.int32]) -> list[NDArray[np.float64]]:
@@ -126,20 +127,23 @@ def build(dataset: Dataset, public: PublicStatistics | None = None) -> Slates:
     slate = np.repeat(np.arange(len(prefix)), np.diff(offsets))
     position = _positions(slate, pool, reference_offsets, reference)
     cut = [int(n) for n in np.diff(offsets)]
-    candidates = pad(list(torch.tensor(pool).split(cut)), -1)
+    padded = pad(list(torch.tensor(pool).split(cut)), -1)
     return Slates(
         features=pad(rows),
-        mask=candidates >= 0,
+        mask=padded >= 0,
         position=pad(list(torch.from_numpy(position).split(cut))),
         wanted=torch.from_numpy(np.diff(reference_offsets).astype(np.int16)),
         user=torch.from_numpy(column(dataset.events, "user_id")[of_event].astype(np.int64)),
-        candidates=candidates,
+        candidates=padded,
         typed=torch.tensor([len(p) for p in prefix], dtype=torch.int16),
     ).check()
 
 
 def _positions(
-    slate: NDArray[np.int64], pool: NDArray[np.int32], offsets: NDArray[np.int64], reference: NDArray[np.int32]
+    slate: NDArray[np.int64],
+    pool: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    reference: NDArray[np.int32],
 ) -> NDArray[np.int16]:
     """(number of candidates,) place of every candidate in its slate's reference, 0 outside it."""
     sizes = np.diff(offsets)

@@ -8,8 +8,10 @@ user did at or after t leaves that user's features at t bit-identical.
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 
 from data.schema import Dataset, column
 
@@ -75,7 +77,7 @@ class History:
         self.later: Counter[int] = Counter(e.query for e in later)
         self.later_in_group: Counter[tuple[str | None, int]] = Counter((e.group, e.query) for e in later)
         self.later_followers: dict[int, Counter[int]] = defaultdict(Counter)
-        for a, b in zip(later, later[1:], strict=False):
+        for a, b in pairwise(later):
             self.later_followers[a.query][b.query] += 1
 
     def add(self, event: Event, training: bool = False) -> None:
@@ -111,7 +113,7 @@ def walk(dataset: Dataset, public: PublicStatistics) -> Iterator[tuple[int, Hist
     The history is one changing object: use it before asking for the next slate.
     """
     user, time = column(dataset.events, "user_id"), column(dataset.events, "timestamp")
-    happened = _events(dataset)
+    happened = _events(dataset.events)
     training = column(dataset.events, "split") == "train"
     of_event = column(dataset.slates, "event_id")
     order = np.argsort(of_event, kind="stable")
@@ -131,16 +133,16 @@ def walk(dataset: Dataset, public: PublicStatistics) -> Iterator[tuple[int, Hist
 
 def full_history(dataset: Dataset, public: PublicStatistics, user: int) -> History:
     """Everything that ``user`` has done: the state in which the next keystroke will find them."""
-    mine = np.flatnonzero(column(dataset.events, "user_id") == user)
-    happened = _events(dataset)
-    training = column(dataset.events, "split") == "train"
-    history = History(public, [happened[e] for e in mine if training[e]])
-    for e in mine:
-        history.add(happened[e], bool(training[e]))
+    mine = dataset.events.filter(column(dataset.events, "user_id") == user)
+    happened = _events(mine)
+    training = column(mine, "split") == "train"
+    history = History(public, [e for e, trained in zip(happened, training, strict=True) if trained])
+    for event, trained in zip(happened, training, strict=True):
+        history.add(event, bool(trained))
     return history
 
 
-def _events(dataset: Dataset) -> list[Event]:
-    query, session = column(dataset.events, "query_id"), column(dataset.events, "session_id")
-    groups = dataset.events.column("group").to_pylist()
-    return [Event(int(q), int(s), g) for q, s, g in zip(query, session, groups, strict=True)]
+def _events(events: pa.Table) -> list[Event]:
+    query, session = column(events, "query_id").tolist(), column(events, "session_id").tolist()
+    groups = events.column("group").to_pylist()
+    return [Event(*event) for event in zip(query, session, groups, strict=True)]

@@ -65,7 +65,9 @@ def slate_metrics(scores: Tensor, slates: Slates, k: int = CUTOFF) -> dict[str, 
         return (mean * relevant).sum(1)
 
     within_cut = place <= cut[:, None]
-    harmonic = torch.nn.functional.pad((1 / torch.arange(1, 1 + int(wanted.max()))).double().cumsum(0), (1, 0))
+    harmonic = torch.cat(
+        [place.new_zeros(1), (1 / torch.arange(1.0, 1 + int(wanted.max()))).double().cumsum(0)]
+    )
     return {
         f"accuracy@{k}": total(within_cut / place, head) / harmonic[cut],
         f"plain_accuracy@{k}": total(within_cut.double(), head) / cut,
@@ -97,9 +99,15 @@ def per_user(values: Tensor, user: Tensor) -> tuple[NDArray[np.int64], NDArray[n
     return users.numpy(), (sums / torch.bincount(of)).numpy()
 
 
-def summarise(metrics: dict[str, Tensor], user: Tensor) -> dict[str, float]:
-    """Each metric averaged over a user's slates, then over users; and the 10th-percentile user's NMRR."""
-    summary = {name: float(per_user(values, user)[1].mean()) for name, values in metrics.items()}
+def summarise(metrics: dict[str, Tensor], user: Tensor, over: str = "users") -> dict[str, float]:
+    """Each metric averaged over a user's slates, then over users; and the 10th-percentile user's NMRR.
+
+    With ``over="slates"`` every slate weighs the same, as some published protocols have it.
+    """
+    summary = {
+        name: float((values if over == "slates" else torch.from_numpy(per_user(values, user)[1])).mean())
+        for name, values in metrics.items()
+    }
     if "nmrr" in metrics:
         summary["p10_user_nmrr"] = float(np.percentile(per_user(metrics["nmrr"], user)[1], 10))
     return summary

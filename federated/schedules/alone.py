@@ -35,5 +35,3 @@ class Pooled:
         for turn in range(updates):
             w = w - clients.deltas([0], [turn], w[None])[0]
             yield Merge(w, (0,), (0,), 1, float(turn + 1))
-
-

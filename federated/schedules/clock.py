@@ -29,7 +29,9 @@ def turns(users: int, seed: int) -> Iterator[tuple[int, int]]:
     """(user, counter) for ever: everyone once, in random order, then everyone again in another."""
     counter = 0
     while True:
-        order: np.ndarray[tuple[int], np.dtype[np.int64]] = generator(seed, "turn", counter).permutation(users)
+        order: np.ndarray[tuple[int], np.dtype[np.int64]] = generator(seed, "turn", counter).permutation(
+            users
+        )
         for user in order.tolist():
             yield user, counter
         counter += 1

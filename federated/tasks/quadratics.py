@@ -1,4 +1,4 @@
-"""Closed-form quadratics f_i(w) = ½ (w − c_i)ᵀ H_i (w − c_i): the oracle that every algorithm is tested on."""
+"""Quadratics f_i(w) = ½ (w − c_i)ᵀ H_i (w − c_i): closed forms that every algorithm is tested on."""
 
 from dataclasses import dataclass
 

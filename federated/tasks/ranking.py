@@ -1,6 +1,5 @@
 """The main job: each user's training slates, ranked by a network shared or their own."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -90,7 +89,7 @@ class RankingTask:
         return (LOSSES[self.loss_name](scores, batch.position, batch.mask) * batch.weight).sum(1)
 
     def evaluate(self, w: Tensor) -> dict[str, float]:
-        """Validation loss and NMRR, over slates that are no miss, averaged per user and then over users."""
+        """Validation loss and NMRR, averaged over each user's slates and then over users."""
         scores = network_scores(self.network, w, self.validation)
         loss = LOSSES[self.loss_name](scores, self.validation.position, self.validation.mask)
         metrics = slate_metrics(scores, self.validation)
@@ -101,9 +100,3 @@ class RankingTask:
         return RankingTask(
             self.network, self.loss_name, self.train, self.validation, self.start[torch.tensor([0, -1])]
         )
-
-
-def in_user_order(slates: Slates, chosen: Sequence[int]) -> Slates:
-    """The chosen slates sorted by user, otherwise in the order given."""
-    picked = slates[torch.tensor(chosen)]
-    return picked[torch.argsort(picked.user, stable=True)]

@@ -1,6 +1,8 @@
 """`forest`: scikit-learn's random forest over candidates, one by one."""
 
-from pathlib import Path
+import io
+import re
+import zipfile
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from ranking.rankers.trees import ModelError, scores_of_rows
 from ranking.slates import Slates
 
 SUFFIX = ".skops"
+TRUSTED = ["sklearn.tree._tree.Tree"]
+"""Beside skops' own list: the arrays of a fitted tree."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +57,42 @@ class FittedForest:
         column = list(self.forest.classes_).index(True)
         return torch.from_numpy(self.forest.predict_proba(rows.numpy())[:, column])
 
-    def save(self, path: Path) -> None:
-        """Write one skops file."""
-        path.write_bytes(skops.io.dumps(self.forest))
+    def dump(self) -> bytes:
+        """One skops file, canonical: equal forests give equal bytes."""
+        return _canonical(skops.io.dumps(self.forest))
 
 
-def load(path: Path) -> FittedForest:
-    """Read what `FittedForest.save` wrote.
+def load(content: bytes, name: str) -> FittedForest:
+    """Read what `FittedForest.dump` gave.
 
     Raises:
-        ModelError: the file holds anything but a scikit-learn forest.
+        ModelError: it holds anything but a scikit-learn forest; ``name`` says which file it was.
     """
     try:
-        unknown = skops.io.get_untrusted_types(file=path)
+        unknown = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
         if unknown:
-            raise ModelError(f"{path} holds the untrusted type(s) {', '.join(unknown)}.")
-        forest = skops.io.load(path)
+            raise ModelError(f"{name} holds the untrusted type(s) {', '.join(unknown)}.")
+        forest = skops.io.loads(content, trusted=TRUSTED)
     except ModelError:
         raise
     except Exception as error:  # a damaged zip or schema can fail in any way; none of them is trusted
-        raise ModelError(f"{path} is not a readable skops file.") from error
+        raise ModelError(f"{name} is not a readable skops file.") from error
     if not isinstance(forest, RandomForestClassifier | RandomForestRegressor):
-        raise ModelError(f"{path} holds a {type(forest).__name__}, not a random forest.")
+        raise ModelError(f"{name} holds a {type(forest).__name__}, not a random forest.")
     return FittedForest(forest)
+
+
+def _canonical(content: bytes) -> bytes:
+    """The same skops file without what differs from run to run: memory addresses as ids, and the clock."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        schema = old.read("schema.json").decode()
+        found = re.findall(r'"__id__": (\d+)|"file": "(\d+)\.npy"', schema)
+        number = {old_id: i for i, old_id in enumerate(dict.fromkeys(a or b for a, b in found))}
+        schema = re.sub(r'"__id__": (\d+)', lambda m: f'"__id__": {number[m[1]]}', schema)
+        schema = re.sub(r'"file": "(\d+)\.npy"', lambda m: f'"file": "{number[m[1]]}.npy"', schema)
+        entries = {"schema.json": schema.encode()}
+        entries |= {f"{number[n[:-4]]}.npy": old.read(n) for n in old.namelist() if n.endswith(".npy")}
+        for name in sorted(entries):
+            new.writestr(zipfile.ZipInfo(name), entries[name], zipfile.ZIP_DEFLATED)
+    return out.getvalue()

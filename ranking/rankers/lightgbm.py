@@ -1,6 +1,5 @@
 """`lightgbm`: gradient-boosted trees, listwise by default (LambdaMART, Burges 2010)."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import lightgbm
@@ -63,18 +62,18 @@ class FittedLightGBM:
     def _predict(self, rows: Tensor) -> Any:
         return self.booster.predict(rows.numpy(), raw_score=True, num_threads=2)
 
-    def save(self, path: Path) -> None:
-        """Write LightGBM's own text format."""
-        path.write_text(self.booster.model_to_string())
+    def dump(self) -> bytes:
+        """LightGBM's own text format."""
+        return bytes(self.booster.model_to_string(), "utf-8")
 
 
-def load(path: Path) -> FittedLightGBM:
-    """Read what `FittedLightGBM.save` wrote.
+def load(content: bytes, name: str) -> FittedLightGBM:
+    """Read what `FittedLightGBM.dump` gave.
 
     Raises:
-        ModelError: the file is not a LightGBM model.
+        ModelError: it is not a LightGBM model; ``name`` says which file it was.
     """
     try:
-        return FittedLightGBM(lightgbm.Booster(model_str=path.read_text()))
-    except (lightgbm.basic.LightGBMError, OSError, ValueError) as error:
-        raise ModelError(f"{path} is not a readable LightGBM model.") from error
+        return FittedLightGBM(lightgbm.Booster(model_str=content.decode("utf-8")))
+    except (lightgbm.basic.LightGBMError, ValueError) as error:
+        raise ModelError(f"{name} is not a readable LightGBM model.") from error

@@ -6,6 +6,7 @@ Scoring C clients' batches, each with its own parameters, is one batched matrix 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -56,7 +57,7 @@ class Layout:
 def dense_shapes(sizes: list[int]) -> dict[str, tuple[int, ...]]:
     """Shapes of fully connected layers from sizes[0] inputs to sizes[-1] outputs."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (inputs, outputs) in enumerate(pairwise(sizes)):
         shapes |= {f"dense{i}.weight": (inputs, outputs), f"dense{i}.bias": (outputs,)}
     return shapes
 

@@ -1,7 +1,6 @@
 """What tree rankers share: they are fitted, not trained by gradients, and score row by row."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -21,8 +20,8 @@ class Fitted(Protocol):
         """Scores (S, N) of S slates; padding scores 0."""
         ...
 
-    def save(self, path: Path) -> None:
-        """Write one file in an open format."""
+    def dump(self) -> bytes:
+        """The content of one file in an open format; equal models give equal bytes."""
         ...
 
 

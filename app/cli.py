@@ -1,0 +1,227 @@
+"""The command `persarank`. Every command prints a table for people, or with --json one line for programs.
+
+Exit codes: 0 ok · 1 interrupted but saved · 2 usage · 3 bad data · 4 bad config · 5 broken run
+directory · 6 untrusted model.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+
+from app import report
+from app.settings import ConfigError
+from data.schema import DataError
+from ranking.rankers.trees import ModelError
+
+OK, INTERRUPTED, USAGE, BAD_DATA, BAD_CONFIG, BAD_RUN, BAD_MODEL = range(7)
+
+commands = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Personal autocomplete rankers, trained without collecting anyone's searches.",
+    epilog="Exit codes: 0 ok, 1 interrupted but saved, 2 usage, 3 bad data, 4 bad config, "
+    "5 broken run directory, 6 untrusted model.",
+)
+data_commands = typer.Typer(no_args_is_help=True, help="Simulate, import and check datasets.")
+commands.add_typer(data_commands, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of a table.")]
+Out = Annotated[Path, typer.Option("--out", help="Directory to write; must not exist or be empty.")]
+
+
+@commands.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Options before the command."""
+    if debug:
+        os.environ["PERSARANK_DEBUG"] = "1"
+
+
+@data_commands.command("simulate")
+def data_simulate(
+    out: Out,
+    users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 200,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    strength: Annotated[
+        float, typer.Option(min=0, max=10, help="How far users' tastes differ; 0 makes all users alike.")
+    ] = 0.25,
+    as_json: Json = False,
+) -> None:
+    """Simulate searches of users with tastes of their own, and the truth behind them."""
+    from data.card import card
+    from data.schema import write
+    from data.simulator import simulate
+
+    _show(report.card, card(write(simulate(users, seed, strength), out)), as_json)
+
+
+@data_commands.command("import")
+def data_import(
+    file: Annotated[Path, typer.Argument(help="A search log: .csv, .jsonl or .parquet.")],
+    out: Out,
+    user: Annotated[str, typer.Option(help="Column that names the user.")],
+    time: Annotated[str, typer.Option(help="Column with the time: ISO 8601 text or Unix time.")],
+    query: Annotated[str, typer.Option(help="Column with the submitted query.")],
+    group: Annotated[str | None, typer.Option(help="Column with a group of users, e.g. a team.")] = None,
+    typed: Annotated[
+        int | None, typer.Option(min=1, help="Length of every prefix; default: 1 to 6, drawn per event.")
+    ] = None,
+    min_events: Annotated[
+        int | None, typer.Option(min=3, help="Leave out users with fewer events. [default: 5]")
+    ] = None,
+    drop_missed: Annotated[
+        bool, typer.Option("--drop-missed", help="Leave out events whose query is not in its pool.")
+    ] = False,
+    protocol: Annotated[
+        str,
+        typer.Option(help="'published' is --typed 1 --min-events 30 --drop-missed, as in the literature."),
+    ] = "default",
+    seed: Annotated[int, typer.Option(min=0, help="For the drawn prefix lengths.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Turn a search log into a dataset; nothing later than an event is used for it."""
+    from data.card import card
+    from data.log_import import ImportOptions, import_log
+    from data.schema import write
+
+    if protocol not in ("default", "published"):
+        raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
+    published = protocol == "published"
+    chosen = ImportOptions(
+        typed=typed or (1 if published else None),
+        min_events=min_events or (30 if published else 5),
+        drop_missed=drop_missed or published,
+        seed=seed,
+    )
+    _show(report.card, card(write(import_log(file, user, time, query, group, chosen), out)), as_json)
+
+
+@data_commands.command("check")
+def data_check(directory: Path, as_json: Json = False) -> None:
+    """Validate a dataset, checksums included, and print its validity card."""
+    from data.card import card
+    from data.schema import read
+
+    _show(report.card, card(read(directory, truth=True, verify=True)), as_json)
+
+
+@commands.command()
+def train(
+    data: Annotated[Path, typer.Option(help="A dataset directory.")],
+    out: Out,
+    algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-me]")] = None,
+    ranker: Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")] = None,
+    loss: Annotated[str | None, typer.Option(help="See `list`. [default: the ranker's first]")] = None,
+    updates: Annotated[
+        int | None, typer.Option(help="Client updates to merge. [default: see `list`]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Keys every random draw. [default: 0]")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a ranker into a run directory."""
+    from app.progress import TrainingBar
+    from app.runs import settings_from
+    from app.train import train_run
+    from data.schema import read
+
+    given = {"algorithm": algorithm, "ranker": ranker, "loss": loss, "updates": updates, "seed": seed}
+    settings = settings_from(config, given, sets or [])
+    dataset = read(data)
+    with TrainingBar(settings.algorithm, settings.updates, quiet=as_json) as bar:
+        summary = train_run(settings, data, dataset, out, bar.see)
+    _show(report.summary, summary, as_json)
+
+
+@commands.command()
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories; differences are to the first.")],
+    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved since training.")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    average: Annotated[str, typer.Option(help="Average over 'users' or over 'slates'.")] = "users",
+    as_json: Json = False,
+) -> None:
+    """Judge runs on held-out slates, beside chance, popularity and, where it is known, the truth."""
+    from app.evaluate import compare, describe
+    from app.evaluate import evaluate as judge_all
+    from data.schema import SPLITS
+
+    if split not in SPLITS:
+        raise click.UsageError(f"--split is one of {', '.join(SPLITS)}, not {split!r}.")
+    if average not in ("users", "slates"):
+        raise click.UsageError(f"--average is 'users' or 'slates', not {average!r}.")
+    judged = judge_all(runs, data, split)
+    result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
+    differences = [compare(j, judged[0]) for j in judged[1:]]
+    result["differences"] = [d for d in differences if d is not None]
+    _show(report.evaluation, result, as_json)
+
+
+@commands.command("list")
+def list_tables(as_json: Json = False) -> None:
+    """List algorithms, rankers, losses and the hyper-parameters that --set takes."""
+    _show(report.tables, report.table_of_everything(), as_json)
+
+
+@commands.command()
+def demo(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="[default: 8501 or a free one]")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Do not open a browser.")] = False,
+    prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Train, but do not serve.")] = False,
+) -> None:
+    """Prepare the demo once, then serve it on this machine only."""
+    from app.demo import home, prepare, serve
+
+    prepare(home())
+    if not prepare_only:
+        raise typer.Exit(serve(home(), port, headless))
+
+
+def _show(table: Any, result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result), flush=True)
+    else:
+        table(result, Console())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every known failure is one sentence on stderr and a documented exit code."""
+    from app.runs import RunError
+    from app.train import InterruptedByUserError
+
+    codes: dict[type[BaseException], int] = {
+        InterruptedByUserError: INTERRUPTED,
+        DataError: BAD_DATA,
+        ConfigError: BAD_CONFIG,
+        FloatingPointError: BAD_CONFIG,
+        RunError: BAD_RUN,
+        ModelError: BAD_MODEL,
+    }
+    try:
+        code = commands(arguments, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        print("persarank: interrupted before anything was trained.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("PERSARANK_DEBUG"):
+            raise
+        known = next((code for kind, code in codes.items() if isinstance(error, kind)), None)
+        if known is None and not isinstance(error, OSError):
+            error = RuntimeError(f"unexpected {type(error).__name__}: {error}; run with --debug for details.")
+        print(f"persarank: {error}", file=sys.stderr)
+        sys.exit(USAGE if known is None else known)
+    sys.exit(code or OK)

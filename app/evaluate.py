@@ -1,0 +1,189 @@
+"""Judges finished runs on held-out slates, beside chance, popularity and, for simulated data, the truth."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.runs import REPORT, Run, RunError, open_run
+from app.train import split_slates
+from data.schema import Dataset, column, ragged, read
+from ranking.features import POPULARITY, build, feature_names
+from ranking.history import PublicStatistics
+from ranking.metrics import missed, paired_bootstrap, per_user, slate_metrics, summarise
+from ranking.persistence import write_bytes
+from ranking.slates import Slates, pad
+
+Metrics = dict[str, Tensor]
+COLD = 5
+"""A user with fewer training events is cold."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """One split of one dataset, with the yardsticks that do not depend on a run."""
+
+    dataset: Dataset
+    public: PublicStatistics
+    slates: Slates
+    baselines: dict[str, Metrics | None]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One run on its ground: metrics (S,) of every slate by every ranking."""
+
+    run: Run
+    ground: Ground
+    split: str
+    metrics: dict[str, Metrics | None]
+
+
+def prepare(data: Path, split: str) -> Ground:
+    """Read a dataset, build its slates and judge the yardsticks.
+
+    Raises:
+        DataError: it is no dataset.
+    """
+    dataset = read(data, truth=True)
+    public = PublicStatistics(dataset)
+    every = build(dataset, public)
+    slates = split_slates(dataset, every, split)
+    popularity = slates.features[..., feature_names(public).index(POPULARITY)]
+    baselines: dict[str, Metrics | None] = {
+        "random": slate_metrics(torch.zeros(slates.mask.shape), slates),
+        "popularity": slate_metrics(popularity, slates),
+        "oracle": None,
+    }
+    if dataset.truth:
+        baselines["oracle"] = slate_metrics(split_utilities(dataset, every, split), slates)
+    return Ground(dataset, public, slates, baselines)
+
+
+def split_utilities(dataset: Dataset, every: Slates, split: str) -> Tensor:
+    """(S, N) true utilities of one split's candidates: the scores of a ranker that knows the truth."""
+    offsets, values = ragged(dataset.truth["utilities"], "utility")
+    utility = pad(list(torch.tensor(values).split(np.diff(offsets).tolist())))
+    chosen = column(dataset.events, "split")[column(dataset.slates, "event_id")] == split
+    of_user = torch.argsort(every.user[torch.from_numpy(chosen)], stable=True)
+    return utility[torch.from_numpy(np.flatnonzero(chosen))][of_user]
+
+
+def evaluate(directories: Sequence[Path], data: Path | None, split: str) -> list[Judged]:
+    """Judge every run on one split; runs on the same data share its preparation.
+
+    Raises:
+        RunError, DataError, ModelError: see their modules.
+    """
+    runs = [open_run(directory) for directory in directories]
+    grounds: dict[Path, Ground] = {}
+    judged = []
+    for run in runs:
+        source = data or run.data
+        if not source.is_dir():
+            raise RunError(f"{run.directory}: its data {source} is gone; name it with --data.")
+        ground = grounds.get(source) or grounds.setdefault(source, prepare(source, split))
+        judged.append(judge(run, ground, split))
+    return judged
+
+
+def judge(run: Run, ground: Ground, split: str) -> Judged:
+    """Score the split by the run's models and write the run's report.json."""
+    model = run.model(ground.dataset, ground.public)
+    common = model.global_scores(ground.slates)
+    metrics = {
+        **ground.baselines,
+        "global": None if common is None else slate_metrics(common, ground.slates),
+        "personal": slate_metrics(model.personal_scores(ground.slates), ground.slates),
+    }
+    judged = Judged(run, ground, split, metrics)
+    report = {"result": describe(judged), "users": users_table(judged)}
+    write_bytes(run.directory / REPORT, (json.dumps(report, indent=1) + "\n").encode())
+    return judged
+
+
+def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
+    """What `evaluate --json` prints of one run; ``over`` as in `metrics.summarise`."""
+    user = judged.ground.slates.user
+    settings = judged.run.settings
+    order = ("random", "popularity", "oracle", "global", "personal")
+    cold, share = _cold(judged)
+    return {
+        "run": str(judged.run.directory),
+        "algorithm": settings.algorithm,
+        "ranker": settings.ranker_name,
+        "loss": settings.loss,
+        "seed": settings.seed,
+        "split": judged.split,
+        "users": len(user.unique()),
+        "slates": len(user),
+        "averaged_over": over,
+        "missed": int(missed(judged.ground.slates).sum()),
+        "metrics": {name: _summary(judged.metrics[name], user, over) for name in order},
+        "personal_minus_global": {
+            name: _difference(judged.metrics["personal"], judged.metrics["global"], name, user)
+            for name in ("nmrr", "mrr@10")
+        },
+        "cold_users": {"users": cold, "personal_nmrr": share},
+    }
+
+
+def compare(judged: Judged, base: Judged) -> dict[str, Any] | None:
+    """The paired difference of two runs' personal rankings; None where they ran on different slates."""
+    user = judged.ground.slates.user
+    if judged.ground is not base.ground:
+        return None
+    differences = {
+        name: _difference(judged.metrics["personal"], base.metrics["personal"], name, user)
+        for name in ("nmrr", "mrr@10")
+    }
+    report = {"run": str(judged.run.directory), "against": str(base.run.directory), **differences}
+    oracle = judged.metrics["oracle"]
+    if oracle is not None:
+        gap = _difference(oracle, base.metrics["personal"], "nmrr", user)
+        report["gap_closed"] = differences["nmrr"]["mean"] / gap["mean"]  # type: ignore[index]
+    return report
+
+
+def users_table(judged: Judged) -> list[dict[str, Any]]:
+    """Per user, by name: slates, and accuracy@10 and NMRR of the global and the personal ranking."""
+    user = judged.ground.slates.user
+    names = judged.ground.dataset.users.column("name").to_pylist()
+    ids, counts = torch.unique(user, return_counts=True)
+    rows: list[dict[str, Any]] = [
+        {"user": names[u], "slates": c} for u, c in zip(ids.tolist(), counts.tolist(), strict=True)
+    ]
+    for ranking in ("global", "personal"):
+        metrics = judged.metrics[ranking]
+        for name in ("accuracy@10", "nmrr"):
+            values = [None] * len(rows) if metrics is None else per_user(metrics[name], user)[1].tolist()
+            for row, value in zip(rows, values, strict=True):
+                row.setdefault(ranking, {})[name] = value
+    return rows
+
+
+def _summary(metrics: Metrics | None, user: Tensor, over: str) -> dict[str, float] | None:
+    return None if metrics is None else summarise(metrics, user, over)
+
+
+def _difference(a: Metrics | None, b: Metrics | None, name: str, user: Tensor) -> dict[str, float] | None:
+    return None if a is None or b is None else paired_bootstrap(per_user(a[name] - b[name], user)[1])
+
+
+def _cold(judged: Judged) -> tuple[int, float | None]:
+    """How many users had fewer than COLD training events, and their mean personal NMRR."""
+    events = judged.ground.dataset.events
+    trained = np.bincount(
+        column(events, "user_id")[column(events, "split") == "train"],
+        minlength=judged.ground.dataset.users.num_rows,
+    )
+    metrics = judged.metrics["personal"]
+    assert metrics is not None, "every run ranks personally"
+    users, values = per_user(metrics["nmrr"], judged.ground.slates.user)
+    cold = trained[users] < COLD
+    return int(cold.sum()), float(values[cold].mean()) if cold.any() else None

@@ -1,0 +1,116 @@
+"""What the command line prints for people: the same figures as --json, as tables."""
+
+import dataclasses
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from federated.algorithms import ALGORITHMS
+from ranking.rankers import RANKERS
+
+COLUMNS = ("nmrr", "accuracy@10", "plain_accuracy@10", "mrr@10", "success@1", "success@10", "p10_user_nmrr")
+
+
+def card(result: dict[str, Any], console: Console) -> None:
+    """A dataset's validity card."""
+    table = Table(show_header=False, title="Validity card")
+    for name, value in result.items():
+        table.add_row(name.replace("_", " "), Text(_plain(value)))
+    console.print(table)
+
+
+def summary(result: dict[str, Any], console: Console) -> None:
+    """How a training went."""
+    stale = result["staleness"]
+    console.print(
+        f"Trained {result['algorithm']} × {result['ranker']} × {result['loss']}, seed {result['seed']}: "
+        f"{result['updates']} updates in {result['seconds']:.1f} s ({result['updates_per_second']:.0f}/s); "
+        f"staleness mean {stale['mean']:.2f}, max {stale['max']}, with {result['concurrency']} in flight."
+    )
+    console.print(Text(f"Judge it with: persarank evaluate {result['run']}"))
+
+
+def evaluation(result: dict[str, Any], console: Console) -> None:
+    """One table a run, then the paired differences of runs."""
+    for run in result["runs"]:
+        title = f"{run['algorithm']} × {run['ranker']} × {run['loss']}, seed {run['seed']} · {run['split']}: "
+        title += f"{run['slates']} slates of {run['users']} users, {run['missed']} missed"
+        table = Table(title=Text(title))
+        table.add_column("ranking")
+        for name in COLUMNS:
+            table.add_column(name, justify="right")
+        for ranking, metrics in run["metrics"].items():
+            if metrics is not None:
+                table.add_row(ranking, *(f"{metrics[name]:.4f}" for name in COLUMNS))
+        console.print(table)
+        for name, difference in run["personal_minus_global"].items():
+            if difference is not None:
+                console.print(f"personal − global, {name}: {_interval(difference)}")
+    for difference in result["differences"]:
+        closed = difference.get("gap_closed")
+        gap = "" if closed is None else f"; {closed:.0%} of the gap to the oracle closed"
+        line = f"{difference['run']} − {difference['against']}, personal nmrr: "
+        console.print(Text(line + _interval(difference["nmrr"]) + gap))
+
+
+def table_of_everything() -> dict[str, Any]:
+    """Algorithms, rankers and their hyper-parameters as `list --json` prints them."""
+    return {
+        "algorithms": [
+            {
+                "name": name,
+                "objective": type(row.objective).__name__,
+                "schedule": type(row.schedule).__name__,
+                "source": row.source,
+                "updates": row.updates,
+                "settings": {
+                    part: dataclasses.asdict(getattr(row, part))
+                    for part in ("objective", "schedule", "local")
+                },
+            }
+            for name, row in ALGORITHMS.items()
+        ],
+        "rankers": [
+            {
+                "name": name,
+                "losses": list(row.losses),
+                "summary": row.summary,
+                "settings": {"ranker": dataclasses.asdict(row.ranker)},
+            }
+            for name, row in RANKERS.items()
+        ],
+    }
+
+
+def tables(result: dict[str, Any], console: Console) -> None:
+    """The tables of algorithms and rankers."""
+    algorithms = Table("algorithm", "objective", "schedule", "source", "updates", "--set", title="Algorithms")
+    for row in result["algorithms"]:
+        shown = [row[key] for key in ("name", "objective", "schedule", "source")]
+        algorithms.add_row(*shown, str(row["updates"]), Text(_settings(row["settings"])))
+    rankers = Table("ranker", "losses", "summary", "--set", title="Rankers")
+    for row in result["rankers"]:
+        rankers.add_row(
+            row["name"], ", ".join(row["losses"]), row["summary"], Text(_settings(row["settings"]))
+        )
+    console.print(algorithms, rankers)
+
+
+def _settings(sections: dict[str, dict[str, Any]]) -> str:
+    return "  ".join(f"{name}={_plain(value)}" for part in sections.values() for name, value in part.items())
+
+
+def _interval(difference: dict[str, float]) -> str:
+    return f"{difference['mean']:+.4f} (95 % {difference['low']:+.4f} to {difference['high']:+.4f})"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_plain(part) for part in value) + "]"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "–" if value is None else str(value)

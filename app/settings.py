@@ -1,0 +1,159 @@
+"""Every setting of a run: from the tables' defaults, a TOML file and ``--set``, checked as a whole."""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from federated.algorithms import ALGORITHMS, Row
+from ranking.rankers import RANKERS, TREES, Ranker
+
+SECTIONS = ("ranker", "objective", "schedule", "local")
+
+
+class ConfigError(Exception):
+    """A setting that does not exist or cannot be; the message names it and says what would do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run, completely specified but for its data."""
+
+    algorithm: str
+    ranker_name: str
+    loss: str
+    seed: int
+    updates: int
+    ranker: Ranker
+    row: Row
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the ranker is fitted (trees) instead of trained by gradients."""
+        return self.ranker_name in TREES
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """All hyper-parameters that matter to this run, by section."""
+        row = {} if self.fitted else {name: getattr(self.row, name) for name in SECTIONS[1:]}
+        return {name: _values(part) for name, part in {"ranker": self.ranker, **row}.items()}
+
+    def to_toml(self, extra: Mapping[str, Any]) -> str:
+        """The settings as a TOML file that `read_toml` reads back; ``extra`` becomes further tables."""
+        head = {"algorithm": self.algorithm, "ranker": self.ranker_name, "loss": self.loss}
+        head |= {"seed": self.seed, "updates": self.updates}
+        return tomli_w.dumps({"run": head, **self.sections(), **extra})
+
+
+def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
+    """Settings from the defaults of algorithm and ranker.
+
+    Args:
+        given: ``algorithm``, ``ranker``, ``loss``, ``seed``, ``updates``; None or absent is the default.
+        overrides: hyper-parameters by name, e.g. ``lam``, or with their section: ``objective.lam``.
+
+    Raises:
+        ConfigError: an unknown name (with the nearest known one) or a value out of bounds.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    _known("setting", chosen, ("algorithm", "ranker", "loss", "seed", "updates"))
+    algorithm = _known_name("algorithm", chosen.get("algorithm", "persa-fl-me"), ALGORITHMS)
+    ranker_name = _known_name("ranker", chosen.get("ranker", "mlp"), RANKERS)
+    losses = RANKERS[ranker_name].losses
+    loss = _known_name(f"loss of {ranker_name}", chosen.get("loss", losses[0]), losses)
+    row = ALGORITHMS[algorithm]
+    if ranker_name in TREES and algorithm not in ("local", "pooled"):
+        raise ConfigError(
+            f"{ranker_name} is fitted, not trained by gradients, so it can be local or pooled but not "
+            f"{algorithm}: choose one of those, or the ranker mlp."
+        )
+    seed = _whole("seed", chosen.get("seed", 0), least=0)
+    updates = _whole("updates", chosen.get("updates", row.updates), least=1)
+    plain = Settings(algorithm, ranker_name, loss, seed, updates, RANKERS[ranker_name].ranker, row)
+    return _override(plain, overrides)
+
+
+def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
+    parts = {"ranker": settings.ranker}
+    if not settings.fitted:
+        parts |= {name: getattr(settings.row, name) for name in SECTIONS[1:]}
+    owner = {f.name: section for section, part in parts.items() for f in dataclasses.fields(part)}
+    names = [*owner, *(f"{section}.{name}" for name, section in owner.items())]
+    for key, value in overrides.items():
+        if key not in names:
+            raise ConfigError(f"unknown setting {key!r} for {settings.algorithm}{_nearest(key, names)}.")
+        name = key.rpartition(".")[2]
+        section = owner[name]
+        try:
+            parts[section] = dataclasses.replace(parts[section], **{name: value})
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise ConfigError(f"{section}.{name} = {value!r}: {problem}.") from error
+    ranker = parts.pop("ranker")
+    return dataclasses.replace(settings, ranker=ranker, row=dataclasses.replace(settings.row, **parts))
+
+
+def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(given, overrides) for `resolve` from a TOML file: a table [run], and tables named like SECTIONS.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds a table of another name.
+    """
+    try:
+        content = tomllib.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.") from error
+    content.pop("data", None)  # a run's own config.toml names its data; another run brings its own
+    _known("table", content, ("run", *SECTIONS))
+    for name, table in content.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{file}: {name} must be a table, written [{name}].")
+    overrides = {f"{s}.{key}": v for s in SECTIONS for key, v in content.get(s, {}).items()}
+    return content.get("run", {}), overrides
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """``key=value`` pairs of ``--set``, values written as in TOML; a bare word is a string."""
+    overrides = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {pair!r}: write key=value, e.g. --set lam=3.")
+        try:
+            overrides[key.strip()] = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            overrides[key.strip()] = value
+    return overrides
+
+
+def _values(part: Any) -> dict[str, Any]:
+    values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items() if v is not None}
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} = {value!r}: it must be a whole number of at least {least}.")
+    return value
+
+
+def _known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for name in given:
+        _known_name(what, name, known)
+
+
+def _known_name(what: str, name: Any, known: Iterable[str]) -> str:
+    if name not in set(known):
+        raise ConfigError(f"unknown {what} {name!r}{_nearest(str(name), known)}.")
+    return str(name)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    options = list(known)
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(options)}"

@@ -1,0 +1,109 @@
+"""The suggestion service: one user, one keystroke, the same features and models as in evaluation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from data.completions import Completions
+from data.log_import import clean
+from data.schema import Dataset
+from ranking.features import features
+from ranking.history import History, PublicStatistics, full_history
+from ranking.models import Model
+from ranking.slates import Slates
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One line of the list: its text, its score, and whether the user has searched it before."""
+
+    text: str
+    score: float
+    own: bool
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """The answer to one keystroke: the same candidates, ranked for everyone and for this user."""
+
+    prefix: str
+    everyone: list[Suggestion]
+    personal: list[Suggestion]
+
+
+class Suggester:
+    """Answers keystrokes of a dataset's users. Nothing is kept between calls, and nothing shared by users.
+
+    ``common`` ranks for everyone, ``personal`` for each user; they may be two runs on the same data.
+    """
+
+    def __init__(self, dataset: Dataset, public: PublicStatistics, common: Model, personal: Model) -> None:
+        self._dataset = dataset
+        self._public = public
+        self._common = common
+        self._personal = personal
+        self._index = Completions(public.texts, public.count)
+        self.users: list[str] = dataset.users.column("name").to_pylist()
+
+    def history(self, user: int) -> History:
+        """All that a user has done so far.
+
+        Raises:
+            IndexError: there is no such user.
+        """
+        if not 0 <= user < len(self.users):
+            raise IndexError(f"there is no user {user}: there are {len(self.users)}.")
+        return full_history(self._dataset, self._public, user)
+
+    def recent(self, history: History, k: int = 5) -> list[str]:
+        """The user's last ``k`` searches, the latest first."""
+        return [self._public.texts[event.query] for event in reversed(history.events[-k:])]
+
+    def suggest(self, user: int, history: History, typed: str, k: int = 10) -> Suggestions:
+        """At most ``k`` suggestions from each ranking for what ``user`` has typed.
+
+        Args:
+            user: row number of the user.
+            history: what `history` returned for them.
+            typed: anything; it is cleaned as imported queries are, and nothing typed suggests nothing.
+            k: length of the lists.
+        """
+        prefix = clean(typed) + (" " if typed[-1:].isspace() and typed.strip() else "")
+        pool = self._pool(prefix, history)
+        if not pool:
+            return Suggestions(prefix, [], [])
+        slates = self._slate(user, history, prefix, np.array(pool, np.int32))
+        common = self._common.global_scores(slates)
+        own = self._personal.personal_scores(slates)
+        everyone = own if common is None else common
+        return Suggestions(prefix, self._top(everyone, pool, history, k), self._top(own, pool, history, k))
+
+    def _pool(self, prefix: str, history: History) -> list[int]:
+        if not prefix:
+            return []
+        own = [event.query for event in reversed(history.events)]
+        return self._index.pool(prefix, [q for q in own if self._public.texts[q].startswith(prefix)])
+
+    def _slate(
+        self, user: int, history: History, prefix: str, pool: "np.ndarray[tuple[int], np.dtype[np.int32]]"
+    ) -> Slates:
+        last = history.events[-1] if history.events else None
+        values = features(history, prefix, pool, last.session if last else None, last.group if last else None)
+        size = len(pool)
+        return Slates(
+            features=torch.from_numpy(values)[None],
+            mask=torch.ones(1, size, dtype=torch.bool),
+            position=torch.zeros(1, size, dtype=torch.int16),
+            wanted=torch.ones(1, dtype=torch.int16),
+            user=torch.tensor([user]),
+            candidates=torch.from_numpy(pool)[None],
+            typed=torch.tensor([len(prefix)], dtype=torch.int16),
+        )
+
+    def _top(self, scores: torch.Tensor, pool: list[int], history: History, k: int) -> list[Suggestion]:
+        best = torch.argsort(scores[0], descending=True, stable=True)[:k].tolist()
+        return [
+            Suggestion(self._public.texts[pool[at]], float(scores[0, at]), bool(history.count[pool[at]]))
+            for at in best
+        ]

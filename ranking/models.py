@@ -1,0 +1,66 @@
+"""What a run has learned: a model for everyone, models of the users' own, or both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ranking.rankers.network import Network
+from ranking.rankers.trees import Fitted
+from ranking.scoring import network_scores
+from ranking.slates import Slates
+
+
+class Model(Protocol):
+    """Scores slates for everyone alike, and for each slate's own user."""
+
+    def global_scores(self, slates: Slates) -> Tensor | None:
+        """(S, N), or None where every user trained alone."""
+        ...
+
+    def personal_scores(self, slates: Slates) -> Tensor:
+        """(S, N) by each slate's user's own model; by the global one where the algorithm has no other."""
+        ...
+
+
+@dataclass(frozen=True)
+class NeuralModel:
+    """A network's parameters: ``common`` (P,) and ``personal`` (U, P); one of them may be None."""
+
+    network: Network
+    common: Tensor | None
+    personal: Tensor | None
+
+    def global_scores(self, slates: Slates) -> Tensor | None:
+        """See `Model.global_scores`."""
+        return None if self.common is None else network_scores(self.network, self.common, slates)
+
+    def personal_scores(self, slates: Slates) -> Tensor:
+        """See `Model.personal_scores`."""
+        w = self.common if self.personal is None else self.personal
+        assert w is not None, "a model has a common part, a personal part, or both"
+        return network_scores(self.network, w, slates)
+
+
+@dataclass(frozen=True)
+class TreeModel:
+    """Fitted trees: one ``common`` ranker, or a ``personal`` one for each user."""
+
+    common: Fitted | None
+    personal: Sequence[Fitted]
+
+    def global_scores(self, slates: Slates) -> Tensor | None:
+        """See `Model.global_scores`."""
+        return None if self.common is None else self.common.scores(slates)
+
+    def personal_scores(self, slates: Slates) -> Tensor:
+        """See `Model.personal_scores`."""
+        if self.common is not None:
+            return self.common.scores(slates)
+        scores = torch.zeros(slates.mask.shape, dtype=torch.float64)
+        for user in slates.user.unique().tolist():
+            rows = (slates.user == user).nonzero().squeeze(1)
+            scores[rows] = self.personal[user].scores(slates[rows])
+        return scores
