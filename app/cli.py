@@ -150,6 +150,9 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved since training.")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     average: Annotated[str, typer.Option(help="Average over 'users' or over 'slates'.")] = "users",
+    permute_users: Annotated[
+        bool, typer.Option("--permute-users", help="Rank each user by the next one's model, to break a gain.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Judge runs on held-out slates, beside chance, popularity and, where it is known, the truth."""
@@ -161,7 +164,7 @@ def evaluate(
         raise click.UsageError(f"--split is one of {', '.join(SPLITS)}, not {split!r}.")
     if average not in ("users", "slates"):
         raise click.UsageError(f"--average is 'users' or 'slates', not {average!r}.")
-    judged = judge_all(runs, data, split)
+    judged = judge_all(runs, data, split, permute_users)
     result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
     differences = [compare(j, judged[0]) for j in judged[1:]]
     result["differences"] = [d for d in differences if d is not None]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Judged:
     ground: Ground
     split: str
     metrics: dict[str, Metrics | None]
+    permuted: bool
 
 
 def prepare(data: Path, split: str) -> Ground:
@@ -74,8 +75,12 @@ def split_utilities(dataset: Dataset, every: Slates, split: str) -> Tensor:
     return utility[torch.from_numpy(np.flatnonzero(chosen))][of_user]
 
 
-def evaluate(directories: Sequence[Path], data: Path | None, split: str) -> list[Judged]:
+def evaluate(
+    directories: Sequence[Path], data: Path | None, split: str, permuted: bool = False
+) -> list[Judged]:
     """Judge every run on one split; runs on the same data share its preparation.
+
+    With ``permuted`` every user is ranked by the next user's own model: a gain that survives is a leak.
 
     Raises:
         RunError, DataError, ModelError: see their modules.
@@ -88,20 +93,24 @@ def evaluate(directories: Sequence[Path], data: Path | None, split: str) -> list
         if not source.is_dir():
             raise RunError(f"{run.directory}: its data {source} is gone; name it with --data.")
         ground = grounds.get(source) or grounds.setdefault(source, prepare(source, split))
-        judged.append(judge(run, ground, split))
+        judged.append(judge(run, ground, split, permuted))
     return judged
 
 
-def judge(run: Run, ground: Ground, split: str) -> Judged:
-    """Score the split by the run's models and write the run's report.json."""
+def judge(run: Run, ground: Ground, split: str, permuted: bool = False) -> Judged:
+    """Score the split by the run's models and, unless users are permuted, write the run's report.json."""
     model = run.model(ground.dataset, ground.public)
     common = model.global_scores(ground.slates)
+    owner = (ground.slates.user + permuted) % ground.dataset.users.num_rows
+    personal = model.personal_scores(replace(ground.slates, user=owner))
     metrics = {
         **ground.baselines,
         "global": None if common is None else slate_metrics(common, ground.slates),
-        "personal": slate_metrics(model.personal_scores(ground.slates), ground.slates),
+        "personal": slate_metrics(personal, ground.slates),
     }
-    judged = Judged(run, ground, split, metrics)
+    judged = Judged(run, ground, split, metrics, permuted)
+    if permuted:
+        return judged
     report = {"result": describe(judged), "users": users_table(judged)}
     write_bytes(run.directory / REPORT, (json.dumps(report, indent=1) + "\n").encode())
     return judged
@@ -123,6 +132,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
         "users": len(user.unique()),
         "slates": len(user),
         "averaged_over": over,
+        "permuted": judged.permuted,
         "missed": int(missed(judged.ground.slates).sum()),
         "metrics": {name: _summary(judged.metrics[name], user, over) for name in order},
         "personal_minus_global": {

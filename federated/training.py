@@ -82,8 +82,7 @@ def train(
         seconds += time.perf_counter() - since
         yield Merged(done, version, merge.users, merge.staleness, merge.in_flight, merge.time)
         if _crossed(done, len(merge.users), updates, evaluations):
-            _require_finite(w, done)
-            yield Evaluated(done, task.evaluate(w))
+            yield Evaluated(done, _evaluate(task, w, done))
         if stop():
             break
         since = time.perf_counter()
@@ -101,8 +100,20 @@ def _crossed(done: int, added: int, updates: int, evaluations: int) -> bool:
     return evaluations > 0 and done * evaluations // updates > (done - added) * evaluations // updates
 
 
+def _evaluate(task: Task, w: Tensor, done: int) -> dict[str, float]:
+    _require_finite(w, done)
+    try:
+        return task.evaluate(w)
+    except FloatingPointError as error:
+        raise _diverged(done) from error
+
+
 def _require_finite(w: Tensor, done: int) -> None:
     if not torch.isfinite(w).all():
-        raise FloatingPointError(
-            f"the model is no longer finite after {done} updates: try a smaller lr, inner_lr or alpha."
-        )
+        raise _diverged(done)
+
+
+def _diverged(done: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"the model is no longer finite after {done} updates: try a smaller lr, inner_lr or alpha."
+    )

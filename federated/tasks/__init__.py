@@ -37,7 +37,11 @@ class Task(Protocol):
         ...
 
     def evaluate(self, w: Tensor) -> dict[str, float]:
-        """Validation figures of one model for all (P,) or of one for each user (U, P)."""
+        """Validation figures of one model for all (P,) or of one for each user (U, P).
+
+        Raises:
+            FloatingPointError: the model's output is no longer finite.
+        """
         ...
 
     def pooled(self) -> "Task":

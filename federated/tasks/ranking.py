@@ -91,6 +91,8 @@ class RankingTask:
     def evaluate(self, w: Tensor) -> dict[str, float]:
         """Validation loss and NMRR, averaged over each user's slates and then over users."""
         scores = network_scores(self.network, w, self.validation)
+        if not torch.isfinite(scores).all():
+            raise FloatingPointError("the model's scores are no longer finite.")
         loss = LOSSES[self.loss_name](scores, self.validation.position, self.validation.mask)
         metrics = slate_metrics(scores, self.validation)
         return summarise({"loss": loss, "nmrr": metrics["nmrr"]}, self.validation.user)

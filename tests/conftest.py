@@ -1,0 +1,103 @@
+"""What all tests share: one small simulated dataset, the command line in process, the real data's place."""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what libraries do while they are imported is theirs
+    import app.cli
+    import app.demo
+from data.schema import Dataset, read, write
+from data.simulator import simulate
+from federated.tasks.ranking import RankingTask
+from ranking.features import build
+from ranking.history import PublicStatistics
+from ranking.rankers.mlp import MLP
+from ranking.slates import Slates
+
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of 20 users."""
+    out = tmp_path_factory.mktemp("data") / "tiny"
+    write(simulate(users=20, seed=0), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny: Path) -> Dataset:
+    return read(tiny, truth=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_public(tiny_dataset: Dataset) -> PublicStatistics:
+    return PublicStatistics(tiny_dataset)
+
+
+@pytest.fixture(scope="session")
+def tiny_slates(tiny_dataset: Dataset, tiny_public: PublicStatistics) -> Slates:
+    return build(tiny_dataset, tiny_public)
+
+
+@pytest.fixture(scope="session")
+def shell_csv() -> Path:
+    """The real log of shell commands."""
+    path = REAL_DATA / "shell_commands.csv"
+    if not path.is_file():
+        pytest.skip(f"{path} is not here: see data/README.md for where to get it")
+    return path
+
+
+@dataclass(frozen=True)
+class Called:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
+    """Run `persarank` with these arguments, in this process."""
+
+    def call(*arguments: object) -> Called:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            app.cli.main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return Called(int(ended.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def board() -> RankingTask:
+    """A checkerboard: users of even number want the candidates marked +1, the others those marked −1.
+
+    A model for all can only score chance; a personal one can be perfect.
+    """
+    users, each, size = 8, 6, 6
+    draw = torch.Generator().manual_seed(0)
+    user = torch.arange(users).repeat_interleave(each)
+    mark = torch.stack([torch.randperm(size, generator=draw) % 2 * 2 - 1 for _ in user]).float()
+    wanted = mark == torch.where(user % 2 == 0, 1, -1)[:, None]
+    slates = Slates(
+        features=torch.stack([mark, torch.ones_like(mark)], dim=-1),
+        mask=torch.ones(len(user), size, dtype=torch.bool),
+        position=(wanted.cumsum(1) * wanted).short(),
+        wanted=torch.full((len(user),), size // 2, dtype=torch.int16),
+        user=user,
+        candidates=torch.zeros(len(user), size, dtype=torch.int32),
+        typed=torch.ones(len(user), dtype=torch.int16),
+    )
+    return RankingTask.of(MLP(hidden=(16,)).network(2, []), "bce", slates, slates, users)

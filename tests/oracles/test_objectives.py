@@ -1,0 +1,139 @@
+"""Objectives against closed forms on quadratics, and against finite differences on a network."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from federated.objectives import MAML, MoreauEnvelope, Vanilla, gradient_of
+from federated.tasks.quadratics import Quadratics
+from federated.tasks.ranking import RankingTask
+
+ALPHA, LAM = 0.1, 3.0
+
+
+@pytest.fixture
+def quadratics() -> Quadratics:
+    """Six users in five dimensions, without noise."""
+    draw = torch.Generator().manual_seed(1)
+    root = torch.randn(6, 5, 5, generator=draw, dtype=torch.float64)
+    curvature = root @ root.mT / 5 + 0.1 * torch.eye(5)
+    centre = torch.randn(6, 5, generator=draw, dtype=torch.float64)
+    return Quadratics(curvature, centre, torch.zeros(6, 4, 5, dtype=torch.float64))
+
+
+@pytest.fixture
+def w() -> Tensor:
+    return torch.randn(6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+def everything(task: Quadratics, draws: int) -> list[object]:
+    return [task.everything(torch.arange(6))] * draws
+
+
+def apply(matrix: Tensor, vector: Tensor) -> Tensor:
+    return torch.einsum("cpq,cq->cp", matrix, vector)
+
+
+def test_vanilla(quadratics: Quadratics, w: Tensor) -> None:
+    gradient = Vanilla().gradient(quadratics.loss, w, everything(quadratics, 1))
+    expected = apply(quadratics.curvature, w - quadratics.centre)
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 5])
+@pytest.mark.parametrize("curvature", ["exact", "finite-difference", "first-order"])
+def test_maml(quadratics: Quadratics, w: Tensor, steps: int, curvature: str) -> None:
+    objective = MAML(ALPHA, steps, curvature)  # type: ignore[arg-type]
+    gradient = objective.gradient(quadratics.loss, w, everything(quadratics, objective.draws))
+    shrink = torch.linalg.matrix_power(torch.eye(5) - ALPHA * quadratics.curvature, steps)
+    expected = apply(quadratics.curvature @ shrink, w - quadratics.centre)
+    if curvature != "first-order":
+        expected = apply(shrink, expected)
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_maml_personalises(quadratics: Quadratics, w: Tensor, steps: int) -> None:
+    personal = MAML(ALPHA, steps).personalise(quadratics.loss, w, quadratics.everything(torch.arange(6)))
+    shrink = torch.linalg.matrix_power(torch.eye(5) - ALPHA * quadratics.curvature, steps)
+    expected = quadratics.centre + apply(shrink, w - quadratics.centre)
+    torch.testing.assert_close(personal, expected, rtol=0, atol=1e-12)
+
+
+def test_moreau(quadratics: Quadratics, w: Tensor) -> None:
+    objective = MoreauEnvelope(LAM, inner_steps=2000, inner_lr=0.1, tolerance=1e-10, personal_steps=2000)
+    pull = quadratics.curvature + LAM * torch.eye(5)
+    minimiser = torch.linalg.solve(pull, apply(quadratics.curvature, quadratics.centre) + LAM * w)
+    personal = objective.personalise(quadratics.loss, w, quadratics.everything(torch.arange(6)))
+    torch.testing.assert_close(personal, minimiser, rtol=0, atol=1e-6)
+    gradient = objective.gradient(quadratics.loss, w, everything(quadratics, 1))
+    expected = LAM * torch.linalg.solve(pull, apply(quadratics.curvature, w - quadratics.centre))
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(gradient, LAM * (w - minimiser), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("tolerance", [1.0, 0.1, 0.001])
+def test_moreau_is_as_accurate_as_it_says(quadratics: Quadratics, w: Tensor, tolerance: float) -> None:
+    """‖∇h‖ ≤ ν puts θ within ν/(λ + smallest eigenvalue) of θ̂, and each client stops on its own."""
+    objective = MoreauEnvelope(LAM, inner_steps=2000, inner_lr=0.1, tolerance=tolerance)
+    theta = w - objective.gradient(quadratics.loss, w, everything(quadratics, 1)) / LAM
+    pull = quadratics.curvature + LAM * torch.eye(5)
+    minimiser = torch.linalg.solve(pull, apply(quadratics.curvature, quadratics.centre) + LAM * w)
+    assert ((theta - minimiser).norm(dim=1) <= tolerance / LAM).all()
+    alone = torch.cat([self_theta(quadratics, objective, w, user) for user in range(6)])
+    torch.testing.assert_close(theta, alone, rtol=0, atol=1e-12)
+
+
+def self_theta(task: Quadratics, objective: MoreauEnvelope, w: Tensor, user: int) -> Tensor:
+    one = torch.tensor([user])
+    return w[one] - objective.gradient(task.loss, w[one], [task.everything(one)]) / objective.lam
+
+
+def test_maml_gradient_of_a_network_is_the_finite_difference_of_its_objective(board: RankingTask) -> None:
+    """∇ [w ↦ f(w − α∇f(w))], central differences in float64 along random directions."""
+    task = in_double(board)
+    users = torch.tensor([0, 3])
+    data = task.everything(users)
+    draw = torch.Generator().manual_seed(0)
+    w = torch.stack([task.initial(0).double(), task.initial(1).double()])
+    objective = MAML(alpha=0.05, maml_steps=2)
+    gradient = objective.gradient(task.loss, w, [data] * objective.draws)
+    for _ in range(5):
+        direction = torch.randn(w.shape, generator=draw, dtype=torch.float64)
+        ahead, behind = (
+            task.loss(objective.personalise(task.loss, w + step * direction, data), data)
+            for step in (1e-6, -1e-6)
+        )
+        slope = (gradient * direction).sum(1)
+        torch.testing.assert_close((ahead - behind) / 2e-6, slope, rtol=1e-5, atol=1e-7)
+
+
+def test_finite_difference_curvature_approaches_the_exact_one_on_a_network(board: RankingTask) -> None:
+    task = in_double(board)
+    data = task.everything(torch.tensor([0, 3]))
+    w = torch.stack([task.initial(0).double(), task.initial(1).double()])
+    exact, close, first = (
+        MAML(0.05, 1, kind, 1e-5).gradient(task.loss, w, [data] * 3)  # type: ignore[arg-type]
+        for kind in ("exact", "finite-difference", "first-order")
+    )
+    torch.testing.assert_close(close, exact, rtol=1e-5, atol=1e-7)
+    assert (first - exact).norm() > 1e-3 * exact.norm(), "dropping the Hessian must matter"
+
+
+def test_inputs_and_memory_are_left_alone(quadratics: Quadratics, w: Tensor) -> None:
+    before = w.clone()
+    data = quadratics.everything(torch.arange(6))
+    for objective in (Vanilla(), MAML(ALPHA), MoreauEnvelope(LAM)):
+        objective.gradient(quadratics.loss, w, [data] * objective.draws)
+        personal = objective.personalise(quadratics.loss, w, data)
+        assert personal.data_ptr() != w.data_ptr(), "a personal model never shares memory"
+        personal += 1
+        assert torch.equal(w, before)
+    assert not gradient_of(quadratics.loss, w, data).requires_grad
+
+
+def in_double(task: RankingTask) -> RankingTask:
+    train = replace(task.train, features=task.train.features.double())
+    return replace(task, train=train)

@@ -1,0 +1,140 @@
+"""Where one algorithm must become another (algorithms.md §5)."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from federated.algorithms import ALGORITHMS, Row
+from federated.clients import Clients, LocalSGD
+from federated.objectives import MAML, MoreauEnvelope, Vanilla
+from federated.schedules.arrivals import Arrivals
+from federated.schedules.cohort import Cohort
+from federated.tasks.quadratics import Quadratics
+from federated.tasks.ranking import RankingTask
+from federated.training import Finished, train
+
+LOCAL = LocalSGD(lr=0.05, local_steps=3, batch_size=2)
+
+
+def quadratics(users: int, noise: float = 0.3) -> Quadratics:
+    draw = torch.Generator().manual_seed(3)
+    root = torch.randn(users, 4, 4, generator=draw, dtype=torch.float64)
+    curvature = root @ root.mT / 4 + 0.3 * torch.eye(4)
+    centre = torch.randn(users, 4, generator=draw, dtype=torch.float64)
+    return Quadratics(curvature, centre, noise * torch.randn(users, 5, 4, generator=draw).double())
+
+
+def final(task: Quadratics | RankingTask, row: Row, updates: int, seed: int = 0) -> Finished:
+    *_, last = train(task, row, seed, updates, evaluations=0)
+    assert isinstance(last, Finished)
+    return last
+
+
+def common(task: Quadratics | RankingTask, row: Row, updates: int) -> Tensor:
+    w = final(task, row, updates).common
+    assert w is not None
+    return w
+
+
+def test_maml_with_alpha_0_is_vanilla(board: RankingTask) -> None:
+    """Bit for bit, when both look at the same batches."""
+    clients = Clients(board, MAML(0, 1), LOCAL, 0)
+    data = board.everything(torch.arange(4))
+    w = torch.stack([board.initial(s) for s in range(4)])
+    for curvature in ("exact", "finite-difference", "first-order"):
+        objective = MAML(0, 1, curvature)  # type: ignore[arg-type]
+        gradient = objective.gradient(board.loss, w, [data] * objective.draws)
+        assert torch.equal(gradient, Vanilla().gradient(board.loss, w, [data]))
+    quiet = quadratics(6, noise=0)
+    rows = [Row(o, Arrivals(concurrency=2), "", LOCAL) for o in (Vanilla(), MAML(0, 1), MAML(0.1, 0))]
+    a, b, c = (common(quiet, row, 24) for row in rows)
+    assert torch.equal(a, b)
+    assert torch.equal(a, c)
+    assert torch.equal(clients.personalise(w[0])[3], w[0])
+
+
+def test_moreau_tends_to_vanilla_like_one_over_lambda() -> None:
+    task = quadratics(6, noise=0)
+    w = torch.ones(6, 4, dtype=torch.float64)
+    data = task.everything(torch.arange(6))
+    vanilla = Vanilla().gradient(task.loss, w, [data])
+    errors = []
+    for lam in (1e2, 1e3, 1e4):
+        objective = MoreauEnvelope(lam, inner_steps=400, inner_lr=1 / (lam + 10), tolerance=0)
+        errors.append(float((objective.gradient(task.loss, w, [data]) - vanilla).norm()))
+    assert errors[0] / errors[1] == pytest.approx(10, rel=0.2)
+    assert errors[1] / errors[2] == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize("schedule", [Arrivals(concurrency=1), Cohort()], ids=["Arrivals", "Cohort"])
+def test_one_user_one_step_is_plain_sgd(schedule: Arrivals | Cohort) -> None:
+    task = quadratics(1, noise=0)
+    w = task.initial(0)
+    for _ in range(15):
+        w = w - 0.05 * task.curvature[0] @ (w - task.centre[0])
+    row = Row(Vanilla(), schedule, "", LocalSGD(lr=0.05, local_steps=1))
+    torch.testing.assert_close(common(task, row, 15), w, rtol=0, atol=1e-12)
+
+
+def test_everyone_in_flight_for_one_pass_is_one_round_of_fedavg() -> None:
+    """Without delays all arrive as they left, having read version 0: β = 1/n makes it a mean."""
+    task = quadratics(6)
+    arrivals = Arrivals(concurrency=6, download_delay=0, upload_delay=0)
+    one_by_one = common(task, Row(Vanilla(), arrivals, "", LOCAL), 6)
+    together = common(task, Row(Vanilla(), Cohort(cohort=6), "", LOCAL), 6)
+    torch.testing.assert_close(one_by_one, together, rtol=0, atol=1e-12)
+    assert together.norm() > 0.01
+
+
+def test_fedavg_weighs_users_by_their_samples(board: RankingTask) -> None:
+    """A cohort's mean is over samples: dropping most of one user's slates changes its share."""
+    keep = (board.train.user != 0) | (torch.arange(len(board.train)) == 0)
+    slates = board.train[keep.nonzero().squeeze(1)]
+    task = RankingTask.of(board.network, "bce", slates, slates, 8)
+    clients = Clients(task, Vanilla(), LOCAL, 0)
+    w = task.initial(0)
+    (merge,) = Cohort(cohort=8).run(clients, w, 8)
+    users = list(merge.users)
+    deltas = clients.deltas(users, [0] * 8, w.expand(8, -1))
+    share = torch.tensor([1.0 if u == 0 else 6.0 for u in users]) / 43
+    torch.testing.assert_close(merge.w, w - (share[:, None] * deltas).sum(0), rtol=0, atol=1e-6)
+
+
+def test_persa_fl_settles_where_its_objective_is_stationary() -> None:
+    """Σ ∇F_i = 0 in closed form, for each option, with a step small enough that staleness is forgotten."""
+    task = quadratics(6, noise=0)
+    eye = torch.eye(4, dtype=torch.float64)
+    shrink = eye - 0.1 * task.curvature
+    pull = 15 * task.curvature @ torch.linalg.inv(task.curvature + 15 * eye)
+    moreau = MoreauEnvelope(15, inner_steps=20, inner_lr=0.06, tolerance=0)
+    for objective, metric in (
+        (Vanilla(), task.curvature),
+        (MAML(0.1), shrink @ task.curvature @ shrink),
+        (moreau, pull),
+    ):
+        row = Row(objective, Arrivals(concurrency=3), "", LocalSGD(lr=0.1, local_steps=1))
+        expected = torch.linalg.solve(metric.sum(0), torch.einsum("upq,uq->p", metric, task.centre))
+        torch.testing.assert_close(common(task, row, 2400), expected, rtol=0, atol=2e-2)
+
+
+def test_local_users_never_meet() -> None:
+    """Replacing every other user's data leaves a user's own model bit-identical."""
+    task = quadratics(6)
+    row = Row(Vanilla(), ALGORITHMS["local"].schedule, "", LOCAL)
+    alone = final(task, row, 30).personal
+    other = replace(task, centre=torch.cat([task.centre[:1], task.centre[1:] + 5]))
+    changed = final(other, row, 30).personal
+    assert alone is not None
+    assert changed is not None
+    assert torch.equal(alone[0], changed[0])
+    assert not torch.equal(alone[1], changed[1])
+
+
+def test_pooled_minimises_the_mean_of_all() -> None:
+    task = quadratics(6, noise=0)
+    row = Row(Vanilla(), ALGORITHMS["pooled"].schedule, "", LOCAL)
+    w = common(task, row, 800)
+    residual = torch.einsum("upq,uq->p", task.curvature, w - task.centre)
+    assert residual.norm() < 1e-6
