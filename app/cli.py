@@ -188,7 +188,7 @@ def demo(
 
     prepare(home())
     if not prepare_only:
-        raise typer.Exit(serve(home(), port, headless))
+        serve(home(), port, headless)
 
 
 def _show(table: Any, result: dict[str, Any], as_json: bool) -> None:

@@ -3,9 +3,9 @@
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -32,27 +32,30 @@ def home() -> Path:
     return Path(os.environ.get("PERSARANK_HOME") or Path(cache) / "persarank") / f"demo-{VERSION}"
 
 
-def prepare(directory: Path) -> None:
-    """Make what is missing of the demo; a part that was interrupted is made anew."""
+def prepare(directory: Path, users: int = 200, updates: int | None = None) -> None:
+    """Make what is missing of the demo; a part that was interrupted is made anew.
+
+    ``users`` and ``updates`` (None: each algorithm's own) make a smaller demo, e.g. for a test.
+    """
     data = directory / DATA
     if not (data / "manifest.json").is_file():
-        print("Simulating 200 users …", file=sys.stderr, flush=True)
+        print(f"Simulating {users} users …", file=sys.stderr, flush=True)
         shutil.rmtree(data, ignore_errors=True)
-        write(simulate(), data)
+        write(simulate(users), data)
     for algorithm in RUNS:
         run = directory / algorithm
         if (run / REPORT).is_file():
             continue
         print(f"Training {algorithm} (once; about a minute) …", file=sys.stderr, flush=True)
         shutil.rmtree(run, ignore_errors=True)
-        settings = resolve({"algorithm": algorithm}, {})
+        settings = resolve({"algorithm": algorithm, "updates": updates}, {})
         with TrainingBar(algorithm, settings.updates) as bar:
             train_run(settings, data, read(data), run, bar.see)
         evaluate([run], data, "test")
 
 
-def serve(directory: Path, port: int | None, headless: bool) -> int:
-    """Serve the prepared demo until Ctrl-C; returns the server's exit code."""
+def serve(directory: Path, port: int | None, headless: bool) -> NoReturn:
+    """Become the server of the prepared demo, until Ctrl-C: one process, so nothing is left behind."""
     port = _port(port)
     flags = {
         "server.address": HOST,
@@ -68,16 +71,7 @@ def serve(directory: Path, port: int | None, headless: bool) -> int:
     command = [sys.executable, "-m", "streamlit", "run", str(page)]
     command += [f"--{name}={value}" for name, value in flags.items()]
     print(f"PersaRank is served on http://{HOST}:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
-    process = subprocess.Popen(command, env={**os.environ, "PERSARANK_DEMO": str(directory)})
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
-        return 0
-    finally:
-        if process.poll() is None:
-            process.kill()
+    os.execve(sys.executable, command, {**os.environ, "PERSARANK_DEMO": str(directory)})
 
 
 def _port(wanted: int | None) -> int:

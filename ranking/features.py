@@ -52,7 +52,7 @@ def features(
     own = history.count[pool]
     followed, own_followed, repeated = _previous(history, pool)
     columns = [
-        (np.log1p(public.count[pool] - _look_up(history.later, pool)) - 2) / 1.5,
+        (np.log1p(public.count[pool] - _look_up(history.own, pool)) - 2) / 1.5,
         _group_popularity(history, pool, group),
         (public.length[pool] - 20) / 10,
         5 * len(prefix) / public.length[pool],
@@ -70,20 +70,20 @@ def features(
 def _group_popularity(history: History, pool: NDArray[np.int32], group: str | None) -> NDArray[np.float64]:
     if group is None:
         return np.zeros(len(pool))
-    later = np.array([history.later_in_group[group, q] for q in pool.tolist()])
-    counts: NDArray[np.float64] = _look_up(history.public.group_count[group], pool) - later
+    own = np.array([history.own_in_group[group, q] for q in pool.tolist()])
+    counts: NDArray[np.float64] = _look_up(history.public.group_count[group], pool) - own
     return np.log1p(counts) / 1.5
 
 
 def _previous(history: History, pool: NDArray[np.int32]) -> list[NDArray[np.float64]]:
-    """How often each candidate followed the previous query: for everyone, for the user; is it the same."""
+    """How often each candidate followed the previous query: for others, for the user; is it the same."""
     if not history.events:
         return [np.zeros(len(pool))] * 3
     previous = history.events[-1].query
-    everyone = _look_up(history.public.followers[previous], pool)
-    everyone -= _look_up(history.later_followers[previous], pool)
+    others = _look_up(history.public.followers[previous], pool)
+    others -= _look_up(history.own_followers[previous], pool)
     own = _look_up(history.followers[previous], pool)
-    return [2 * np.log1p(everyone), 5 * np.log1p(own), 5.0 * (pool == previous)]
+    return [2 * np.log1p(others), 5 * np.log1p(own), 5.0 * (pool == previous)]
 
 
 def _topics(history: History, pool: NDArray[np.int32], session: int | None) -> list[NDArray[np.float64]]:

@@ -1,8 +1,8 @@
-"""What is known when a user types: public statistics, and the user's own strictly earlier events.
+"""What is known when a user types: what others have searched, and the user's own strictly earlier events.
 
-Public statistics are counts over the training period of everyone. A user's own later events are in
-them, so `History` keeps count of what has not happened yet and features take it off: deleting what a
-user did at or after t leaves that user's features at t bit-identical.
+Public statistics are counts over the training period of everyone *else*: a user's own training events
+are taken off them. So what a user does at or after t never changes that user's features at t, and no
+ranker can tell a future search by a count that is one lower than other users see it.
 """
 
 from collections import Counter, defaultdict
@@ -29,7 +29,7 @@ class Event:
 
 
 class PublicStatistics:
-    """Counts over the training period of everyone, and what is known of each of the V queries."""
+    """Counts over everyone's training period, and what is known of each of the V queries."""
 
     def __init__(self, dataset: Dataset) -> None:
         texts = dataset.queries.column("text").to_pylist()
@@ -59,13 +59,13 @@ class PublicStatistics:
 
 
 class History:
-    """What one user has done before the present moment, and will still do in the training period.
+    """What one user has done before the present moment, at most HISTORY events back.
 
-    ``later`` lists the user's own training events that have not happened yet: they are in the public
-    counts and must not be seen.
+    ``own_training`` lists all of the user's training events in order, also those still to come: the
+    public counts hold them, and features take them off.
     """
 
-    def __init__(self, public: PublicStatistics, later: Sequence[Event] = ()) -> None:
+    def __init__(self, public: PublicStatistics, own_training: Sequence[Event] = ()) -> None:
         size = len(public.texts)
         self.public = public
         self.events: list[Event] = []
@@ -74,20 +74,15 @@ class History:
         self.tokens: Counter[int] = Counter()
         self.topics = np.zeros(len(public.topics) + 1)  # the last place counts queries without a topic
         self.followers: dict[int, Counter[int]] = defaultdict(Counter)
-        self.later: Counter[int] = Counter(e.query for e in later)
-        self.later_in_group: Counter[tuple[str | None, int]] = Counter((e.group, e.query) for e in later)
-        self.later_followers: dict[int, Counter[int]] = defaultdict(Counter)
-        for a, b in pairwise(later):
-            self.later_followers[a.query][b.query] += 1
+        self.own: Counter[int] = Counter(e.query for e in own_training)
+        self.own_in_group: Counter[tuple[str | None, int]] = Counter((e.group, e.query) for e in own_training)
+        self.own_followers: dict[int, Counter[int]] = defaultdict(Counter)
+        for a, b in pairwise(own_training):
+            self.own_followers[a.query][b.query] += 1
 
-    def add(self, event: Event, training: bool = False) -> None:
-        """Let one event happen; ``training`` says whether it was among the ``later`` ones."""
+    def add(self, event: Event) -> None:
+        """Let one event happen."""
         previous = self.events[-1].query if self.events else None
-        if training:
-            self.later[event.query] -= 1
-            self.later_in_group[event.group, event.query] -= 1
-            if previous is not None:
-                self.later_followers[previous][event.query] -= 1
         self._tally(event.query, 1)
         self.last[event.query] = len(self.events)
         if previous is not None:
@@ -126,7 +121,7 @@ def walk(dataset: Dataset, public: PublicStatistics) -> Iterator[tuple[int, Hist
             mine = range(passed, int(starts[present + 1]))
             history = History(public, [happened[e] for e in mine if training[e]])
         while time[passed] < time[event] and passed < event:
-            history.add(happened[passed], bool(training[passed]))
+            history.add(happened[passed])
             passed += 1
         yield int(row), history
 
@@ -137,8 +132,8 @@ def full_history(dataset: Dataset, public: PublicStatistics, user: int) -> Histo
     happened = _events(mine)
     training = column(mine, "split") == "train"
     history = History(public, [e for e, trained in zip(happened, training, strict=True) if trained])
-    for event, trained in zip(happened, training, strict=True):
-        history.add(event, bool(trained))
+    for event in happened:
+        history.add(event)
     return history
 
 

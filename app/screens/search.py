@@ -13,9 +13,10 @@ from ranking.history import History
 
 TOP = 10
 STYLE = """<style>
-.pr-list {list-style: none; margin: 0; padding: 0; font-size: 1.02rem}
+.stMainBlockContainer {padding-top: 3.5rem}
+.pr-list {list-style: none; margin: 0 !important; padding: 0 !important; font-size: 1.02rem}
 .pr-list li {display: flex; gap: .7rem; align-items: baseline; margin: 0; padding: .38rem .7rem;
-  border-radius: .5rem}
+  border-radius: .5rem; margin: 0 !important}
 .pr-list li:nth-child(odd) {background: rgba(128, 128, 128, .08)}
 .pr-rank {opacity: .55; width: 1.4rem; text-align: right; flex: none; font-variant-numeric: tabular-nums}
 .pr-text {flex: 1; overflow-wrap: anywhere; white-space: pre-wrap}
@@ -48,7 +49,8 @@ def ranked_list(shown: list[Suggestion], prefix: str, other: list[Suggestion], n
             f'<li><span class="pr-rank">{place + 1}</span>'
             f'<span class="pr-text">{escape(head)}<b>{escape(tail)}</b></span>{notes}</li>'
         )
-    return f'{STYLE}<ol class="pr-list" aria-label="{name} suggestions">{"".join(rows)}</ol>'
+    label = escape(f"{name} suggestions for {prefix}")
+    return f'{STYLE}<ol class="pr-list" aria-label="{label}">{"".join(rows)}</ol>'
 
 
 def show_scores(showcase: Showcase, user: int) -> None:
@@ -102,16 +104,16 @@ def main() -> None:
     """Draw the page."""
     directory = Path(os.environ.get("PERSARANK_DEMO") or home())
     st.title("Suggestions that know you", anchor=False)
-    st.markdown(
-        "A ranker trained on 200 users' own devices; nobody's searches were collected. "
-        "Choose a user and type: **For you** is that user's personal model (PersA-FL), "
-        "**For everyone** the one global model (FedAvg)."
-    )
     try:
         showcase = load(str(directory), version(directory))
     except ShowcaseError as error:
         st.error(str(error))
         return
+    st.markdown(
+        f"{len(showcase.suggester.users)} simulated users trained a ranker together, and no search left its "
+        "user. Choose one of them and type: **For you** is that user's own model (PersA-FL), "
+        "**For everyone** the one global model (FedAvg)."
+    )
     names = showcase.suggester.users
     name = st.selectbox("User", names, key="user", bind="query-params")
     if name not in names:

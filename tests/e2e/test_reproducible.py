@@ -1,0 +1,51 @@
+"""Equal seeds give equal files in two processes, whatever PYTHONHASHSEED says."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CASES = {
+    "persa-fl-me × mlp": ["--updates", "60"],
+    "persa-fl-maml × mlp-cnn": ["--algorithm", "persa-fl-maml", "--ranker", "mlp-cnn", "--updates", "12"],
+    "local × forest": ["--algorithm", "local", "--ranker", "forest", "--set", "n_estimators=5"],
+    "pooled × lightgbm": ["--algorithm", "pooled", "--ranker", "lightgbm", "--set", "n_estimators=5"],
+}
+
+
+def hashes(directory: Path) -> dict[str, str]:
+    """Every file that the run's seed decides; summary.json holds wall times."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != "summary.json")
+    return {str(f.relative_to(directory)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def start(tiny: Path, out: Path, options: list[str], hash_seed: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from app.cli import main; main()", "train", "--data", str(tiny)]
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*command, "--out", str(out), "--json", *options], env=environment)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_same_seed_same_files(case: str, tiny: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / "a", tmp_path / "b"]
+    runs = [start(tiny, out, CASES[case], seed) for out, seed in zip(outs, ("1", "2"), strict=True)]
+    assert [run.wait(timeout=300) for run in runs] == [0, 0]
+    first, second = map(hashes, outs)
+    assert first == second
+    assert {"config.toml", "metrics.jsonl", "model.json"} < set(first)
+
+
+def test_data_simulate_twice(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from app.cli import main; main()", "data", "simulate", "--users", "5"]
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run(
+            [*command, "--out", str(tmp_path / seed), "--json"],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+    assert hashes(tmp_path / "1") == hashes(tmp_path / "2")

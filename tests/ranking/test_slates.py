@@ -1,0 +1,85 @@
+"""Slates and their rows: indexing, checking, packing and unpacking."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.schema import DataError
+from ranking.slates import Rows, Slates
+
+
+@st.composite
+def masks(draw):
+    """(C, B, N) masks, some slates or clients without a candidate, but not all."""
+    shape = tuple(draw(st.integers(1, 4)) for _ in range(3))
+    seed, share = draw(st.integers(0, 2**16)), draw(st.floats(0.1, 1))
+    mask = np.random.default_rng(seed).random(shape) < share
+    mask.flat[draw(st.integers(0, mask.size - 1))] = True
+    return torch.from_numpy(mask)
+
+
+def numbered(mask: torch.Tensor) -> Slates:
+    """Slates whose every number tells where it stands."""
+    place = torch.arange(mask.numel()).view(mask.shape)
+    return Slates(
+        features=torch.where(mask[..., None], torch.stack([place, -place], -1).float(), 0),
+        mask=mask,
+        position=torch.zeros(mask.shape, dtype=torch.int16),
+        wanted=torch.ones(mask.shape[:-1], dtype=torch.int16),
+        user=torch.arange(mask[..., 0].numel()).view(mask.shape[:-1]),
+        candidates=torch.where(mask, place, -1).int(),
+        typed=torch.arange(mask[..., 0].numel(), dtype=torch.int16).view(mask.shape[:-1]),
+    )
+
+
+@settings(derandomize=True, deadline=None)
+@given(masks())
+def test_rows_hold_every_candidate_and_unpack_puts_each_back(mask):
+    slates = numbered(mask)
+    rows = Rows.of(slates)
+    assert rows.features.shape[:2] == (len(mask), int(mask.flatten(1).sum(1).max()))
+    assert torch.equal(rows.unpack(rows.features[..., 0])[mask], slates.features[..., 0][mask])
+    assert torch.equal(rows.unpack(rows.features[..., 1])[mask], slates.features[..., 1][mask])
+    assert torch.equal(rows.unpack(rows.candidates)[mask], slates.candidates[mask])
+    assert torch.equal(rows.unpack(rows.typed)[mask], slates.typed[..., None].expand(mask.shape)[mask])
+    assert rows.candidates.min() >= 0, "rows that stand in for padding must still be queries"
+    for client, own in enumerate(mask.flatten(1).sum(1).tolist()):
+        place = rows.slot[client][mask[client]]
+        assert sorted(place.tolist()) == list(range(own)), "each candidate has a row of its own"
+
+
+def test_indexing_selects_slates_and_an_index_with_axes_gives_slates_with_axes(tiny_slates):
+    index = torch.tensor([[3, 0], [5, 3]])
+    picked = tiny_slates[index]
+    for f in fields(Slates):
+        whole, part = getattr(tiny_slates, f.name), getattr(picked, f.name)
+        assert part.shape[:2] == (2, 2)
+        assert torch.equal(part[1, 0], whole[5])
+        assert torch.equal(part[0, 0], part[1, 1])
+    assert len(tiny_slates[torch.tensor([4])]) == 1
+
+
+def test_where_user_keeps_the_order(make_slates):
+    slates = make_slates([[1]] * 5, user=[2, 0, 1, 0, 2])
+    slates = replace(slates, typed=torch.arange(5, dtype=torch.int16))
+    assert slates.where_user(torch.tensor([2, 0])).typed.tolist() == [0, 1, 3, 4]
+    assert len(slates.where_user(torch.tensor([9]))) == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_check_names_slate_and_candidate(make_slates, value):
+    slates = make_slates([[1, 0], [0, 1, 0], [1]])
+    assert slates.check() is slates
+    slates.features[1, 2, 0] = value
+    with pytest.raises(DataError, match="slate 1, candidate 2"):
+        slates.check()
+
+
+def test_check_does_not_look_at_padding(make_slates):
+    slates = make_slates([[1, 0], [0, 1, 0]])
+    slates.features[0, 2] = torch.nan
+    assert slates.check() is slates
