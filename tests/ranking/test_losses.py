@@ -83,7 +83,7 @@ def test_padding_gets_no_gradient_and_a_slate_of_padding_costs_nothing(name, bat
 
 @losses
 def test_gradients_point_the_right_way(name):
-    """At equal scores every loss wants the reference up and, where it has one, the first before the second."""
+    """At equal scores every loss wants the reference up, the second no more than the first."""
     scores = torch.zeros(1, 4, dtype=torch.float64, requires_grad=True)
     position = torch.tensor([[0, 1, 2, 0]], dtype=torch.int16)
     loss = LOSSES[name](scores, position, torch.ones(1, 4, dtype=torch.bool))
