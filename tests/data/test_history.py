@@ -1,0 +1,182 @@
+"""Features see a user's strictly earlier events and nothing later; a slow twin recounts them from scratch."""
+
+from collections import Counter
+from dataclasses import replace
+from math import log1p
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.log_import import ImportOptions, import_log
+from data.schema import Dataset, column, ragged
+from ranking.features import build, feature_names, features
+from ranking.history import HISTORY, PublicStatistics, full_history, walk
+from ranking.slates import Slates
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A log with groups, three events at a time, and one user with more events than a history holds."""
+    draw = np.random.default_rng(0)
+    rows = [
+        {
+            "user": f"u{user}",
+            "time": 1_600_000_000 + 900 * (e // 3),
+            "query": ["git push", "git pull", "git", "grep", "go on", "gcc"][draw.integers(6)],
+            "group": ["red", "blue", None][draw.integers(3)],
+        }
+        for user, events in enumerate((190, 30, 30))
+        for e in range(events)
+    ]
+    path = tmp_path_factory.mktemp("log") / "log.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return import_log(path, "user", "time", "query", "group", ImportOptions(typed=1))
+
+
+def slow_features(dataset: Dataset, row: int) -> list[list[float]]:
+    """The features of one slate from their definitions, counting everything anew for it."""
+    texts = dataset.queries.column("text").to_pylist()
+    topic_of = dataset.queries.column("topic").to_pylist()
+    public_count = column(dataset.queries, "public_count").tolist()
+    events = dataset.events.to_pylist()
+    slate = dataset.slates.slice(row, 1).to_pylist()[0]
+    now = events[slate["event_id"]]
+
+    def mine(event: dict) -> bool:
+        return event["user_id"] == now["user_id"]
+
+    past = [e for e in events if mine(e) and e["timestamp"] < now["timestamp"]]
+    known = [e for e in events if e["split"] == "train" and not (mine(e) and e not in past)]
+    numbers = {e["event_id"] for e in known}
+    steps = Counter(
+        (a["query_id"], b["query_id"])
+        for a, b in zip(events, events[1:], strict=False)
+        if b["event_id"] in numbers and a["user_id"] == b["user_id"]
+    )
+    recent = past[-HISTORY:]
+    own = Counter(e["query_id"] for e in recent)
+    own_steps = Counter((a["query_id"], b["query_id"]) for a, b in zip(recent, recent[1:], strict=False))
+    previous = past[-1] if past else None
+    topics = sorted({t for t in topic_of if t})
+    result = []
+    for q in slate["pool"]:
+        seen = public_count[q] + sum(e["query_id"] == q for e in known)
+        in_group = sum(e["query_id"] == q and e["group"] == now["group"] is not None for e in known)
+        lag = next((n for n, e in enumerate(reversed(recent), start=1) if e["query_id"] == q), None)
+        token = texts[q].split(" ")[0]
+        values = [
+            (log1p(seen) - 2) / 1.5,
+            log1p(in_group) / 1.5,
+            (len(texts[q]) - 20) / 10,
+            5 * len(slate["prefix"]) / len(texts[q]),
+            2 * log1p(steps[previous["query_id"], q]) if previous else 0,
+            3 * log1p(own[q]),
+            5 / lag if lag else 0,
+            5 * log1p(own_steps[previous["query_id"], q]) if previous else 0,
+            5 * (previous is not None and previous["query_id"] == q),
+            log1p(sum(texts[e["query_id"]].split(" ")[0] == token for e in recent)),
+        ]
+        if topics:
+            same = sum(topic_of[e["query_id"]] == topic_of[q] for e in recent)
+            session = previous is not None and previous["session_id"] == now["session_id"]
+            values += [
+                4 * same / max(len(recent), 1),
+                3 * (session and topic_of[previous["query_id"]] == topic_of[q]),
+                *(3 * (topic_of[q] == topic) for topic in topics),
+            ]
+        result.append(values)
+    return result
+
+
+def stored(slates: Slates, row: int) -> np.ndarray:
+    """The features of one slate's candidates, without the padding."""
+    return slates.features[row][slates.mask[row]].numpy()
+
+
+def test_simulated_features_equal_their_slow_twin(tiny_dataset: Dataset, tiny_slates: Slates) -> None:
+    for row in np.random.default_rng(0).choice(len(tiny_slates), 30, replace=False).tolist():
+        np.testing.assert_allclose(stored(tiny_slates, row), slow_features(tiny_dataset, row), atol=1e-5)
+
+
+def test_logged_features_equal_their_slow_twin(logged: Dataset) -> None:
+    """Groups, equal times, and a history longer than what features look back on."""
+    slates = build(logged)
+    assert slates.features.isfinite().all()
+    chosen = np.random.default_rng(1).choice(len(slates), 40, replace=False).tolist()
+    for row in [0, 1, 2, 189, *chosen]:
+        np.testing.assert_allclose(stored(slates, row), slow_features(logged, row), atol=1e-5)
+
+
+def test_order_and_names(tiny_dataset: Dataset, tiny_public: PublicStatistics, tiny_slates: Slates) -> None:
+    names = feature_names(tiny_public)
+    assert len(names) == len(set(names)) == tiny_slates.features.shape[-1]
+    offsets, pool = ragged(tiny_dataset.slates, "pool")
+    reference = tiny_dataset.slates.column("reference").to_pylist()
+    for row in range(0, len(tiny_slates), 37):
+        mask = tiny_slates.mask[row]
+        candidates = tiny_slates.candidates[row][mask].tolist()
+        assert candidates == pool[offsets[row] : offsets[row + 1]].tolist()
+        places = [reference[row].index(c) + 1 if c in reference[row] else 0 for c in candidates]
+        assert tiny_slates.position[row][mask].tolist() == places
+        assert tiny_slates.wanted[row] == len(reference[row])
+
+
+def without_the_future(dataset: Dataset, event: int) -> Dataset:
+    """The dataset without what this event's user did at or after its time; splits stay as they are."""
+    user, time = column(dataset.events, "user_id"), column(dataset.events, "timestamp")
+    return replace(dataset, events=dataset.events.filter((user != user[event]) | (time < time[event])))
+
+
+@pytest.mark.parametrize("name", ["tiny_dataset", "logged"])
+def test_deleting_the_future_changes_no_bit(name: str, request: pytest.FixtureRequest) -> None:
+    dataset: Dataset = request.getfixturevalue(name)
+    slates = build(dataset)
+    rows = np.random.default_rng(2).choice(len(slates), 30, replace=False).tolist()
+    for row in [0, *rows]:
+        slate = dataset.slates.slice(row, 1).to_pylist()[0]
+        event = dataset.events.slice(slate["event_id"], 1).to_pylist()[0]
+        cut = without_the_future(dataset, slate["event_id"])
+        assert cut.events.num_rows < dataset.events.num_rows
+        history = full_history(cut, PublicStatistics(cut), event["user_id"])
+        pool = np.array(slate["pool"], np.int32)
+        values = features(history, slate["prefix"], pool, event["session_id"], event["group"])
+        assert values.tobytes() == stored(slates, row).tobytes()
+
+
+def test_events_of_the_same_time_are_not_seen(logged: Dataset) -> None:
+    """Three events share each time: at the last of them only the earlier times have happened."""
+    public = PublicStatistics(logged)
+    for row, history in walk(logged, public):
+        before = row - int(np.searchsorted(column(logged.events, "user_id"), logged_user(logged, row)))
+        assert len(history.events) == before // 3 * 3
+
+
+def logged_user(dataset: Dataset, row: int) -> int:
+    return int(column(dataset.events, "user_id")[column(dataset.slates, "event_id")[row]])
+
+
+def test_public_statistics_leave_out_validation_and_test(logged: Dataset) -> None:
+    """Whatever is searched after the training period, the public counts are the same."""
+    late = column(logged.events, "split") != "train"
+    query = np.where(late, 0, column(logged.events, "query_id")).astype(np.int32)
+    at = logged.events.schema.get_field_index("query_id")
+    other = replace(logged, events=logged.events.set_column(at, logged.events.schema.field(at), [query]))
+    a, b = PublicStatistics(logged), PublicStatistics(other)
+    assert a.count.tolist() == b.count.tolist()
+    assert a.count.sum() == (~late).sum()
+    assert a.followers == b.followers
+    assert a.group_count == b.group_count
+
+
+def test_a_full_history_leaves_nothing_to_come(logged: Dataset) -> None:
+    """At the next keystroke all public counts are the past: there is no own future to take off."""
+    public = PublicStatistics(logged)
+    for user in range(3):
+        history = full_history(logged, public, user)
+        assert not any(history.later.values())
+        assert not any(history.later_in_group.values())
+        assert not any(n for followers in history.later_followers.values() for n in followers.values())
+        size = int((column(logged.events, "user_id") == user).sum())
+        assert len(history.events) == size
+        assert history.count.sum() == history.tokens.total() == min(size, HISTORY)
