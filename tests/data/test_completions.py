@@ -20,7 +20,7 @@ def naive_pool(
     unseen: Mapping[int, int],
     k: int,
 ) -> list[int]:
-    """Take off what is unseen, keep what is left and starts right, sort by count and text, cut, append own."""
+    """Take off what is unseen, sort what is left and starts right by count and text, cut, append own."""
     left = {i: counts[i] - unseen.get(i, 0) for i in range(len(texts)) if texts[i].startswith(prefix)}
     popular = sorted((i for i in left if left[i] > 0), key=lambda i: (-left[i], texts[i]))[:k]
     return popular + [i for place, i in enumerate(own) if i not in popular and i not in own[:place]]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from math import log1p
 
 import numpy as np
@@ -47,22 +48,19 @@ def slow_features(dataset: Dataset, row: int) -> list[list[float]]:
         return event["user_id"] == now["user_id"]
 
     past = [e for e in events if mine(e) and e["timestamp"] < now["timestamp"]]
-    known = [e for e in events if e["split"] == "train" and not (mine(e) and e not in past)]
-    numbers = {e["event_id"] for e in known}
+    others = [e for e in events if e["split"] == "train" and not mine(e)]
     steps = Counter(
-        (a["query_id"], b["query_id"])
-        for a, b in zip(events, events[1:], strict=False)
-        if b["event_id"] in numbers and a["user_id"] == b["user_id"]
+        (a["query_id"], b["query_id"]) for a, b in pairwise(others) if a["user_id"] == b["user_id"]
     )
     recent = past[-HISTORY:]
     own = Counter(e["query_id"] for e in recent)
-    own_steps = Counter((a["query_id"], b["query_id"]) for a, b in zip(recent, recent[1:], strict=False))
+    own_steps = Counter((a["query_id"], b["query_id"]) for a, b in pairwise(recent))
     previous = past[-1] if past else None
     topics = sorted({t for t in topic_of if t})
     result = []
     for q in slate["pool"]:
-        seen = public_count[q] + sum(e["query_id"] == q for e in known)
-        in_group = sum(e["query_id"] == q and e["group"] == now["group"] is not None for e in known)
+        seen = public_count[q] + sum(e["query_id"] == q for e in others)
+        in_group = sum(e["query_id"] == q and e["group"] == now["group"] is not None for e in others)
         lag = next((n for n, e in enumerate(reversed(recent), start=1) if e["query_id"] == q), None)
         token = texts[q].split(" ")[0]
         values = [
@@ -144,16 +142,24 @@ def test_deleting_the_future_changes_no_bit(name: str, request: pytest.FixtureRe
         assert values.tobytes() == stored(slates, row).tobytes()
 
 
+def test_a_count_of_others_is_the_same_at_all_moments(tiny_dataset: Dataset, tiny_slates: Slates) -> None:
+    """Were it one lower while an own search is still to come, trees would read the future from it."""
+    popularity: dict[tuple[int, int], set[float]] = {}
+    users = tiny_slates.user[:, None].expand(tiny_slates.mask.shape)[tiny_slates.mask].tolist()
+    candidates = tiny_slates.candidates[tiny_slates.mask].tolist()
+    values = tiny_slates.features[..., 0][tiny_slates.mask].tolist()
+    for user, candidate, value in zip(users, candidates, values, strict=True):
+        popularity.setdefault((user, candidate), set()).add(value)
+    assert all(len(seen) == 1 for seen in popularity.values())
+    assert len(popularity) < len(values) / 2, "most candidates are met more than once"
+
+
 def test_events_of_the_same_time_are_not_seen(logged: Dataset) -> None:
     """Three events share each time: at the last of them only the earlier times have happened."""
-    public = PublicStatistics(logged)
-    for row, history in walk(logged, public):
-        before = row - int(np.searchsorted(column(logged.events, "user_id"), logged_user(logged, row)))
-        assert len(history.events) == before // 3 * 3
-
-
-def logged_user(dataset: Dataset, row: int) -> int:
-    return int(column(dataset.events, "user_id")[column(dataset.slates, "event_id")[row]])
+    user = column(logged.events, "user_id")
+    number = np.arange(len(user)) - np.searchsorted(user, user)  # of each event within its user
+    seen = {row: len(history.events) for row, history in walk(logged, PublicStatistics(logged))}
+    assert seen == dict(enumerate((number // 3 * 3).tolist()))
 
 
 def test_public_statistics_leave_out_validation_and_test(logged: Dataset) -> None:
@@ -169,14 +175,11 @@ def test_public_statistics_leave_out_validation_and_test(logged: Dataset) -> Non
     assert a.group_count == b.group_count
 
 
-def test_a_full_history_leaves_nothing_to_come(logged: Dataset) -> None:
-    """At the next keystroke all public counts are the past: there is no own future to take off."""
-    public = PublicStatistics(logged)
-    for user in range(3):
-        history = full_history(logged, public, user)
-        assert not any(history.later.values())
-        assert not any(history.later_in_group.values())
-        assert not any(n for followers in history.later_followers.values() for n in followers.values())
-        size = int((column(logged.events, "user_id") == user).sum())
-        assert len(history.events) == size
-        assert history.count.sum() == history.tokens.total() == min(size, HISTORY)
+@pytest.mark.parametrize("user", range(3))
+def test_a_full_history_looks_back_on_the_last_hundred(logged: Dataset, user: int) -> None:
+    query = column(logged.events, "query_id")[column(logged.events, "user_id") == user]
+    history = full_history(logged, PublicStatistics(logged), user)
+    assert [event.query for event in history.events] == query.tolist()
+    assert history.count.tolist() == np.bincount(query[-HISTORY:], minlength=6).tolist()
+    assert history.tokens.total() == history.topics.sum() == min(len(query), HISTORY)
+    assert sum(steps.total() for steps in history.followers.values()) == min(len(query), HISTORY) - 1

@@ -82,7 +82,7 @@ def test_changing_the_future_changes_no_earlier_pool(tmp_path: Path, cut: int) -
 
 @pytest.mark.parametrize("cut", [6, 15])
 def test_deleting_the_future_changes_no_earlier_candidates(tmp_path: Path, cut: int) -> None:
-    """A shorter log has a shorter training period, so own past events may lose their count, not their place."""
+    """A shorter log has a shorter training period, so an own past query may lose its count, not its place."""
     rows = log(seed=0)
     fewer = rows[: 25 + cut] + rows[50:]
     before, after = (slates(imported(r, tmp_path, typed=1)) for r in (rows, fewer))

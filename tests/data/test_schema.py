@@ -119,7 +119,7 @@ def test_impossible_content_is_named(
 
 
 def test_users_need_three_events(tiny_dataset: Dataset) -> None:
-    names = tiny_dataset.users.column("name").to_pylist() + ["new"]
+    names = [*tiny_dataset.users.column("name").to_pylist(), "new"]
     users = pa.table([range(21), names], schema=SCHEMAS["users"])
     with pytest.raises(DataError, match=r"user 20 has 0 event\(s\): at least 3 are needed"):
         validate(replace(tiny_dataset, users=users))

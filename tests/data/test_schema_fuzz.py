@@ -41,13 +41,11 @@ def copy(small: Path, tmp_path: Path) -> Path:
 
 
 def outcome(directory: Path, verify: bool = False) -> str:
-    """Read a dataset and use it; anything but a DataError of one sentence passes through and fails the test."""
+    """Read a dataset and use it; any error but a DataError of one line passes through and fails the test."""
     try:
         card(read(directory, truth=True, verify=verify))
     except DataError as error:
-        assert str(error)
-        assert "\n" not in str(error)
-        return "refused"
+        return "refused" if len(str(error).splitlines()) == 1 else f"refused at length: {error}"
     return "accepted"
 
 
@@ -73,7 +71,7 @@ def test_spoiled_bytes(copy: Path, table: str) -> None:
     for _ in range(SEEDS):
         spoiled = spoil_bytes(content, draw)
         path.write_bytes(spoiled)
-        outcome(copy)
+        assert outcome(copy) in ("refused", "accepted")
         if spoiled != content:
             assert outcome(copy, verify=True) == "refused"
 
@@ -129,6 +127,7 @@ def test_odd_tables(copy: Path, table: str) -> None:
         manifest["files"][path.name]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         (copy / "manifest.json").write_text(json.dumps(manifest))
         seen[outcome(copy, verify=True)] += 1
+    assert set(seen) <= {"refused", "accepted"}
     assert seen["refused"] > SEEDS / 2
 
 
@@ -144,7 +143,7 @@ def test_odd_manifest_values(copy: Path) -> None:
         else:
             manifest[key] = draw.choice([None, 3, "x", [], {}, True, -0.5, {"a": []}])
         path.write_text(json.dumps(manifest))
-        outcome(copy)
+        assert outcome(copy) in ("refused", "accepted")
 
 
 def test_spoiled_manifest_bytes(copy: Path) -> None:
@@ -153,4 +152,4 @@ def test_spoiled_manifest_bytes(copy: Path) -> None:
     draw = random.Random(1)
     for _ in range(SEEDS):
         path.write_bytes(spoil_bytes(content, draw))
-        outcome(copy)
+        assert outcome(copy) in ("refused", "accepted")
