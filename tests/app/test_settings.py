@@ -1,0 +1,206 @@
+"""Settings: defaults from the tables, one sentence for what is wrong, and a file that is read back."""
+
+import dataclasses
+import itertools
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.runs import settings_from
+from app.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
+from federated.algorithms import ALGORITHMS
+from ranking.rankers import RANKERS, TREES
+
+GRID = [
+    (algorithm, ranker)
+    for algorithm, ranker in itertools.product(ALGORITHMS, RANKERS)
+    if ranker not in TREES or algorithm in ("local", "pooled")
+]
+
+
+def saved(settings: Settings, tmp_path: Path, extra: dict[str, Any] | None = None) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(settings.to_toml(extra or {}))
+    return path
+
+
+@pytest.mark.parametrize(("algorithm", "ranker"), GRID)
+def test_every_cell_resolves_and_round_trips(algorithm: str, ranker: str, tmp_path: Path) -> None:
+    chosen = resolve({"algorithm": algorithm, "ranker": ranker, "seed": 7}, {})
+    assert (chosen.row, chosen.ranker) == (ALGORITHMS[algorithm], RANKERS[ranker].ranker)
+    assert (chosen.loss, chosen.updates) == (RANKERS[ranker].losses[0], ALGORITHMS[algorithm].updates)
+    path = saved(chosen, tmp_path, {"data": {"path": "/somewhere", "fingerprint": "abc"}})
+    assert resolve(*read_toml(path)) == chosen
+    assert tomllib.loads(path.read_text())["data"]["path"] == "/somewhere"
+
+
+OVERRIDES: dict[str, Any] = {
+    "lam": 3,
+    "inner_lr": 0.25,
+    "tolerance": 0.0,
+    "inner_steps": 9,
+    "concurrency": 17,
+    "server_lr": 0.01,
+    "upload_delay": 2.5,
+    "lr": 1e-3,
+    "local_steps": 1,
+    "hidden": [8, 4, 2],
+}
+
+
+@pytest.mark.parametrize("name", OVERRIDES)
+def test_every_override_arrives_and_round_trips(name: str, tmp_path: Path) -> None:
+    given = {"algorithm": "persa-fl-me"}
+    plain, chosen = resolve(given, {}), resolve(given, {name: OVERRIDES[name]})
+    assert chosen != plain
+    flat = {key: value for section in chosen.sections().values() for key, value in section.items()}
+    assert flat[name] == OVERRIDES[name]
+    before = {key: value for section in plain.sections().values() for key, value in section.items()}
+    assert {key: v for key, v in flat.items() if key != name} == {
+        key: v for key, v in before.items() if key != name
+    }
+    assert resolve(*read_toml(saved(chosen, tmp_path))) == chosen
+
+
+def test_a_section_may_be_named() -> None:
+    assert resolve({}, {"objective.lam": 3}) == resolve({}, {"lam": 3})
+    with pytest.raises(ConfigError, match=r"unknown setting 'local\.lam'.*did you mean '.*lam'"):
+        resolve({}, {"local.lam": 3})
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(
+    lam=st.floats(1e-6, 1e6),
+    lr=st.floats(1e-9, 1e3),
+    seed=st.integers(0, 2**31),
+    hidden=st.lists(st.integers(1, 4096), max_size=8),
+)
+def test_any_value_round_trips(lam: float, lr: float, seed: int, hidden: list[int]) -> None:
+    chosen = resolve({"seed": seed}, {"lam": lam, "lr": lr, "hidden": hidden})
+    content = tomllib.loads(chosen.to_toml({}))
+    overrides = {f"{s}.{k}": v for s, part in content.items() if s != "run" for k, v in part.items()}
+    assert resolve(content["run"], overrides) == chosen
+
+
+NEAR: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"algorithm": "fedavgg"}, {}, "unknown algorithm 'fedavgg'; did you mean 'fedavg'?"),
+    ({"ranker": "mpl"}, {}, "unknown ranker 'mpl'; did you mean 'mlp'?"),
+    ({"loss": "sofmax"}, {}, "unknown loss of mlp 'sofmax'; did you mean 'softmax'?"),
+    ({"sed": 1}, {}, "unknown setting 'sed'; did you mean 'seed'?"),
+    ({}, {"local_step": 1}, "unknown setting 'local_step' for persa-fl-me; did you mean 'local_steps'?"),
+    ({}, {"objectve.lam": 1}, "did you mean 'objective.lam'?"),
+    ({"ranker": "qwxz"}, {}, "unknown ranker 'qwxz'; known are forest, lightgbm, mlp, mlp-cnn"),
+    ({"algorithm": 5}, {}, "unknown algorithm 5"),
+]
+
+
+@pytest.mark.parametrize(("given", "overrides", "message"), NEAR, ids=[n[2] for n in NEAR])
+def test_did_you_mean(given: dict[str, Any], overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve(given, overrides)
+    assert message in str(error.value)
+
+
+def test_settings_of_other_algorithms_are_unknown() -> None:
+    with pytest.raises(ConfigError, match="unknown setting 'lam' for fedavg"):
+        resolve({"algorithm": "fedavg"}, {"lam": 3})
+    with pytest.raises(ConfigError, match="unknown setting 'lr' for pooled"):
+        resolve({"algorithm": "pooled", "ranker": "forest"}, {"lr": 0.1})
+
+
+@pytest.mark.parametrize("ranker", TREES)
+@pytest.mark.parametrize("algorithm", [a for a in ALGORITHMS if a not in ("local", "pooled")])
+def test_trees_are_not_federated(ranker: str, algorithm: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"{ranker} is fitted.* local or pooled but not {algorithm}: choose"
+    ):
+        resolve({"algorithm": algorithm, "ranker": ranker}, {})
+
+
+BOUNDS: list[tuple[str, Any]] = [
+    ("lam", 0),
+    ("lam", -1.0),
+    ("lam", float("inf")),
+    ("lam", float("nan")),
+    ("lam", "much"),
+    ("lr", 0),
+    ("tolerance", -1e-9),
+    ("inner_steps", 0),
+    ("inner_steps", 2.5),
+    ("concurrency", 0),
+    ("upload_delay", -1),
+    ("local_steps", -1),
+    ("batch_size", 0),
+    ("hidden", [64, 0]),
+    ("hidden", 64),
+    ("hidden", [1] * 9),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BOUNDS, ids=[f"{n}={v}" for n, v in BOUNDS])
+def test_bounds_name_the_setting_and_the_value(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve({}, {name: value})
+    assert f".{name} = {value!r}: Input should be" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["seed", "updates"])
+@pytest.mark.parametrize("value", [-1, 1.5, "3", True])
+def test_whole_numbers(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} = .*: it must be a whole number of at least [01]"):
+        resolve({name: value}, {})
+
+
+def test_defaults_are_never_changed() -> None:
+    before = {name: dataclasses.asdict(row.local) for name, row in ALGORITHMS.items()}
+    resolve({}, {"lr": 0.123, "hidden": [3]})
+    assert {name: dataclasses.asdict(row.local) for name, row in ALGORITHMS.items()} == before
+
+
+def test_set_pairs() -> None:
+    pairs = ["lam=3", " lr = 0.5 ", "hidden=[8, 4]", "name=bare word", 'quoted="a=b"', "flag=true", "e=1e-3"]
+    expected = {"lam": 3, "lr": 0.5, "hidden": [8, 4], "name": "bare word", "quoted": "a=b"}
+    assert parse_overrides(pairs) == {**expected, "flag": True, "e": 0.001}
+    assert parse_overrides(["lam=1", "lam=2"]) == {"lam": 2}
+    for wrong in ("lam", "=3", " =3", ""):
+        with pytest.raises(ConfigError, match="write key=value"):
+            parse_overrides([wrong])
+
+
+FILES = {
+    "[objectiv]\nlam = 1": "unknown table 'objectiv'; did you mean 'objective'?",
+    "objective = 3": "objective must be a table, written [objective]",
+    "[run]\nupdate = 3": "unknown setting 'update'; did you mean 'updates'?",
+    "[objective]\nlamb = 3": "'objective.lamb' for persa-fl-me; did you mean 'objective.lam'?",
+    "[run": "cannot be read",
+    "x = \xff": "cannot be read",
+}
+
+
+@pytest.mark.parametrize("content", FILES)
+def test_bad_files(content: str, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ConfigError) as error:
+        settings_from(tmp_path / "c.toml", {}, [])
+    assert FILES[content] in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml cannot be read"):
+        read_toml(tmp_path / "none.toml")
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        '[run]\nalgorithm = "fedavg"\nseed = 1\nupdates = 9\n[local]\nlr = 0.5\n'
+    )
+    options = {"algorithm": None, "seed": 2, "updates": None}
+    chosen = settings_from(tmp_path / "c.toml", options, ["lr=0.25"])
+    assert (chosen.algorithm, chosen.seed, chosen.updates) == ("fedavg", 2, 9)
+    assert chosen.row.local.lr == 0.25
