@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def test_every_override_arrives_and_round_trips(name: str, tmp_path: Path) -> No
 
 def test_a_section_may_be_named() -> None:
     assert resolve({}, {"objective.lam": 3}) == resolve({}, {"lam": 3})
-    with pytest.raises(ConfigError, match=r"unknown setting 'local\.lam'.*did you mean '.*lam'"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'local\.lam' for persa-fl-me"):
         resolve({}, {"local.lam": 3})
 
 
@@ -145,7 +146,7 @@ BOUNDS: list[tuple[str, Any]] = [
 def test_bounds_name_the_setting_and_the_value(name: str, value: Any) -> None:
     with pytest.raises(ConfigError) as error:
         resolve({}, {name: value})
-    assert f".{name} = {value!r}: Input should be" in str(error.value)
+    assert re.search(rf"\.{name} = {re.escape(repr(value))}: (Input|Tuple) should ", str(error.value))
     assert "\n" not in str(error.value)
 
 
