@@ -61,6 +61,7 @@ def serve(directory: Path, port: int | None, headless: bool) -> NoReturn:
         "server.address": HOST,
         "server.port": port,
         "server.headless": str(headless).lower(),
+        "server.showEmailPrompt": "false",
         "server.maxUploadSize": 5,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
