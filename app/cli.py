@@ -12,12 +12,6 @@ from typing import Annotated, Any
 
 import click
 import typer
-from rich.console import Console
-
-from app import report
-from app.settings import ConfigError
-from data.schema import DataError
-from ranking.rankers.trees import ModelError
 
 OK, INTERRUPTED, USAGE, BAD_DATA, BAD_CONFIG, BAD_RUN, BAD_MODEL = range(7)
 
@@ -60,7 +54,7 @@ def data_simulate(
     from data.schema import write
     from data.simulator import simulate
 
-    _show(report.card, card(write(simulate(users, seed, strength), out)), as_json)
+    _show("card", card(write(simulate(users, seed, strength), out)), as_json)
 
 
 @data_commands.command("import")
@@ -101,7 +95,7 @@ def data_import(
         drop_missed=drop_missed or published,
         seed=seed,
     )
-    _show(report.card, card(write(import_log(file, user, time, query, group, chosen), out)), as_json)
+    _show("card", card(write(import_log(file, user, time, query, group, chosen), out)), as_json)
 
 
 @data_commands.command("check")
@@ -110,7 +104,7 @@ def data_check(directory: Path, as_json: Json = False) -> None:
     from data.card import card
     from data.schema import read
 
-    _show(report.card, card(read(directory, truth=True, verify=True)), as_json)
+    _show("card", card(read(directory, truth=True, verify=True)), as_json)
 
 
 @commands.command()
@@ -141,7 +135,7 @@ def train(
     dataset = read(data)
     with TrainingBar(settings.algorithm, settings.updates, quiet=as_json) as bar:
         summary = train_run(settings, data, dataset, out, bar.see)
-    _show(report.summary, summary, as_json)
+    _show("summary", summary, as_json)
 
 
 @commands.command()
@@ -168,13 +162,15 @@ def evaluate(
     result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
     differences = [compare(j, judged[0]) for j in judged[1:]]
     result["differences"] = [d for d in differences if d is not None]
-    _show(report.evaluation, result, as_json)
+    _show("evaluation", result, as_json)
 
 
 @commands.command("list")
 def list_tables(as_json: Json = False) -> None:
     """List algorithms, rankers, losses and the hyper-parameters that --set takes."""
-    _show(report.tables, report.table_of_everything(), as_json)
+    from app.report import table_of_everything
+
+    _show("tables", table_of_everything(), as_json)
 
 
 @commands.command()
@@ -184,33 +180,30 @@ def demo(
     prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Train, but do not serve.")] = False,
 ) -> None:
     """Prepare the demo once, then serve it on this machine only."""
-    from app.demo import home, prepare, serve
+    from app.demo import home, ready, serve
 
-    prepare(home())
+    if not ready(home()):
+        from app.preparation import prepare
+
+        prepare(home())
     if not prepare_only:
         serve(home(), port, headless)
 
 
-def _show(table: Any, result: dict[str, Any], as_json: bool) -> None:
+def _show(table: str, result: dict[str, Any], as_json: bool) -> None:
+    """Print a result, by the function of that name in `app.report`."""
     if as_json:
         print(json.dumps(result), flush=True)
-    else:
-        table(result, Console())
+        return
+    from rich.console import Console
+
+    from app import report
+
+    getattr(report, table)(result, Console())
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every known failure is one sentence on stderr and a documented exit code."""
-    from app.runs import RunError
-    from app.train import InterruptedByUserError
-
-    codes: dict[type[BaseException], int] = {
-        InterruptedByUserError: INTERRUPTED,
-        DataError: BAD_DATA,
-        ConfigError: BAD_CONFIG,
-        FloatingPointError: BAD_CONFIG,
-        RunError: BAD_RUN,
-        ModelError: BAD_MODEL,
-    }
     try:
         code = commands(arguments, standalone_mode=False)
     except click.ClickException as error:
@@ -222,9 +215,28 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("PERSARANK_DEBUG"):
             raise
-        known = next((code for kind, code in codes.items() if isinstance(error, kind)), None)
+        known = _exit_code(error)
         if known is None and not isinstance(error, OSError):
             error = RuntimeError(f"unexpected {type(error).__name__}: {error}; run with --debug for details.")
         print(f"persarank: {error}", file=sys.stderr)
         sys.exit(USAGE if known is None else known)
     sys.exit(code or OK)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """The documented code of a known failure. Imported late, so that `demo` starts without the models."""
+    from app.runs import RunError
+    from app.settings import ConfigError
+    from app.train import InterruptedByUserError
+    from data.schema import DataError
+    from ranking.rankers.trees import ModelError
+
+    codes: dict[type[Exception], int] = {
+        InterruptedByUserError: INTERRUPTED,
+        DataError: BAD_DATA,
+        ConfigError: BAD_CONFIG,
+        FloatingPointError: BAD_CONFIG,
+        RunError: BAD_RUN,
+        ModelError: BAD_MODEL,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), None)

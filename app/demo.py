@@ -1,7 +1,6 @@
-"""Prepares the demo once and serves it: simulated users, a FedAvg and a PersA-FL run, a web page."""
+"""Where the prepared demo lies, and the server that shows it. Imports little: a second start is quick."""
 
 import os
-import shutil
 import socket
 import sys
 from pathlib import Path
@@ -9,16 +8,9 @@ from typing import NoReturn
 
 import click
 
-from app.evaluate import evaluate
-from app.progress import TrainingBar
-from app.runs import REPORT
-from app.settings import resolve
-from app.train import train_run
-from data.schema import read, write
-from data.simulator import simulate
-
 RUNS = ("fedavg", "persa-fl-me")
 DATA = "data"
+REPORT = "report.json"
 VERSION = "1"
 """Part of the directory's name; raise it when prepared files of an older version would mislead."""
 
@@ -32,26 +24,9 @@ def home() -> Path:
     return Path(os.environ.get("PERSARANK_HOME") or Path(cache) / "persarank") / f"demo-{VERSION}"
 
 
-def prepare(directory: Path, users: int = 200, updates: int | None = None) -> None:
-    """Make what is missing of the demo; a part that was interrupted is made anew.
-
-    ``users`` and ``updates`` (None: each algorithm's own) make a smaller demo, e.g. for a test.
-    """
-    data = directory / DATA
-    if not (data / "manifest.json").is_file():
-        print(f"Simulating {users} users …", file=sys.stderr, flush=True)
-        shutil.rmtree(data, ignore_errors=True)
-        write(simulate(users), data)
-    for algorithm in RUNS:
-        run = directory / algorithm
-        if (run / REPORT).is_file():
-            continue
-        print(f"Training {algorithm} (once; about a minute) …", file=sys.stderr, flush=True)
-        shutil.rmtree(run, ignore_errors=True)
-        settings = resolve({"algorithm": algorithm, "updates": updates}, {})
-        with TrainingBar(algorithm, settings.updates) as bar:
-            train_run(settings, data, read(data), run, bar.see)
-        evaluate([run], data, "test")
+def ready(directory: Path) -> bool:
+    """Whether everything is prepared."""
+    return all((directory / name / REPORT).is_file() for name in RUNS)
 
 
 def serve(directory: Path, port: int | None, headless: bool) -> NoReturn:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.demo import prepare
+from app.demo import ready
+from app.preparation import prepare
 
 ENTRY = str(Path(__file__).resolve().parents[2] / "app" / "web.py")
 
@@ -66,4 +67,5 @@ def test_prepare_makes_only_what_is_missing(prepared: Path, capsys: pytest.Captu
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*")}
     prepare(prepared, users=5, updates=40)
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*")} == before
+    assert ready(prepared)
     assert "Training" not in capsys.readouterr().err
