@@ -37,6 +37,7 @@ def serve(directory: Path, port: int | None, headless: bool) -> NoReturn:
         "server.port": port,
         "server.headless": str(headless).lower(),
         "server.showEmailPrompt": "false",
+        "logger.hideWelcomeMessage": "true",
         "server.maxUploadSize": 5,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
