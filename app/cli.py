@@ -13,21 +13,27 @@ from typing import Annotated, Any
 import click
 import typer
 
+SIGNALLED = 130
+"""What typer makes of a Ctrl-C that nobody else took."""
+
 OK, INTERRUPTED, USAGE, BAD_DATA, BAD_CONFIG, BAD_RUN, BAD_MODEL = range(7)
 
 commands = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Personal autocomplete rankers, trained without collecting anyone's searches.",
     epilog="Exit codes: 0 ok, 1 interrupted but saved, 2 usage, 3 bad data, 4 bad config, "
     "5 broken run directory, 6 untrusted model.",
 )
-data_commands = typer.Typer(no_args_is_help=True, help="Simulate, import and check datasets.")
+data_commands = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", help="Simulate, import and check datasets."
+)
 commands.add_typer(data_commands, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of a table.")]
-Out = Annotated[Path, typer.Option("--out", help="Directory to write; must not exist or be empty.")]
+Out = Annotated[Path, typer.Option("--out", help="A new or empty directory to write.")]
 
 
 @commands.callback()
@@ -127,14 +133,19 @@ def train(
     """Train a ranker into a run directory."""
     from app.progress import TrainingBar
     from app.runs import settings_from
-    from app.train import train_run
+    from app.train import InterruptedByUserError, train_run
     from data.schema import read
 
     given = {"algorithm": algorithm, "ranker": ranker, "loss": loss, "updates": updates, "seed": seed}
     settings = settings_from(config, given, sets or [])
     dataset = read(data)
     with TrainingBar(settings.algorithm, settings.updates, quiet=as_json) as bar:
-        summary = train_run(settings, data, dataset, out, bar.see)
+        try:
+            summary = train_run(settings, data, dataset, out, bar.see)
+        except InterruptedByUserError as stopped:
+            if as_json:
+                print(json.dumps(stopped.summary), flush=True)
+            raise
     _show("summary", summary, as_json)
 
 
@@ -150,7 +161,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge runs on held-out slates, beside chance, popularity and, where it is known, the truth."""
-    from app.evaluate import compare, describe
+    from app.evaluate import compare, describe, save_report
     from app.evaluate import evaluate as judge_all
     from data.schema import SPLITS
 
@@ -159,6 +170,12 @@ def evaluate(
     if average not in ("users", "slates"):
         raise click.UsageError(f"--average is 'users' or 'slates', not {average!r}.")
     judged = judge_all(runs, data, split, permute_users)
+    if split == "test" and not permute_users:
+        try:
+            for run in judged:
+                save_report(run)
+        except OSError as error:
+            print(f"persarank: the report is not saved: {error.filename}: {error.strerror}.", file=sys.stderr)
     result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
     differences = [compare(j, judged[0]) for j in judged[1:]]
     result["differences"] = [d for d in differences if d is not None]
@@ -193,7 +210,7 @@ def demo(
 def _show(table: str, result: dict[str, Any], as_json: bool) -> None:
     """Print a result, by the function of that name in `app.report`."""
     if as_json:
-        print(json.dumps(result), flush=True)
+        print(json.dumps(result, allow_nan=False), flush=True)
         return
     from rich.console import Console
 
@@ -210,16 +227,20 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(USAGE)
     except (click.Abort, KeyboardInterrupt):
-        print("persarank: interrupted before anything was trained.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        code = SIGNALLED
     except Exception as error:
         if os.environ.get("PERSARANK_DEBUG"):
             raise
         known = _exit_code(error)
-        if known is None and not isinstance(error, OSError):
+        if isinstance(error, OSError) and error.strerror:
+            error = RuntimeError(f"{error.filename or 'a file'}: {error.strerror}.")
+        elif known is None:
             error = RuntimeError(f"unexpected {type(error).__name__}: {error}; run with --debug for details.")
         print(f"persarank: {error}", file=sys.stderr)
         sys.exit(USAGE if known is None else known)
+    if code == SIGNALLED:
+        print("persarank: interrupted before there was anything to save.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     sys.exit(code or OK)
 
 

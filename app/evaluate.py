@@ -98,7 +98,7 @@ def evaluate(
 
 
 def judge(run: Run, ground: Ground, split: str, permuted: bool = False) -> Judged:
-    """Score the split by the run's models and, unless users are permuted, write the run's report.json."""
+    """Score the split by the run's models."""
     model = run.model(ground.dataset, ground.public)
     common = model.global_scores(ground.slates)
     owner = (ground.slates.user + permuted) % ground.dataset.users.num_rows
@@ -108,12 +108,13 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False) -> Judge
         "global": None if common is None else slate_metrics(common, ground.slates),
         "personal": slate_metrics(personal, ground.slates),
     }
-    judged = Judged(run, ground, split, metrics, permuted)
-    if permuted:
-        return judged
+    return Judged(run, ground, split, metrics, permuted)
+
+
+def save_report(judged: Judged) -> None:
+    """Write the run's report.json: what `describe` says, and every user's own figures."""
     report = {"result": describe(judged), "users": users_table(judged)}
-    write_bytes(run.directory / REPORT, (json.dumps(report, indent=1) + "\n").encode())
-    return judged
+    write_bytes(judged.run.directory / REPORT, (json.dumps(report, indent=1) + "\n").encode())
 
 
 def describe(judged: Judged, over: str = "users") -> dict[str, Any]:

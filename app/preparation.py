@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from app.demo import DATA, REPORT, RUNS
-from app.evaluate import evaluate
+from app.evaluate import evaluate, save_report
 from app.progress import TrainingBar
 from app.settings import resolve
 from app.train import train_run
@@ -32,4 +32,4 @@ def prepare(directory: Path, users: int = 200, updates: int | None = None) -> No
         settings = resolve({"algorithm": algorithm, "updates": updates}, {})
         with TrainingBar(algorithm, settings.updates) as bar:
             train_run(settings, data, read(data), run, bar.see)
-        evaluate([run], data, "test")
+        save_report(*evaluate([run], data, "test"))

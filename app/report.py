@@ -10,7 +10,15 @@ from rich.text import Text
 from federated.algorithms import ALGORITHMS
 from ranking.rankers import RANKERS
 
-COLUMNS = ("nmrr", "accuracy@10", "plain_accuracy@10", "mrr@10", "success@1", "success@10", "p10_user_nmrr")
+COLUMNS = {
+    "nmrr": "NMRR",
+    "accuracy@10": "acc@10",
+    "plain_accuracy@10": "plain",
+    "mrr@10": "MRR@10",
+    "success@1": "S@1",
+    "success@10": "S@10",
+    "p10_user_nmrr": "p10",
+}
 
 
 def card(result: dict[str, Any], console: Console) -> None:
@@ -39,9 +47,9 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         title += f"{run['slates']} slates of {run['users']} users, {run['missed']} missed"
         title += ", every user ranked by the next one's model" if run["permuted"] else ""
         table = Table(title=Text(title))
-        table.add_column("ranking")
-        for name in COLUMNS:
-            table.add_column(name, justify="right")
+        table.add_column("ranking", no_wrap=True)
+        for heading in COLUMNS.values():
+            table.add_column(heading, justify="right", no_wrap=True)
         for ranking, metrics in run["metrics"].items():
             if metrics is not None:
                 table.add_row(ranking, *(f"{metrics[name]:.4f}" for name in COLUMNS))
@@ -87,20 +95,28 @@ def table_of_everything() -> dict[str, Any]:
 
 def tables(result: dict[str, Any], console: Console) -> None:
     """The tables of algorithms and rankers."""
-    algorithms = Table("algorithm", "objective", "schedule", "source", "updates", "--set", title="Algorithms")
+    algorithms = _table("Algorithms", "--algorithm", "what", "--set")
     for row in result["algorithms"]:
-        shown = [row[key] for key in ("name", "objective", "schedule", "source")]
-        algorithms.add_row(*shown, str(row["updates"]), Text(_settings(row["settings"])))
-    rankers = Table("ranker", "losses", "summary", "--set", title="Rankers")
+        what = f"{row['objective']} × {row['schedule']}\n{row['source']}\n{row['updates']} updates"
+        algorithms.add_row(row["name"], what, Text(_settings(row["settings"])))
+    rankers = _table("Rankers", "--ranker", "what", "--set")
     for row in result["rankers"]:
-        rankers.add_row(
-            row["name"], ", ".join(row["losses"]), row["summary"], Text(_settings(row["settings"]))
-        )
+        what = f"{row['summary']}\n--loss {', '.join(row['losses'])}"
+        rankers.add_row(row["name"], what, Text(_settings(row["settings"])))
     console.print(algorithms, rankers)
 
 
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(title=title, show_lines=True)
+    table.add_column(first, no_wrap=True)
+    for other in others:
+        table.add_column(other, overflow="fold")
+    return table
+
+
 def _settings(sections: dict[str, dict[str, Any]]) -> str:
-    return "  ".join(f"{name}={_plain(value)}" for part in sections.values() for name, value in part.items())
+    """One setting a line; a dash is a default that depends on the data, such as 1/n."""
+    return "\n".join(f"{name}={_plain(value)}" for part in sections.values() for name, value in part.items())
 
 
 def _interval(difference: dict[str, float]) -> str:

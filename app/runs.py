@@ -7,7 +7,7 @@
     summary.json        what `train --json` prints; its presence says that the run is finished
     model.json          the model's files and their checksums
     model.safetensors   the parameters (tree rankers: a directory model/ instead)
-    report.json         written by `evaluate`
+    report.json         the test figures, per user too; written by `evaluate`
 """
 
 import json

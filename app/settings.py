@@ -72,8 +72,8 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
             f"{ranker_name} is fitted, not trained by gradients, so it can be local or pooled but not "
             f"{algorithm}: choose one of those, or the ranker mlp."
         )
-    seed = _whole("seed", chosen.get("seed", 0), least=0)
-    updates = _whole("updates", chosen.get("updates", row.updates), least=1)
+    seed = _whole("seed", chosen.get("seed", 0), 0, 2**32 - 1)
+    updates = _whole("updates", chosen.get("updates", row.updates), 1, 10**9)
     plain = Settings(algorithm, ranker_name, loss, seed, updates, RANKERS[ranker_name].ranker, row)
     return _override(plain, overrides)
 
@@ -86,7 +86,7 @@ def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
     names = [*owner, *(f"{section}.{name}" for name, section in owner.items())]
     for key, value in overrides.items():
         if key not in names:
-            raise ConfigError(f"unknown setting {key!r} for {settings.algorithm}{_nearest(key, names)}.")
+            raise ConfigError(f"unknown setting {key!r} for {settings.algorithm}{_nearest(key, names)}")
         name = key.rpartition(".")[2]
         section = owner[name]
         try:
@@ -136,9 +136,9 @@ def _values(part: Any) -> dict[str, Any]:
     return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items() if v is not None}
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} = {value!r}: it must be a whole number of at least {least}.")
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ConfigError(f"{name} = {value!r}: it must be a whole number from {least} to {most}.")
     return value
 
 
@@ -148,12 +148,12 @@ def _known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def _known_name(what: str, name: Any, known: Iterable[str]) -> str:
-    if name not in set(known):
-        raise ConfigError(f"unknown {what} {name!r}{_nearest(str(name), known)}.")
+    if not isinstance(name, str) or name not in set(known):
+        raise ConfigError(f"unknown {what} {name!r}{_nearest(str(name), known)}")
     return str(name)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     options = list(known)
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(options)}"
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(options)}."

@@ -1,6 +1,7 @@
 """Trains a ranker into a run directory; progress bars and metrics files consume one stream of events."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,7 +26,13 @@ from ranking.slates import Slates
 
 
 class InterruptedByUserError(Exception):
-    """Training was stopped by the user; what was learned until then is saved."""
+    """Training was stopped by the user; what was learned until then is saved, with this ``summary``."""
+
+    def __init__(self, summary: dict[str, Any]) -> None:
+        self.summary = summary
+        super().__init__(
+            f"stopped after {summary['updates']} updates; the model so far is saved in {summary['run']}."
+        )
 
 
 @dataclass
@@ -65,28 +72,31 @@ def train_run(
         DataError: a user has nothing to train on.
         InterruptedByUserError: Ctrl-C; the model as it was then is saved.
     """
-    create(out, settings, data, dataset)
     public = PublicStatistics(dataset)
     slates = build(dataset, public)
-    learn = split_slates(dataset, slates, "train")
-    learn = _teaching(learn)
-    began = time.perf_counter()
-    if settings.fitted:
-        model, tally = _fit(settings, learn, dataset.users.num_rows)
-        seconds, interrupted = time.perf_counter() - began, False
-        write_bytes(out / METRICS, b"")
-    else:
+    learn = _teaching(split_slates(dataset, slates, "train"))
+    task = None
+    if not settings.fitted:
         network = settings.ranker.network(len(feature_names(public)), public.texts)
         validation = split_slates(dataset, slates, "validation")
         task = RankingTask.of(network, settings.loss, learn, validation, dataset.users.num_rows)
-        model, tally, seconds, interrupted = _learn(settings, task, out, watch)
-    save(model, out, settings.ranker_name)
-    summary = _summary(settings, out, tally, seconds)
-    write_bytes(out / SUMMARY, (json.dumps(summary) + "\n").encode())
+    create(out, settings, data, dataset)
+    try:
+        began = time.perf_counter()
+        if task is not None:
+            model, tally, seconds, interrupted = _learn(settings, task, out, watch)
+        else:
+            write_bytes(out / METRICS, b"")
+            model, tally = _fit(settings, learn, dataset.users.num_rows)
+            seconds, interrupted = time.perf_counter() - began, False
+        save(model, out, settings.ranker_name)
+        summary = _summary(settings, out, tally, seconds)
+        write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)  # half a run would only be in the way of the next try
+        raise
     if interrupted:
-        raise InterruptedByUserError(
-            f"stopped after {tally.updates} updates; the model so far is saved in {out}."
-        )
+        raise InterruptedByUserError(summary)
     return summary
 
 

@@ -6,6 +6,7 @@ of everyone, together with the user's own earlier ones. Nothing later than the e
 An event whose query is not in its own pool is a declared miss.
 """
 
+import csv
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from data.splits import time_split
 
 SESSION_GAP = 30 * 60 * 1_000_000
 """Microseconds of silence after which a new session starts."""
+
+UNIX_YEARS = (1990, 2100)
+"""Numbers outside these years are no Unix times; 20240101, for one, is a date without its dashes."""
 
 LONGEST_QUERY = 200
 """Characters kept of a query: nobody completes more, and a log may hold anything."""
@@ -102,7 +106,15 @@ def _read_log(
         raise DataError(f"{file} has no column {', '.join(map(repr, missing))}; its columns are: {have}.")
     if raw.empty:
         raise DataError(f"{file} is empty: it has a header but no rows.")
+    twice = [n for n in names.values() if list(raw.columns).count(n) > 1]
+    if twice:
+        raise DataError(f"{file} has the column {twice[0]!r} twice.")
     log = pd.DataFrame({n: raw[c] for n, c in names.items()})
+    for column in names:
+        nested = log[column].map(lambda value: isinstance(value, list | dict | np.ndarray)).to_numpy(bool)
+        if nested.any():
+            row = int(nested.argmax()) + 1
+            raise DataError(f"{file}, row {row}, column {names[column]!r}: one value is needed, not several.")
     if "group" not in log:
         log["group"] = None
     log["time"] = _parse_times(file, time, log["time"])
@@ -130,7 +142,7 @@ def clean(query: str) -> str:
 
 def _read_frame(file: Path) -> pd.DataFrame:
     readers = {
-        ".csv": lambda: pd.read_csv(file, dtype=object, keep_default_na=False, na_values=[""]),
+        ".csv": lambda: _read_csv(file),
         ".jsonl": lambda: pd.read_json(file, lines=True, dtype=False, convert_dates=False),
         ".parquet": lambda: pd.read_parquet(file),
     }
@@ -140,12 +152,24 @@ def _read_frame(file: Path) -> pd.DataFrame:
         raise DataError(f"{file}: the name must end in {', '.join(readers)}.")
     try:
         return readers[file.suffix.lower()]()
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{file} is empty.") from error
-    except (ValueError, OSError, pa.ArrowException) as error:
+    except (ValueError, OSError, csv.Error, pa.ArrowException) as error:
         raise DataError(
             f"{file} cannot be read as {file.suffix[1:]}: {str(error).splitlines()[0]}."
         ) from error
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    """Rows as text; stricter than pandas, which shifts rows that have one field too many."""
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        reader = csv.reader(lines)
+        header = next(reader, None)
+        if not header:
+            raise DataError(f"{file} is empty.")
+        rows = [[value or None for value in row] for row in reader if row]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise DataError(f"{file}, row {number}: it has {len(row)} fields, the header has {len(header)}.")
+    return pd.DataFrame(rows, columns=header, dtype=object)
 
 
 def _parse_times(file: Path, name: str, times: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -155,6 +179,7 @@ def _parse_times(file: Path, name: str, times: "pd.Series[Any]") -> "pd.Series[A
         size = float(numbers.abs().median())
         unit = 1 if size >= 1e14 else 1_000 if size >= 1e11 else 1_000_000
         parsed = pd.to_datetime((numbers * unit).round(), unit="us", utc=True, errors="coerce")
+        parsed = parsed.where(parsed.dt.year.between(*UNIX_YEARS))
     else:
         parsed = pd.to_datetime(times, utc=True, errors="coerce", format="mixed")
     bad = parsed.isna()

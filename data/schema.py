@@ -17,8 +17,9 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,21 @@ def write(dataset: Dataset, out: Path) -> Dataset:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists and is not an empty directory: choose another --out.")
     validate(dataset)
-    building = out.with_name(out.name + ".partial")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        manifest = _write_tables(dataset, building)
+        building.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        os.replace(building, out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return replace(dataset, manifest=manifest)
+
+
+def _write_tables(dataset: Dataset, building: Path) -> dict[str, Any]:
+    """Write every file of a dataset and return its manifest."""
     files = {}
     tables = {f"{n}.parquet": (getattr(dataset, n), s) for n, s in SCHEMAS.items()}
     tables |= {f"truth/{n}.parquet": (dataset.truth[n], s) for n, s in TRUTH_SCHEMAS.items() if dataset.truth}
@@ -124,12 +137,7 @@ def write(dataset: Dataset, out: Path) -> Dataset:
     manifest = {"format": FORMAT, "version": VERSION, **dataset.manifest, "files": files}
     manifest["fingerprint"] = fingerprint
     (building / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    if out.exists():
-        out.rmdir()
-    os.replace(building, out)
-    return Dataset(
-        dataset.users, dataset.queries, dataset.events, dataset.slates, manifest, dict(dataset.truth)
-    )
+    return manifest
 
 
 def read(directory: Path, truth: bool = False, verify: bool = False) -> Dataset:
@@ -149,6 +157,8 @@ def read(directory: Path, truth: bool = False, verify: bool = False) -> Dataset:
     if truth and (directory / "truth").is_dir():
         truths = {n: _read_table(directory / "truth" / f"{n}.parquet", s) for n, s in TRUTH_SCHEMAS.items()}
     for name, entry in manifest["files"].items():
+        if not isinstance(entry, dict) or "sha256" not in entry:
+            raise DataError(f"{directory / 'manifest.json'} is damaged: it has no checksum for {name!r}.")
         if not (directory / name).is_file():
             raise DataError(f"{directory / name} is missing: the manifest lists it.")
         if verify and _sha256(directory / name) != entry["sha256"]:
@@ -171,8 +181,20 @@ def validate(dataset: Dataset) -> None:
                 )
         if not np.array_equal(column(table, SCHEMAS[name][0].name), np.arange(table.num_rows)):
             raise DataError(f"{name}: {SCHEMAS[name][0].name} must count 0, 1, 2, … in row order.")
+    if column(queries, "public_count").min() < 0:
+        raise DataError("queries: public_count counts searches; it cannot be negative.")
     _validate_events(events, users.num_rows, queries.num_rows)
     _validate_slates(slates, queries, events.num_rows)
+    if dataset.truth:
+        _validate_truth(dataset.truth["utilities"], slates)
+
+
+def _validate_truth(utilities: pa.Table, slates: pa.Table) -> None:
+    offsets, values = ragged(utilities, "utility")
+    if not np.array_equal(offsets, ragged(slates, "pool")[0]):
+        raise DataError("truth/utilities: there must be one utility for every candidate of every slate.")
+    if not np.isfinite(values).all():
+        raise DataError("truth/utilities: a utility is NaN or infinite.")
 
 
 def _validate_events(events: pa.Table, users: int, queries: int) -> None:
@@ -193,6 +215,10 @@ def _validate_events(events: pa.Table, users: int, queries: int) -> None:
     if unknown.any():
         raise DataError(f"events: row {int(np.argmax(unknown))} has the unknown split {split[unknown][0]!r}.")
     rank = np.array([SPLITS.index(name) for name in split])
+    for part, name in enumerate(SPLITS):
+        without = np.setdiff1d(np.arange(users), user[rank == part])
+        if len(without):
+            raise DataError(f"events: user {int(without[0])} has no event in the split {name!r}.")
     if ((np.diff(user) == 0) & (np.diff(rank) < 0)).any():
         raise DataError(
             "events: a user's training events must come before validation, and those before test."

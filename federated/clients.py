@@ -32,8 +32,8 @@ class LocalSGD:
     """
 
     lr: Positive = 0.05
-    local_steps: Annotated[int, Field(ge=0)] = 10
-    batch_size: Annotated[int, Field(ge=1)] = 4
+    local_steps: Annotated[int, Field(ge=0, le=100_000)] = 10
+    batch_size: Annotated[int, Field(ge=1, le=10_000)] = 4
 
 
 @plain_dataclass(frozen=True)

@@ -24,6 +24,8 @@ from torch import Tensor
 from federated.tasks import Batch, Loss
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Steps = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class Objective(Protocol):
@@ -137,10 +139,10 @@ class MoreauEnvelope:
     """
 
     lam: Positive = 15.0
-    inner_steps: Annotated[int, Field(ge=1)] = 3
+    inner_steps: Steps = 3
     inner_lr: Positive = 0.02
-    tolerance: Annotated[float, Field(ge=0)] = 1e-3
-    personal_steps: Annotated[int, Field(ge=1)] = 50
+    tolerance: NonNegative = 1e-3
+    personal_steps: Steps = 50
 
     draws = 1
     personal = True

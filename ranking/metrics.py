@@ -66,7 +66,7 @@ def slate_metrics(scores: Tensor, slates: Slates, k: int = CUTOFF) -> dict[str, 
 
     within_cut = place <= cut[:, None]
     harmonic = torch.cat(
-        [place.new_zeros(1), (1 / torch.arange(1.0, 1 + int(wanted.max()))).double().cumsum(0)]
+        [place.new_zeros(1), (1 / torch.arange(1, 1 + int(wanted.max()), dtype=torch.float64)).cumsum(0)]
     )
     return {
         f"accuracy@{k}": total(within_cut / place, head) / harmonic[cut],

@@ -42,11 +42,11 @@ class Slates:
         return self[torch.isin(self.user, users).nonzero().squeeze(1)]
 
     def check(self) -> "Slates":
-        """Return self, or raise DataError for a feature that is not a number."""
-        bad = ~torch.isfinite(self.features).all(-1) & self.mask
+        """Return self (axes (S,)), or raise DataError for a feature that is not a number."""
+        bad = ~torch.isfinite(self.features) & self.mask[..., None]
         if bad.any():
-            where = [int(i) for i in bad.nonzero()[0]]
-            raise DataError(f"slate {where[0]}, candidate {where[-1]}: a feature is NaN or infinite.")
+            slate, candidate, feature = (int(i) for i in bad.nonzero()[0])
+            raise DataError(f"slate {slate}, candidate {candidate}: feature {feature} is NaN or infinite.")
         return self
 
 

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.clients import Clients
-from federated.objectives import Positive
+from federated.objectives import NonNegative, Positive
 from federated.schedules import Merge
 from federated.schedules.clock import Delays, exponential_delays, turns
 
@@ -30,7 +30,8 @@ class Arrivals:
     """w ← w − β Δ_i on every arrival, without buffer or staleness weight.
 
     Attributes:
-        concurrency: users in flight at any time; mean staleness is then concurrency − 1.
+        concurrency: users in flight at any time (all, where there are fewer users); mean
+            staleness is one less.
         server_lr: β; None is the talk's 1/n.
         download_delay: mean delay from server to user, exponential law.
         upload_delay: mean delay back, computing included, exponential law.
@@ -38,8 +39,8 @@ class Arrivals:
 
     concurrency: Annotated[int, Field(ge=1)] = 5
     server_lr: Positive | None = None
-    download_delay: Annotated[float, Field(ge=0)] = 1.0
-    upload_delay: Annotated[float, Field(ge=0)] = 1.0
+    download_delay: NonNegative = 1.0
+    upload_delay: NonNegative = 1.0
 
     pools = False
 

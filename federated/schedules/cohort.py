@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.clients import Clients
-from federated.objectives import Positive
+from federated.objectives import NonNegative, Positive
 from federated.schedules import Merge
 from federated.schedules.clock import exponential_delays, turns
 
@@ -28,8 +28,8 @@ class Cohort:
 
     cohort: Annotated[int, Field(ge=1)] = 20
     server_lr: Positive = 1.0
-    download_delay: Annotated[float, Field(ge=0)] = 1.0
-    upload_delay: Annotated[float, Field(ge=0)] = 1.0
+    download_delay: NonNegative = 1.0
+    upload_delay: NonNegative = 1.0
 
     pools = False
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from data.schema import DataError
 from ranking.losses import LOSSES
 from ranking.metrics import slate_metrics, summarise
 from ranking.rankers.network import Network
@@ -50,11 +51,12 @@ class RankingTask:
         """The task of these slates.
 
         Raises:
-            ValueError: a user without a training slate, or slates out of user order.
+            DataError: a user without a training slate.
+            ValueError: slates out of user order.
         """
         counts = torch.bincount(train.user, minlength=users)
         if (counts == 0).any():
-            raise ValueError(f"user {int(counts.argmin())} has no slate to train on.")
+            raise DataError(f"user {int(counts.argmin())} has no slate to train on: leave such users out.")
         if (train.user.diff() < 0).any():
             raise ValueError("training slates must be sorted by user.")
         start = torch.nn.functional.pad(counts.cumsum(0), (1, 0))

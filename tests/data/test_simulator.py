@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data import simulator
 from data.card import card
 from data.schema import SCHEMAS, DataError, Dataset, column, ragged, read, write
 from data.simulator import simulate
@@ -90,6 +91,17 @@ def test_a_user_depends_on_the_seed_and_their_number_alone(tiny_dataset: Dataset
     assert fewer.slates.equals(tiny_dataset.slates.slice(0, count))
     assert fewer.queries.equals(tiny_dataset.queries)
     assert (weights(fewer) == weights(tiny_dataset)[:10]).all()
+
+
+def test_a_user_does_not_depend_on_who_comes_before(tiny_dataset: Dataset) -> None:
+    """User 7 alone in the world searches as they do among others."""
+    world = simulator._world(0)
+    events: list[tuple[int, int, int, int]] = []
+    simulator._search(world, simulator._person(world, 7, 0.25), events, slates := [])
+    among = np.flatnonzero(column(tiny_dataset.events, "user_id") == 7)
+    assert [e[1] for e in events] == column(tiny_dataset.events, "timestamp")[among].tolist()
+    assert [e[2] for e in events] == column(tiny_dataset.events, "query_id")[among].tolist()
+    assert [s[1].tolist() for s in slates] == [rows(tiny_dataset, "pool")[row] for row in among]
 
 
 def test_seeds_differ_and_repeat(tmp_path: Path) -> None:

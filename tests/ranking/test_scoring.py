@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 import ranking.scoring
+from ranking.models import NeuralModel, TreeModel
 from ranking.rankers import RANKERS, TREES
 from ranking.rankers.network import Network
 from ranking.scoring import network_scores
@@ -68,3 +69,28 @@ def test_scoring_changes_neither_models_nor_slates_and_builds_no_graph(network, 
     assert not network_scores(network, w, slates).requires_grad
     assert torch.equal(w, own)
     assert torch.equal(slates.features, features)
+
+
+def test_a_model_ranks_personally_by_the_users_own_part_if_it_has_one(network, own, slates):
+    common, personal = network_scores(network, own[0], slates), network_scores(network, own, slates)
+    both = NeuralModel(network, own[0], own)
+    assert torch.equal(both.global_scores(slates), common)
+    assert torch.equal(both.personal_scores(slates), personal)
+    assert torch.equal(NeuralModel(network, own[0], None).personal_scores(slates), common)
+    assert NeuralModel(network, None, own).global_scores(slates) is None
+
+
+class Constant:
+    """A fitted ranker that scores every candidate the same."""
+
+    def __init__(self, score: float) -> None:
+        self.score = score
+
+    def scores(self, slates: Slates) -> Tensor:
+        return torch.full(slates.mask.shape, self.score, dtype=torch.float64)
+
+
+def test_every_slate_is_scored_by_its_users_own_trees(slates):
+    scores = TreeModel(None, [Constant(u) for u in range(USERS)]).personal_scores(slates)
+    assert torch.equal(scores, slates.user[:, None].expand(scores.shape).double())
+    assert TreeModel(None, [Constant(0)]).global_scores(slates) is None
