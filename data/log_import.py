@@ -25,8 +25,8 @@ from data.splits import time_split
 SESSION_GAP = 30 * 60 * 1_000_000
 """Microseconds of silence after which a new session starts."""
 
-UNIX_YEARS = (1990, 2100)
-"""Numbers outside these years are no Unix times; 20240101, for one, is a date without its dashes."""
+WRITTEN_DATES = {"%Y%m%d": 1, "%Y%m%d%H%M%S": 1_000_000}
+"""Formats of dates written as one number, and what scales 19000101 … 21001231 to their range."""
 
 LONGEST_QUERY = 200
 """Characters kept of a query: nobody completes more, and a log may hold anything."""
@@ -143,7 +143,7 @@ def clean(query: str) -> str:
 def _read_frame(file: Path) -> pd.DataFrame:
     readers = {
         ".csv": lambda: _read_csv(file),
-        ".jsonl": lambda: pd.read_json(file, lines=True, dtype=False, convert_dates=False),
+        ".jsonl": lambda: pd.read_json(file, lines=True, dtype=False),
         ".parquet": lambda: pd.read_parquet(file),
     }
     if not file.is_file():
@@ -173,13 +173,21 @@ def _read_csv(file: Path) -> pd.DataFrame:
 
 
 def _parse_times(file: Path, name: str, times: "pd.Series[Any]") -> "pd.Series[Any]":
-    """UTC timestamps from text (ISO 8601 and the like) or from Unix seconds, milli- or microseconds."""
+    """UTC timestamps from text (ISO 8601 and the like) or from Unix seconds, milli- or microseconds.
+
+    Numbers like 20240131 and 20240131093000 are dates and times written without their dashes.
+    """
     numbers = pd.to_numeric(times, errors="coerce")
-    if numbers.notna().all():
+    written = [
+        f for f, scale in WRITTEN_DATES.items() if numbers.floordiv(scale).between(19000101, 21001231).all()
+    ]
+    if written:
+        digits = numbers.astype("int64").astype(str)
+        parsed = pd.to_datetime(digits, format=written[0], utc=True, errors="coerce")
+    elif numbers.notna().all():
         size = float(numbers.abs().median())
         unit = 1 if size >= 1e14 else 1_000 if size >= 1e11 else 1_000_000
         parsed = pd.to_datetime((numbers * unit).round(), unit="us", utc=True, errors="coerce")
-        parsed = parsed.where(parsed.dt.year.between(*UNIX_YEARS))
     else:
         parsed = pd.to_datetime(times, utc=True, errors="coerce", format="mixed")
     bad = parsed.isna()

@@ -98,7 +98,7 @@ CONFIGS: dict[str, tuple[list[str], str]] = {
     ),
     "not a pair": (["--set", "lr"], "--set 'lr': write key=value"),
     "out of bounds": (["--set", "lr=-1"], "local.lr = -1: Input should be greater than 0"),
-    "no updates": (["--updates", "0"], "updates = 0: it must be a whole number of at least 1"),
+    "no updates": (["--updates", "0"], "updates = 0: it must be a whole number from 1 to"),
     "trees": (["--ranker", "forest"], "forest is fitted, not trained by gradients"),
     "no file": (["--config", "none.toml"], "none.toml cannot be read"),
 }
@@ -119,7 +119,7 @@ def test_bad_config_file(cli: Cli, tiny: Path, tmp_path: Path) -> None:
 def test_divergence_names_the_way_out(cli: Cli, tiny: Path, tmp_path: Path) -> None:
     called = train(cli, tiny, tmp_path / "out", "--set", "lr=1e30")
     assert_refused(called, BAD_CONFIG, "no longer finite", "try a smaller lr")
-    assert_refused(cli("evaluate", tmp_path / "out"), BAD_RUN, "is not finished")
+    assert not (tmp_path / "out").exists(), "half a run would block the next try"
 
 
 # 3: bad data

@@ -128,7 +128,7 @@ def test_a_bad_cell_is_named(tmp_path: Path, row: int, change: Row, message: str
         ("log.csv", b"", "is empty"),
         ("log.csv", b"who,when,what\n", "is empty: it has a header but no rows"),
         ("log.csv", b"who,when\na,1\n", "has no column 'what'; its columns are: who, when"),
-        ("log.csv", b"who,when,what\na,1,b,c\n\n\na,1,b,c,d\n", "cannot be read as csv"),
+        ("log.csv", b"who,when,what\na,1,b,c\n\n\na,1,b,c,d\n", "row 1: it has 4 fields, the header has 3"),
         ("log.csv", b"who,when,what\n\xff,1,\xfe\n", "cannot be read as csv"),
         ("log.csv", b"who,when,what\na,1,\na,2,\n", "column 'what' holds no query at all"),
         ("log.csv", b"who,when,what\na,1,x\na,2,x\n", r"no user has 5 or more events \(the most is 2\)"),
@@ -207,3 +207,27 @@ def test_real_log(shell_csv: Path) -> None:
     assert figures["pool_recall"] == pytest.approx(0.65, abs=0.1)
     assert figures["zipf_slope_top_200"] == pytest.approx(-0.93, abs=0.02)
     assert dataset.manifest["missed"] == round((1 - figures["pool_recall"]) * figures["slates"])
+
+
+def test_dates_without_dashes_are_dates_and_not_seconds(tmp_path: Path) -> None:
+    plain = pd.DataFrame(
+        {"who": ["a"] * 6, "when": [f"2024-01-{d:02d}" for d in range(1, 7)], "what": ["ls"] * 6}
+    )
+    joined = plain.assign(when=plain["when"].str.replace("-", ""))
+    precise = plain.assign(when=joined["when"] + "000000")
+    times = []
+    for place, rows in enumerate((plain, joined, precise)):
+        rows.to_csv(tmp_path / f"{place}.csv", index=False)
+        dataset = import_log(tmp_path / f"{place}.csv", "who", "when", "what")
+        times.append(dataset.events.column("timestamp").to_pylist())
+    assert times[0] == times[1] == times[2]
+    assert times[0][0].year == 2024
+
+
+def test_nested_values_and_twice_named_columns_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"who": "a", "when": "2024-01-01", "what": ["ls", "cd"]}\n')
+    with pytest.raises(DataError, match="row 1, column 'what': one value is needed"):
+        import_log(tmp_path / "log.jsonl", "who", "when", "what")
+    (tmp_path / "log.csv").write_text("who,when,what,what\na,2024-01-01,ls,cd\n")
+    with pytest.raises(DataError, match="the column 'what' twice"):
+        import_log(tmp_path / "log.csv", "who", "when", "what")
