@@ -17,6 +17,7 @@ from ranking.features import POPULARITY, build, feature_names
 from ranking.history import PublicStatistics
 from ranking.metrics import missed, paired_bootstrap, per_user, slate_metrics, summarise
 from ranking.persistence import write_bytes
+from ranking.rankers.trees import ModelError
 from ranking.slates import Slates, pad
 
 Metrics = dict[str, Tensor]
@@ -90,7 +91,7 @@ def evaluate(
     judged = []
     for run in runs:
         source = data or run.data
-        if not source.is_dir():
+        if data is None and not source.is_dir():
             raise RunError(f"{run.directory}: its data {source} is gone; name it with --data.")
         ground = grounds.get(source) or grounds.setdefault(source, prepare(source, split))
         judged.append(judge(run, ground, split, permuted))
@@ -103,6 +104,9 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False) -> Judge
     common = model.global_scores(ground.slates)
     owner = (ground.slates.user + permuted) % ground.dataset.users.num_rows
     personal = model.personal_scores(replace(ground.slates, user=owner))
+    for scores in (common, personal):
+        if scores is not None and not torch.isfinite(scores).all():
+            raise ModelError(f"{run.directory}: the model's scores are not finite.")
     metrics = {
         **ground.baselines,
         "global": None if common is None else slate_metrics(common, ground.slates),

@@ -14,7 +14,7 @@ import torch
 from app.runs import METRICS, SUMMARY, create
 from app.settings import Settings
 from app.stop import Stop
-from data.schema import Dataset, column
+from data.schema import DataError, Dataset, column
 from federated.tasks.ranking import RankingTask
 from federated.training import Evaluated, Event, Finished, Merged, train
 from ranking.features import build, feature_names
@@ -58,6 +58,8 @@ def split_slates(dataset: Dataset, slates: Slates, split: str) -> Slates:
     """The slates of one split, in user and time order."""
     of_slate = column(dataset.events, "split")[column(dataset.slates, "event_id")]
     chosen = torch.from_numpy(np.flatnonzero(of_slate == split))
+    if not len(chosen):
+        raise DataError(f"no slate is left in the {split} part of the data: import it without --drop-missed.")
     picked = slates[chosen]
     return picked[torch.argsort(picked.user, stable=True)]
 
@@ -131,6 +133,9 @@ def _fit(settings: Settings, learn: Slates, users: int) -> tuple[TreeModel, Tall
     ranker: Any = settings.ranker
     if settings.algorithm == "pooled":
         return TreeModel(ranker.fit(learn, settings.loss, settings.seed), ()), Tally(updates=1)
+    for user in range(users):
+        if not (learn.user == user).any():
+            raise DataError(f"user {user} has no slate to train on: leave such users out.")
     own = [learn[(learn.user == u).nonzero().squeeze(1)] for u in range(users)]
     return TreeModel(None, [ranker.fit(s, settings.loss, settings.seed) for s in own]), Tally(updates=users)
 

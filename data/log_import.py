@@ -177,6 +177,8 @@ def _parse_times(file: Path, name: str, times: "pd.Series[Any]") -> "pd.Series[A
 
     Numbers like 20240131 and 20240131093000 are dates and times written without their dashes.
     """
+    if pd.api.types.is_datetime64_any_dtype(times):
+        times = times.astype(str).where(times.notna())
     numbers = pd.to_numeric(times, errors="coerce")
     written = [
         f for f, scale in WRITTEN_DATES.items() if numbers.floordiv(scale).between(19000101, 21001231).all()

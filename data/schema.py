@@ -152,6 +152,9 @@ def read(directory: Path, truth: bool = False, verify: bool = False) -> Dataset:
         DataError: not a dataset, a changed or truncated file, wrong columns, or impossible content.
     """
     manifest = _read_manifest(directory)
+    for name in SCHEMAS:
+        if f"{name}.parquet" not in manifest["files"]:
+            raise DataError(f"{directory / 'manifest.json'} is damaged: it does not list {name}.parquet.")
     tables = {n: _read_table(directory / f"{n}.parquet", s) for n, s in SCHEMAS.items()}
     truths = {}
     if truth and (directory / "truth").is_dir():
@@ -227,6 +230,9 @@ def _validate_events(events: pa.Table, users: int, queries: int) -> None:
 
 def _validate_slates(slates: pa.Table, queries: pa.Table, events: int) -> None:
     _in_range(column(slates, "event_id"), events, "slates: event_id")
+    for name in ("pool", "reference"):
+        if slates.column(name).combine_chunks().flatten().null_count:
+            raise DataError(f"slates: a {name} holds an empty value.")
     offsets, pool = ragged(slates, "pool")
     reference_offsets, reference = ragged(slates, "reference")
     _in_range(pool, queries.num_rows, "slates: pool")
@@ -279,10 +285,11 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
         raise DataError(f"{path} is missing.")
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+        names = table.column_names
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable Parquet file.") from error
-    missing = [n for n in schema.names if n not in table.column_names]
-    extra = [n for n in table.column_names if n not in schema.names]
+    missing = [n for n in schema.names if n not in names]
+    extra = [n for n in names if n not in schema.names]
     if missing or extra:
         parts = [f"lacks the column(s) {', '.join(missing)}"] if missing else []
         parts += [f"has the unexpected column(s) {', '.join(extra)}"] if extra else []

@@ -96,6 +96,7 @@ NEAR: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"objectve.lam": 1}, "did you mean 'objective.lam'?"),
     ({"ranker": "qwxz"}, {}, "unknown ranker 'qwxz'; known are forest, lightgbm, mlp, mlp-cnn"),
     ({"algorithm": 5}, {}, "unknown algorithm 5"),
+    ({"algorithm": ["fedavg"]}, {}, "unknown algorithm ['fedavg']"),
 ]
 
 
@@ -151,7 +152,7 @@ def test_bounds_name_the_setting_and_the_value(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["seed", "updates"])
-@pytest.mark.parametrize("value", [-1, 1.5, "3", True])
+@pytest.mark.parametrize("value", [-1, 2**70, 1.5, "3", True])
 def test_whole_numbers(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"^{name} = .*: it must be a whole number from [01] to"):
         resolve({name: value}, {})

@@ -84,7 +84,7 @@ def test_times(tmp_path: Path, suffix: str, how: Any) -> None:
     assert_same(imported(save(rows, tmp_path / f"other{suffix}")), seconds)
 
 
-@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_parquet_timestamps(tmp_path: Path, unit: str) -> None:
     frame = pd.DataFrame(log())
     frame["when"] = pd.to_datetime(frame["when"], unit="s").dt.as_unit(unit)

@@ -69,6 +69,8 @@ def test_what_exists_is_refused_and_left_alone(copy: Path, tiny_dataset: Dataset
     elif kind == "file":
         shutil.rmtree(copy)
         copy.write_text("years of work")
+    copy.with_name("copy.partial").mkdir()
+    (copy.with_name("copy.partial") / "notes").write_text("of somebody else")
     before = contents(copy.parent)
     with pytest.raises(DataError, match="exists and is not an empty directory: choose another --out"):
         write(tiny_dataset, copy)
@@ -104,6 +106,13 @@ WRONG: dict[str, tuple[str, str, Callable[[list[Any]], object], str]] = {
     "user backwards": ("events", "user_id", put(2, 5), "row 3 is out of order"),
     "split backwards": ("events", "split", put(0, "test"), "training events must come before validation"),
     "unknown split": ("events", "split", put(6, "dev"), "row 6 has the unknown split 'dev'"),
+    "no training": (
+        "events",
+        "split",
+        lambda v: v.__setitem__(slice(60), 60 * ["test"]),
+        "user 0 has no event in the split",
+    ),
+    "negative count": ("queries", "public_count", put(9, -1), "public_count .* cannot be negative"),
     "ids out of order": ("queries", "query_id", swap, "query_id must count 0, 1, 2"),
     "slates out of order": ("slates", "slate_id", swap, "slate_id must count 0, 1, 2"),
     "empty value": ("users", "name", put(1, None), "'?name'? "),
@@ -116,6 +125,23 @@ def test_impossible_content_is_named(
 ) -> None:
     with pytest.raises(DataError, match=f"{table}.*{message}|{message}"):
         validate(changed(tiny_dataset, table, column, change))
+
+
+UNFIT: dict[str, Callable[[list[list[float]]], object]] = {
+    "a slate less": lambda rows: rows.pop(),
+    "a candidate less": lambda rows: rows[3].pop(),
+    "not a number": lambda rows: rows[5].__setitem__(0, float("nan")),
+}
+
+
+@pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
+def test_truth_that_does_not_fit(tiny_dataset: Dataset, change: Callable[[Any], object]) -> None:
+    utilities = tiny_dataset.truth["utilities"]
+    rows = utilities.column("utility").to_pylist()
+    change(rows)
+    wrong = pa.table([range(len(rows)), rows], schema=utilities.schema)
+    with pytest.raises(DataError, match="truth/utilities: "):
+        validate(replace(tiny_dataset, truth={**tiny_dataset.truth, "utilities": wrong}))
 
 
 def test_users_need_three_events(tiny_dataset: Dataset) -> None:
@@ -172,6 +198,10 @@ def test_damaged_files_are_caught(copy: Path, name: str, damage: str) -> None:
         ("[]", "is not the manifest of a PersaRank dataset"),
         ('{"format": "other"}', "is not the manifest of a PersaRank dataset"),
         ('{"format": "persarank-dataset", "version": 99}', "has version 99: this program reads version 1"),
+        (
+            '{"format": "persarank-dataset", "version": 1, "files": {"users.parquet": 3}}',
+            "is damaged",
+        ),
     ],
 )
 def test_manifests(copy: Path, content: str | None, message: str) -> None:

@@ -101,6 +101,7 @@ def test_equal_models_give_equal_bytes(tmp_path, slates, name, kind):
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     write_bytes(tmp_path / "file", b"old")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
     def full(_: int) -> None:
         raise OSError("no space left on device")
