@@ -79,7 +79,18 @@ def load(content: bytes, name: str) -> FittedForest:
         raise ModelError(f"{name} is not a readable skops file.") from error
     if not isinstance(forest, RandomForestClassifier | RandomForestRegressor):
         raise ModelError(f"{name} holds a {type(forest).__name__}, not a random forest.")
+    if not all(_sound(tree.tree_, forest.n_features_in_) for tree in getattr(forest, "estimators_", [])):
+        raise ModelError(f"{name} holds a tree that points outside itself or predicts no number.")
     return FittedForest(forest)
+
+
+def _sound(tree: Any, features: int) -> bool:
+    """Whether following a tree stays inside it: scikit-learn does not look before it reads."""
+    nodes = tree.node_count
+    inside = [(child >= -1) & (child < nodes) for child in (tree.children_left, tree.children_right)]
+    split = tree.children_left >= 0
+    known = (tree.feature[split] >= 0) & (tree.feature[split] < features)
+    return bool(np.all(inside) and known.all() and np.isfinite(tree.value).all())
 
 
 def _canonical(content: bytes) -> bytes:

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ranking.models import Model, NeuralModel, TreeModel
 from ranking.persistence import INDEX, NEURAL, load, save, write_bytes
-from ranking.rankers import RANKERS, TREES
+from ranking.rankers import RANKERS, TREES, forest
 from ranking.rankers.mlp import MLP
 from ranking.rankers.network import Network
 from ranking.rankers.trees import ModelError
@@ -229,3 +229,16 @@ def test_files_that_are_no_model_are_refused(tmp_path, name, content):
     with pytest.raises(ModelError, match="not a readable"):
         load(tmp_path, name, None, USERS)
     assert not marker.exists()
+
+
+def test_a_tree_that_points_outside_itself_is_refused():
+    """Following it would read foreign memory."""
+    rows = torch.rand(60, 3, generator=torch.Generator().manual_seed(0)).numpy()
+    fitted = RandomForestClassifier(3, random_state=0).fit(rows, rows[:, 0] > 0.5)
+    assert forest.load(forest.FittedForest(fitted).dump(), "sound").forest.n_features_in_ == 3
+    tree = fitted.estimators_[1].tree_
+    state = tree.__getstate__()
+    state["nodes"]["left_child"][0] = 10**6
+    tree.__setstate__(state)
+    with pytest.raises(ModelError, match="points outside itself"):
+        forest.load(forest.FittedForest(fitted).dump(), "model")
