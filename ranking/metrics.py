@@ -37,7 +37,7 @@ def slate_metrics(scores: Tensor, slates: Slates, k: int = CUTOFF) -> dict[str, 
     """Every metric of every slate, for S slates of N candidates.
 
     Args:
-        scores: (S, N) any real numbers; higher ranks earlier. Padding is ignored.
+        scores: (S, N) any real numbers; finite; higher ranks earlier. Padding is ignored.
         slates: the S slates.
         k: cut-off; the keys carry it, e.g. ``mrr@10`` (``success@1`` keeps its own).
 
@@ -45,10 +45,10 @@ def slate_metrics(scores: Tensor, slates: Slates, k: int = CUTOFF) -> dict[str, 
         Metric name to (S,) float64 in [0, 1].
 
     Raises:
-        ValueError: a score of a candidate is not a number.
+        ValueError: a score of a candidate is not a finite number.
     """
-    if torch.isnan(scores).masked_select(slates.mask).any():
-        raise ValueError("a score is NaN: a ranking of it would be an accident.")
+    if not torch.isfinite(scores).masked_select(slates.mask).all():
+        raise ValueError("a score is NaN or infinite: a ranking of it would be an accident.")
     first, last = _places(scores, slates.mask)
     size = slates.mask.shape[1]
     place = torch.arange(1, size + 1, dtype=torch.float64)

@@ -70,21 +70,22 @@ def load(directory: Path, ranker: str, network: Network | None, users: int) -> M
     if network is not None:
         return _neural(contents.get(NEURAL, b""), directory / NEURAL, network, users)
     fitted = {Path(name).stem: TREES[ranker].load(content, name) for name, content in contents.items()}
-    common = fitted.pop("common", None)
-    personal = [fitted[name] for name in sorted(fitted)]
-    if common is None and len(personal) != users:
-        raise ModelError(f"{directory} has models of {len(personal)} users, its data has {users}.")
-    return TreeModel(common, personal)
+    own = [f"user-{user:05d}" for user in range(users)]
+    if set(fitted) not in ({"common"}, set(own)):
+        raise ModelError(
+            f"{directory} has {len(fitted)} models; there must be one for all or {users}, one a user."
+        )
+    return TreeModel(fitted.get("common"), [fitted[name] for name in own if name in fitted])
 
 
 def _checked(directory: Path, ranker: str) -> dict[str, bytes]:
     path = directory / INDEX
     try:
         index: dict[str, Any] = json.loads(path.read_bytes())
-        files = dict(index["files"])
+        files = {str(Path(name)): str(checksum) for name, checksum in dict(index["files"]).items()}
         if index["ranker"] != ranker:
             raise ModelError(f"{path} belongs to the ranker {index['ranker']!r}, the run to {ranker!r}.")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} is missing or unreadable: the model cannot be checked.") from error
     contents = {}
     for name, checksum in files.items():

@@ -34,9 +34,9 @@ class Forest:
         rows, position = slates.features[slates.mask].numpy(), slates.position[slates.mask].numpy()
         settings = {**vars(self), "random_state": seed, "n_jobs": 2}
         if loss == "bce":
-            return FittedForest(RandomForestClassifier(**settings).fit(rows, position > 0))
+            return _fitted(RandomForestClassifier(**settings).fit(rows, position > 0))
         target = np.where(position > 0, 1 / np.maximum(position, 1), 0)
-        return FittedForest(RandomForestRegressor(**settings).fit(rows, target))
+        return _fitted(RandomForestRegressor(**settings).fit(rows, target))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,12 @@ def load(content: bytes, name: str) -> FittedForest:
         raise ModelError(f"{name} holds a {type(forest).__name__}, not a random forest.")
     if not all(_sound(tree.tree_, forest.n_features_in_) for tree in getattr(forest, "estimators_", [])):
         raise ModelError(f"{name} holds a tree that points outside itself or predicts no number.")
-    return FittedForest(forest)
+    return _fitted(forest)
+
+
+def _fitted(forest: Any) -> FittedForest:
+    """Scored by one thread: two would add the trees up in another order each time."""
+    return FittedForest(forest.set_params(n_jobs=1))
 
 
 def _sound(tree: Any, features: int) -> bool:

@@ -1,5 +1,6 @@
 """`lightgbm`: gradient-boosted trees, listwise by default (LambdaMART, Burges 2010)."""
 
+import re
 from typing import Annotated, Any
 
 import lightgbm
@@ -73,7 +74,10 @@ def load(content: bytes, name: str) -> FittedLightGBM:
     Raises:
         ModelError: it is not a LightGBM model; ``name`` says which file it was.
     """
+    if not content.rstrip().endswith(b"pandas_categorical:null") or b"end of trees" not in content:
+        raise ModelError(f"{name} is not a readable LightGBM model: it is cut off.")
+    safe = re.sub(rb"^tree_sizes=.*\n", b"", content, flags=re.M)  # without it errors are raised, not fatal
     try:
-        return FittedLightGBM(lightgbm.Booster(model_str=content.decode("utf-8")))
+        return FittedLightGBM(lightgbm.Booster(model_str=safe.decode("utf-8")))
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise ModelError(f"{name} is not a readable LightGBM model.") from error

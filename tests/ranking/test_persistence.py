@@ -182,7 +182,7 @@ def test_a_file_outside_the_directory_is_not_read(tmp_path, absolute):
 
 def test_a_model_for_each_user_or_none(tmp_path, slates):
     save(learned("forest", "personal", slates), tmp_path, "forest")
-    with pytest.raises(ModelError, match="2 users, its data has 3"):
+    with pytest.raises(ModelError, match="2 models; there must be one for all or 3"):
         load(tmp_path, "forest", None, 3)
 
 
