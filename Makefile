@@ -30,7 +30,7 @@ lint: $(VENV)/.tested
 	$(BIN)/mypy
 
 test: $(VENV)/.tested
-	OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
+	OMP_NUM_THREADS=2 GOMP_SPINCOUNT=3000 $(BIN)/python -m pytest
 
 clean:
 	rm -rf $(VENV)
