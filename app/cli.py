@@ -7,11 +7,16 @@ directory · 6 untrusted model.
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from federated.training import Event
 
 SIGNALLED = 130
 """What typer makes of a Ctrl-C that nobody else took."""
@@ -120,10 +125,21 @@ def train(
     algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-me]")] = None,
     ranker: Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")] = None,
     loss: Annotated[str | None, typer.Option(help="See `list`. [default: the ranker's first]")] = None,
+    objective: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,
     updates: Annotated[
-        int | None, typer.Option(help="Client updates to merge. [default: see `list`]")
+        int | None, typer.Option(help="Client updates that arrive. [default: see `list`]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Keys every random draw. [default: 0]")] = None,
+    evaluations: Annotated[
+        int | None, typer.Option(help="Validations on the way; 0: none. [default: 20]")
+    ] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(help="Updates between checkpoints. [default: 500]")
+    ] = None,
+    compiled: Annotated[
+        bool | None, typer.Option("--compile", help="Compile the clients' steps first: half a minute.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")
@@ -131,22 +147,58 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a ranker into a run directory."""
-    from app.progress import TrainingBar
     from app.runs import settings_from
-    from app.train import InterruptedByUserError, train_run
+    from app.train import train_run
     from data.schema import read
 
-    given = {"algorithm": algorithm, "ranker": ranker, "loss": loss, "updates": updates, "seed": seed}
+    given = {"algorithm": algorithm, "objective": objective, "schedule": schedule, "ranker": ranker}
+    given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
+    given |= {"checkpoint_every": checkpoint_every, "compile": compiled}
     settings = settings_from(config, given, sets or [])
     dataset = read(data)
-    with TrainingBar(settings.algorithm, settings.updates, quiet=as_json) as bar:
+    _train(settings, as_json, lambda watch: train_run(settings, data, dataset, out, watch))
+
+
+@commands.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a training that was interrupted or killed, from its last checkpoint."""
+    from app.runs import finished, open_started
+    from app.train import resume_run
+    from data.schema import read
+
+    started = open_started(run)
+    summary = finished(run)
+    if summary is not None:
+        _warn(f"{run} is finished; nothing is left to do.")
+        _show("summary", summary, as_json)
+        return
+    dataset = read(data or started.data)
+    _train(started.settings, as_json, lambda watch: resume_run(started, dataset, watch, _warn))
+
+
+def _train(
+    settings: "Settings", as_json: bool, run: Callable[[Callable[["Event"], None]], dict[str, Any]]
+) -> None:
+    """Run a training with a progress bar, and print its summary."""
+    from app.progress import TrainingBar
+    from app.train import UnfinishedError
+
+    with TrainingBar(settings.label, settings.updates, quiet=as_json) as bar:
         try:
-            summary = train_run(settings, data, dataset, out, bar.see)
-        except InterruptedByUserError as stopped:
-            if as_json:
+            summary = run(bar.see)
+        except UnfinishedError as stopped:
+            if as_json and stopped.summary:
                 print(json.dumps(stopped.summary), flush=True)
             raise
     _show("summary", summary, as_json)
+
+
+def _warn(sentence: str) -> None:
+    print(f"persarank: {sentence}", file=sys.stderr)
 
 
 @commands.command()
@@ -248,12 +300,12 @@ def _exit_code(error: Exception) -> int | None:
     """The documented code of a known failure. Imported late, so that `demo` starts without the models."""
     from app.runs import RunError
     from app.settings import ConfigError
-    from app.train import InterruptedByUserError
+    from app.train import UnfinishedError
     from data.schema import DataError
     from ranking.rankers.trees import ModelError
 
     codes: dict[type[Exception], int] = {
-        InterruptedByUserError: INTERRUPTED,
+        UnfinishedError: INTERRUPTED,
         DataError: BAD_DATA,
         ConfigError: BAD_CONFIG,
         FloatingPointError: BAD_CONFIG,

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from app.runs import REPORT, Run, RunError, open_run
 from app.train import split_slates
+from data.files import write_bytes
 from data.schema import Dataset, column, ragged, read
 from ranking.features import POPULARITY, build, feature_names
 from ranking.history import PublicStatistics
 from ranking.metrics import missed, paired_bootstrap, per_user, slate_metrics, summarise
-from ranking.persistence import write_bytes
 from ranking.rankers.trees import ModelError
 from ranking.slates import Slates, pad
 
@@ -129,7 +129,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
     cold, share = _cold(judged)
     return {
         "run": str(judged.run.directory),
-        "algorithm": settings.algorithm,
+        "algorithm": settings.label,
         "ranker": settings.ranker_name,
         "loss": settings.loss,
         "seed": settings.seed,

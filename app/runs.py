@@ -4,26 +4,32 @@
 
     config.toml         every setting, and which data
     metrics.jsonl       one line for each merge and evaluation, on virtual time: equal seeds, equal bytes
-    summary.json        what `train --json` prints; its presence says that the run is finished
+    checkpoints/        the newest two, until the run is finished; see `federated.checkpoint`
+    summary.json        what `train --json` prints; without it there is no model yet
     model.json          the model's files and their checksums
     model.safetensors   the parameters (tree rankers: a directory model/ instead)
     report.json         the test figures, per user too; written by `evaluate`
 """
 
+import fcntl
 import json
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
+from data.files import write_bytes
 from data.schema import Dataset
 from ranking.features import feature_names
 from ranking.history import PublicStatistics
 from ranking.models import Model
-from ranking.persistence import load, write_bytes
+from ranking.persistence import load
 
 CONFIG, METRICS, SUMMARY, REPORT = "config.toml", "metrics.jsonl", "summary.json", "report.json"
+CHECKPOINTS = "checkpoints"
 
 
 class RunError(Exception):
@@ -31,13 +37,19 @@ class RunError(Exception):
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run."""
+class Started:
+    """A run that has been started: its settings, and the data that it learns from."""
 
     directory: Path
     settings: Settings
     data: Path
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class Run(Started):
+    """A run with a model: a finished one, or one that was interrupted and saved."""
+
     summary: dict[str, Any]
 
     def model(self, dataset: Dataset, public: PublicStatistics) -> Model:
@@ -71,24 +83,60 @@ def create(directory: Path, settings: Settings, data: Path, dataset: Dataset) ->
     write_bytes(directory / CONFIG, settings.to_toml({"data": source}).encode())
 
 
-def open_run(directory: Path) -> Run:
-    """Read a run directory.
+def open_started(directory: Path) -> Started:
+    """Read what a run was started with.
 
     Raises:
-        RunError: it is no run directory, or not finished, or its files are damaged.
+        RunError: it is no run directory, or its config is damaged.
     """
     if not (directory / CONFIG).is_file():
         raise RunError(f"{directory} is not a run directory: it has no {CONFIG}.")
-    if not (directory / SUMMARY).is_file():
-        raise RunError(f"{directory} is not finished: it has no {SUMMARY}; train it anew.")
     try:
         given, overrides = read_toml(directory / CONFIG)
-        settings = resolve(given, overrides)
         source = tomllib.loads((directory / CONFIG).read_text())["data"]
-        summary = json.loads((directory / SUMMARY).read_text())
-        return Run(directory, settings, Path(source["path"]), source["fingerprint"], summary)
+        settings = resolve(given, overrides)
+        return Started(directory, settings, Path(source["path"]), source["fingerprint"])
     except (ConfigError, ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{directory} is a broken run directory: {error}") from error
+
+
+def open_run(directory: Path) -> Run:
+    """Read a run directory that has a model.
+
+    Raises:
+        RunError: as in `open_started`, or there is no model yet.
+    """
+    started = open_started(directory)
+    if not (directory / SUMMARY).is_file():
+        raise RunError(f"{directory} is not finished: it has no {SUMMARY}; persarank resume {directory}")
+    try:
+        summary = json.loads((directory / SUMMARY).read_text())
+    except (ValueError, OSError) as error:
+        raise RunError(f"{directory} is a broken run directory: {error}") from error
+    return Run(directory, started.settings, started.data, started.fingerprint, summary)
+
+
+def finished(directory: Path) -> dict[str, Any] | None:
+    """The summary of a run that has nothing left to do, else None."""
+    if not (directory / SUMMARY).is_file():
+        return None
+    summary = open_run(directory).summary
+    return summary if summary.get("finished", True) else None
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a run for oneself. The lock ends with the process, however that ends.
+
+    Raises:
+        RunError: another process is training this run.
+    """
+    with (directory / CONFIG).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"{directory} is being trained by another process.") from error
+        yield
 
 
 def settings_from(config: Path | None, given: dict[str, Any], pairs: list[str]) -> Settings:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import difflib
+import os
+import shutil
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,10 +13,23 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from federated.algorithms import ALGORITHMS, Row
+from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
 from ranking.rankers import RANKERS, TREES, Ranker
 
 SECTIONS = ("ranker", "objective", "schedule", "local")
+GIVEN = (
+    "algorithm",
+    "objective",
+    "schedule",
+    "ranker",
+    "loss",
+    "seed",
+    "updates",
+    "evaluations",
+    "checkpoint_every",
+    "compile",
+)
+"""What the table [run] of a config file may hold."""
 
 
 class ConfigError(Exception):
@@ -30,8 +45,18 @@ class Settings:
     loss: str
     seed: int
     updates: int
+    evaluations: int
+    checkpoint_every: int
+    compile: bool
     ranker: Ranker
     row: Row
+    cell: tuple[str, str] | None = None
+    """(objective, schedule) where they were chosen apart from an algorithm."""
+
+    @property
+    def label(self) -> str:
+        """The algorithm's name, or the cell of the grid."""
+        return " × ".join(self.cell) if self.cell else self.algorithm
 
     @property
     def fitted(self) -> bool:
@@ -45,8 +70,11 @@ class Settings:
 
     def to_toml(self, extra: Mapping[str, Any]) -> str:
         """The settings as a TOML file that `read_toml` reads back; ``extra`` becomes further tables."""
-        head = {"algorithm": self.algorithm, "ranker": self.ranker_name, "loss": self.loss}
-        head |= {"seed": self.seed, "updates": self.updates}
+        head: dict[str, Any] = {"algorithm": self.algorithm, "ranker": self.ranker_name, "loss": self.loss}
+        if self.cell:
+            head |= dict(zip(("objective", "schedule"), self.cell, strict=True))
+        head |= {"seed": self.seed, "updates": self.updates, "evaluations": self.evaluations}
+        head |= {"checkpoint_every": self.checkpoint_every, "compile": self.compile}
         return tomli_w.dumps({"run": head, **self.sections(), **extra})
 
 
@@ -54,28 +82,62 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
     """Settings from the defaults of algorithm and ranker.
 
     Args:
-        given: ``algorithm``, ``ranker``, ``loss``, ``seed``, ``updates``; None or absent is the default.
+        given: values by the names in GIVEN; None or absent is the default.
         overrides: hyper-parameters by name, e.g. ``lam``, or with their section: ``objective.lam``.
 
     Raises:
         ConfigError: an unknown name (with the nearest known one) or a value out of bounds.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
-    _known("setting", chosen, ("algorithm", "ranker", "loss", "seed", "updates"))
+    _known("setting", chosen, GIVEN)
     algorithm = _known_name("algorithm", chosen.get("algorithm", "persa-fl-me"), ALGORITHMS)
+    row, cell = _cell(ALGORITHMS[algorithm], chosen.get("objective"), chosen.get("schedule"))
     ranker_name = _known_name("ranker", chosen.get("ranker", "mlp"), RANKERS)
     losses = RANKERS[ranker_name].losses
     loss = _known_name(f"loss of {ranker_name}", chosen.get("loss", losses[0]), losses)
-    row = ALGORITHMS[algorithm]
-    if ranker_name in TREES and algorithm not in ("local", "pooled"):
+    if ranker_name in TREES and (algorithm not in ("local", "pooled") or cell):
         raise ConfigError(
             f"{ranker_name} is fitted, not trained by gradients, so it can be local or pooled but not "
-            f"{algorithm}: choose one of those, or the ranker mlp."
+            f"{' × '.join(cell) if cell else algorithm}: choose one of those, or the ranker mlp."
         )
-    seed = _whole("seed", chosen.get("seed", 0), 0, 2**32 - 1)
-    updates = _whole("updates", chosen.get("updates", row.updates), 1, 10**9)
-    plain = Settings(algorithm, ranker_name, loss, seed, updates, RANKERS[ranker_name].ranker, row)
+    plain = Settings(
+        algorithm=algorithm,
+        ranker_name=ranker_name,
+        loss=loss,
+        seed=_whole("seed", chosen.get("seed", 0), 0, 2**32 - 1),
+        updates=_whole("updates", chosen.get("updates", row.updates), 1, 10**9),
+        evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
+        checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", 500), 1, 10**9),
+        compile=_compiler(chosen.get("compile", False)),
+        ranker=RANKERS[ranker_name].ranker,
+        row=row,
+        cell=cell,
+    )
     return _override(plain, overrides)
+
+
+def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str] | None]:
+    """The row with one or both axes exchanged, and the names of both where anything was exchanged."""
+    if objective is None and schedule is None:
+        return row, None
+    if objective is None:
+        objective = next(n for n, known in OBJECTIVES.items() if type(known) is type(row.objective))
+    if schedule is None:
+        schedule = next(n for n, known in SCHEDULES.items() if type(known) is type(row.schedule))
+        chosen = row.schedule
+    else:
+        chosen = SCHEDULES[_known_name("schedule", schedule, SCHEDULES)]
+    kept = type(OBJECTIVES[_known_name("objective", objective, OBJECTIVES)]) is type(row.objective)
+    of = row.objective if kept else OBJECTIVES[objective]
+    return dataclasses.replace(row, objective=of, schedule=chosen), (objective, schedule)
+
+
+def _compiler(wanted: Any) -> bool:
+    if not isinstance(wanted, bool):
+        raise ConfigError(f"compile = {wanted!r}: it must be true or false.")
+    if wanted and not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
+        raise ConfigError("compile = true needs a C++ compiler, and neither g++ nor clang++ is installed.")
+    return wanted
 
 
 def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
@@ -84,16 +146,20 @@ def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
         parts |= {name: getattr(settings.row, name) for name in SECTIONS[1:]}
     owner = {f.name: section for section, part in parts.items() for f in dataclasses.fields(part)}
     names = [*owner, *(f"{section}.{name}" for name, section in owner.items())]
+    changes: dict[str, dict[str, Any]] = {}
     for key, value in overrides.items():
         if key not in names:
-            raise ConfigError(f"unknown setting {key!r} for {settings.algorithm}{_nearest(key, names)}")
+            raise ConfigError(f"unknown setting {key!r} for {settings.label}{_nearest(key, names)}")
         name = key.rpartition(".")[2]
-        section = owner[name]
+        changes.setdefault(owner[name], {})[name] = value
+    for section, values in changes.items():  # together, since some settings only make sense together
         try:
-            parts[section] = dataclasses.replace(parts[section], **{name: value})
+            parts[section] = dataclasses.replace(parts[section], **values)
         except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            raise ConfigError(f"{section}.{name} = {value!r}: {problem}.") from error
+            problem = error.errors()[0]
+            at = str(problem["loc"][0]) if problem["loc"] else ""
+            named = f"{section}.{at} = {values[at]!r}" if at in values else section
+            raise ConfigError(f"{named}: {problem['msg']}.") from error
     ranker = parts.pop("ranker")
     return dataclasses.replace(settings, ranker=ranker, row=dataclasses.replace(settings.row, **parts))
 

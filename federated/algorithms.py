@@ -1,9 +1,10 @@
 """The table of algorithms: an objective × a schedule each. Every other cell of the grid runs too."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from federated.clients import LocalSGD
-from federated.objectives import MAML, MoreauEnvelope, Objective, Vanilla
+from federated.objectives import MAML, MoreauEnvelope, Objective, Reptile, Vanilla
 from federated.schedules import Schedule
 from federated.schedules.alone import Local, Pooled
 from federated.schedules.arrivals import Arrivals
@@ -15,17 +16,45 @@ class Row:
     """One algorithm with the defaults of its hyper-parameters; ``updates`` are client updates."""
 
     objective: Objective
-    schedule: Schedule
+    schedule: Schedule[Any]
     source: str
     local: LocalSGD = field(default_factory=LocalSGD)
     updates: int = 8000
 
 
+OBJECTIVES: dict[str, Objective] = {
+    "vanilla": Vanilla(),
+    "maml": MAML(),
+    "moreau": MoreauEnvelope(),
+    "reptile": Reptile(),
+}
+
+_FEW_AT_A_TIME = Arrivals(concurrency=20, buffer=10, server_lr=1.0)
+
+SCHEDULES: dict[str, Schedule[Any]] = {
+    "local": Local(),
+    "pooled": Pooled(),
+    "cohort": Cohort(),
+    "arrivals": Arrivals(),
+    "buffered": _FEW_AT_A_TIME,
+}
+
 ALGORITHMS: dict[str, Row] = {
     "local": Row(Vanilla(), Local(), "every user alone", updates=6000),
     "pooled": Row(Vanilla(), Pooled(), "all data on one machine", updates=4000),
     "fedavg": Row(Vanilla(), Cohort(), "McMahan 2017"),
+    "per-fedavg": Row(MAML(), Cohort(shares="equal"), "Fallah 2020"),
+    "pfedme": Row(MoreauEnvelope(inner_steps=5), Cohort(shares="equal"), "Dinh 2020"),
+    "reptile": Row(Reptile(), Cohort(shares="equal", server_lr=0.5), "Nichol 2018"),
+    "fedasync": Row(
+        Vanilla(), Arrivals(concurrency=20, server_lr=0.1, merge="model", weighting="polynomial"), "Xie 2019"
+    ),
+    "fedbuff": Row(
+        Vanilla(), Arrivals(concurrency=20, buffer=10, server_lr=1.0, weighting="polynomial"), "Nguyen 2022"
+    ),
     "persa-fl": Row(Vanilla(), Arrivals(), "Toghani 2022, option A"),
     "persa-fl-maml": Row(MAML(), Arrivals(), "Toghani 2022, option B"),
     "persa-fl-me": Row(MoreauEnvelope(), Arrivals(), "Toghani 2022, option C"),
+    "persa-fl-maml-buffered": Row(MAML(), _FEW_AT_A_TIME, "Toghani 2022, option B, buffered"),
+    "persa-fl-me-buffered": Row(MoreauEnvelope(), _FEW_AT_A_TIME, "Toghani 2022, option C, buffered"),
 }

@@ -1,4 +1,4 @@
-"""Who the model is for: the three objectives, each a pair of pure functions.
+"""Who the model is for: the objectives, each a pair of pure functions.
 
 ``gradient`` estimates ∇F_i for C clients at once, each at its own parameters w (C, P) and on its own
 part of every batch; ``personalise`` turns w into the users' own models. Neither changes its input,
@@ -8,13 +8,14 @@ and both return new tensors: a personal model never shares memory with the globa
 name      F_i(w)                                      ∇F_i(w)                          user's model
 ========  ==========================================  ===============================  =============
 Vanilla   f_i(w)                                      ∇f_i(w)                          w
+Reptile   f_i(w)                                      ∇f_i(w)                          w, some steps on
 MAML      f_i(w_u), w_{r+1} = w_r − α∇f_i(w_r)        Π_r (I − α∇²f_i(w_r)) ∇f_i(w_u)  w_u
 Moreau    min_θ f_i(θ) + (λ/2)‖θ − w‖²                λ (w − θ̂_i(w))                   θ̂_i(w)
 ========  ==========================================  ===============================  =============
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, cast
 
 import torch
 from pydantic import Field
@@ -115,11 +116,44 @@ class MAML:
             return (gradient_of(loss, w + step, batch) - gradient_of(loss, w - step, batch)) / (
                 2 * self.delta
             )
+        if torch.compiler.is_compiling():  # which follows functional gradients only
+            slope = torch.func.grad(lambda x: loss(x, batch).sum())
+            return cast(Tensor, torch.func.grad(lambda x: (slope(x) * v).sum())(w))
         w = w.detach().requires_grad_()
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(loss(w, batch).sum(), w, create_graph=True)
             (product,) = torch.autograd.grad((gradient * v).sum(), w)
         return product
+
+
+@dataclass(frozen=True)
+class Reptile:
+    """One model for all that a few more steps of the same kind make personal (Nichol 2018).
+
+    A client's update is that of `Vanilla`, θ_Q − w; with a cohort and a server_lr ε < 1 that is Reptile's
+    w ← w + ε · mean(θ_Q − w). What is new is what the users do with w.
+
+    Attributes:
+        adapt_lr: size of the personal steps.
+        adapt_steps: their number, each on all of the user's training data.
+    """
+
+    adapt_lr: Positive = 0.02
+    adapt_steps: Steps = 10
+
+    draws = 1
+    personal = True
+
+    def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
+        """See `Objective.gradient`."""
+        return gradient_of(loss, w, batches[0])
+
+    def personalise(self, loss: Loss, w: Tensor, data: Batch) -> Tensor:
+        """See `Objective.personalise`."""
+        personal = w.clone()
+        for _ in range(self.adapt_steps):
+            personal = personal - self.adapt_lr * gradient_of(loss, personal, data)
+        return personal
 
 
 @dataclass(frozen=True)
@@ -156,18 +190,20 @@ class MoreauEnvelope:
         return self._minimise(loss, w, data, self.personal_steps)
 
     def _minimise(self, loss: Loss, w: Tensor, batch: Batch, steps: int) -> Tensor:
-        theta = w.clone()
+        theta = w.clone()  # a copy, so that what follows may work in place, which is faster
         for _ in range(steps):
-            slope = gradient_of(loss, theta, batch) + self.lam * (theta - w)
+            slope = gradient_of(loss, theta, batch).add_(theta - w, alpha=self.lam)
             moving = slope.norm(dim=1, keepdim=True) > self.tolerance
-            if not moving.any():
-                break
-            theta = theta - self.inner_lr * slope * moving
+            if not torch.compiler.is_compiling() and not moving.any():
+                break  # compiled programs take the remaining steps, which move nobody
+            theta.addcmul_(slope, moving.to(w.dtype), value=-self.inner_lr)
         return theta
 
 
 def gradient_of(loss: Loss, w: Tensor, batch: Batch) -> Tensor:
     """∇f_i(w) (C, P) of every client: one backward pass through the sum of their losses."""
+    if torch.compiler.is_compiling():  # which follows functional gradients only
+        return cast(Tensor, torch.func.grad(lambda x: loss(x, batch).sum())(w))
     w = w.detach().requires_grad_()
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(loss(w, batch).sum(), w)

@@ -9,17 +9,19 @@ from torch import Tensor
 
 from federated.algorithms import Row
 from federated.clients import Clients
+from federated.schedules import Merge, Snapshot
 from federated.tasks import Task
 
 
 @dataclass(frozen=True)
 class Merged:
-    """One merge: ``updates`` client updates are in the model now; the rest as in `schedules.Merge`."""
+    """One merge: ``updates`` client updates have arrived by now; the rest as in `schedules.Merge`."""
 
     updates: int
     version: int
     users: tuple[int, ...]
     staleness: tuple[int, ...]
+    refused: tuple[str, ...]
     in_flight: int
     time: float
 
@@ -51,6 +53,116 @@ class Finished:
 Event = Merged | Evaluated | Finished
 
 
+class Training:
+    """A task being trained by an algorithm; while it is ``at_rest`` it can be packed, to go on elsewhere.
+
+    Args:
+        task: what is learned.
+        row: the algorithm with its hyper-parameters.
+        seed: keys every random draw, start parameters included.
+        updates: client updates that have to arrive, at least.
+        evaluations: how often the validation figures are taken on the way; they change nothing.
+        compiled: whether the clients' steps are compiled, see `Clients`.
+    """
+
+    def __init__(
+        self, task: Task, row: Row, seed: int, updates: int, evaluations: int = 20, compiled: bool = False
+    ) -> None:
+        self._task, self._schedule = task, row.schedule
+        self._updates, self._evaluations = updates, evaluations
+        learned = task.pooled() if row.schedule.pools else task
+        self._clients = Clients(learned, row.objective, row.local, seed, compiled)
+        self._state = row.schedule.start(self._clients, task.initial(seed))
+        self._done, self._version, self._refused_in_a_row = 0, 0, 0
+        self._seconds = 0.0
+        self.at_rest = True
+        """Whether all that is to be said of the last merge has been said."""
+
+    def pack(self) -> Snapshot:
+        """The training at rest."""
+        state = self._state.pack()
+        own = {
+            "done": self._done,
+            "version": self._version,
+            "refused_in_a_row": self._refused_in_a_row,
+            "seconds": self._seconds,
+        }
+        return Snapshot(state.tensors, {"training": own, "state": state.plain})
+
+    def unpack(self, snapshot: Snapshot) -> None:
+        """Go on from a packed training of the same task, row and seed."""
+        own = snapshot.plain["training"]
+        self._done, self._version = own["done"], own["version"]
+        self._refused_in_a_row, self._seconds = own["refused_in_a_row"], own["seconds"]
+        self._state = self._schedule.unpack(
+            self._clients, Snapshot(snapshot.tensors, snapshot.plain["state"])
+        )
+
+    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+        """Train to the end.
+
+        Args:
+            stop: asked after every merge; once true, training ends as if all updates had arrived.
+
+        Raises:
+            FloatingPointError: the model is no longer finite, or no update of a whole pass over the users
+                could be merged; a smaller step size is needed.
+        """
+        merges = self._schedule.run(self._clients, self._state)
+        while self._done < self._updates and not stop():
+            since = time.perf_counter()
+            merge = next(merges)
+            self._seconds += time.perf_counter() - since
+            arrived = len(merge.users) + len(merge.refused)
+            self._count(merge, arrived)
+            self.at_rest = not self._crossed(arrived)
+            yield self._merged(merge)
+            if not self.at_rest:
+                self.at_rest = True
+                yield Evaluated(self._done, self._evaluate(merge.w))
+        yield self._finish(self._state.w)
+
+    def _merged(self, merge: Merge) -> Merged:
+        late = merge.staleness
+        return Merged(
+            self._done, self._version, merge.users, late, merge.refused, merge.in_flight, merge.time
+        )
+
+    def _count(self, merge: Merge, arrived: int) -> None:
+        self._done += arrived
+        self._version += bool(merge.users)
+        self._refused_in_a_row = 0 if merge.users else self._refused_in_a_row + arrived
+        if self._refused_in_a_row >= self._clients.number:
+            raise _diverged(
+                self._done, f"the last {self._refused_in_a_row} updates were refused ({merge.refused[-1]})"
+            )
+
+    def _crossed(self, arrived: int) -> bool:
+        """Whether the last arrivals reached another of ``evaluations`` equal parts of the run."""
+        parts, before = self._evaluations, self._done - arrived
+        return parts > 0 and self._done * parts // self._updates > before * parts // self._updates
+
+    def _evaluate(self, w: Tensor) -> dict[str, float]:
+        self._require_finite(w)
+        try:
+            return self._task.evaluate(w)
+        except FloatingPointError as error:
+            raise _diverged(self._done) from error
+
+    def _finish(self, w: Tensor) -> Finished:
+        self._require_finite(w)
+        common = w if w.dim() == 1 else None
+        personal = w if common is None else None
+        if self._clients.objective.personal and common is not None:
+            personal = self._clients.personalise(common)
+            self._require_finite(personal)
+        return Finished(self._done, common, personal, self._seconds)
+
+    def _require_finite(self, w: Tensor) -> None:
+        if not torch.isfinite(w).all():
+            raise _diverged(self._done)
+
+
 def train(
     task: Task,
     row: Row,
@@ -59,61 +171,9 @@ def train(
     evaluations: int = 20,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Train a task by an algorithm.
-
-    Args:
-        task: what is learned.
-        row: the algorithm with its hyper-parameters.
-        seed: keys every random draw, start parameters included.
-        updates: client updates to merge, at least.
-        evaluations: how often the validation figures are taken on the way; they change nothing.
-        stop: asked after every merge; once true, training ends as if ``updates`` were reached.
-
-    Raises:
-        FloatingPointError: the parameters are no longer finite; a smaller step size is needed.
-    """
-    clients = Clients(task.pooled() if row.schedule.pools else task, row.objective, row.local, seed)
-    w = task.initial(seed)
-    done = 0
-    seconds, since = 0.0, time.perf_counter()
-    for version, merge in enumerate(row.schedule.run(clients, w, updates), start=1):
-        w = merge.w
-        done += len(merge.users)
-        seconds += time.perf_counter() - since
-        yield Merged(done, version, merge.users, merge.staleness, merge.in_flight, merge.time)
-        if _crossed(done, len(merge.users), updates, evaluations):
-            yield Evaluated(done, _evaluate(task, w, done))
-        if stop():
-            break
-        since = time.perf_counter()
-    _require_finite(w, done)
-    common = w if w.dim() == 1 else None
-    personal = w if common is None else None
-    if row.objective.personal and common is not None:
-        personal = clients.personalise(common)
-        _require_finite(personal, done)
-    yield Finished(done, common, personal, seconds)
+    """Train a task by an algorithm from its start; arguments and errors as in `Training`."""
+    return Training(task, row, seed, updates, evaluations).events(stop)
 
 
-def _crossed(done: int, added: int, updates: int, evaluations: int) -> bool:
-    """Whether the last ``added`` updates reached another of ``evaluations`` equal parts of the run."""
-    return evaluations > 0 and done * evaluations // updates > (done - added) * evaluations // updates
-
-
-def _evaluate(task: Task, w: Tensor, done: int) -> dict[str, float]:
-    _require_finite(w, done)
-    try:
-        return task.evaluate(w)
-    except FloatingPointError as error:
-        raise _diverged(done) from error
-
-
-def _require_finite(w: Tensor, done: int) -> None:
-    if not torch.isfinite(w).all():
-        raise _diverged(done)
-
-
-def _diverged(done: int) -> FloatingPointError:
-    return FloatingPointError(
-        f"the model is no longer finite after {done} updates: try a smaller lr, inner_lr or alpha."
-    )
+def _diverged(done: int, what: str = "the model is no longer finite") -> FloatingPointError:
+    return FloatingPointError(f"{what} after {done} updates: try a smaller lr, inner_lr or alpha.")

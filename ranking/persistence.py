@@ -6,7 +6,6 @@ or not finite is refused with a `ModelError` before anything of it is used.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from data.files import write_bytes
 from ranking.models import Model, NeuralModel, TreeModel
 from ranking.rankers import TREES
 from ranking.rankers.network import Network
@@ -22,17 +22,6 @@ from ranking.rankers.trees import ModelError
 
 NEURAL = "model.safetensors"
 INDEX = "model.json"
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all, also if the machine stops meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def save(model: Model, directory: Path, ranker: str) -> dict[str, str]:

@@ -87,6 +87,15 @@ class Rows:
             place.clamp(min=0).view(slates.mask.shape),
         )
 
+    def split(self, clients: int, sizes: list[int]) -> list["Rows"]:
+        """Views of these rows: part k is the next so many clients, who have at most sizes[k] rows each."""
+        tensors = (self.features, self.candidates, self.typed, self.slot)
+        parts = zip(*(tensor.split(clients) for tensor in tensors), strict=True)
+        return [
+            Rows(features[:, :size], candidates[:, :size], typed[:, :size], slot)
+            for (features, candidates, typed, slot), size in zip(parts, sizes, strict=True)
+        ]
+
     def unpack(self, scores: Tensor) -> Tensor:
         """Scores (C, R) of rows back in their slates: (C, B, N), anything in the padding."""
         return scores.gather(1, self.slot.flatten(1)).view(self.slot.shape)

@@ -1,8 +1,12 @@
-"""Who computes when, and how it is merged. Each schedule is one file with one loop to read."""
+"""Who computes when, and how it is merged. Each schedule is one file with one loop to read.
+
+A schedule's whole situation is a `State` that can be packed into tensors and JSON and unpacked again:
+whoever goes on from an unpacked state sees what the one who packed it would have seen, bit for bit.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -11,24 +15,45 @@ from federated.clients import Clients
 
 @dataclass(frozen=True)
 class Merge:
-    """What a schedule reports each time the model has changed.
+    """What a schedule reports each time updates have reached the server.
 
     Attributes:
         w: (P,) the common model, or (U, P) where every user keeps one.
-        users: whose updates were merged, in the order of their arrival.
+        users: whose updates were merged, in the order of their arrival; nobody's if all were refused.
         staleness: for each, how many versions passed between its read and its arrival.
-        in_flight: how many users were computing or sending just before the merge.
+        refused: reasons why other updates that arrived were not merged, see `admission`.
+        in_flight: how many users were computing or sending just before.
         time: virtual time, in units of the mean one-way delay.
     """
 
     w: Tensor
     users: tuple[int, ...]
     staleness: tuple[int, ...]
+    refused: tuple[str, ...]
     in_flight: int
     time: float
 
 
-class Schedule(Protocol):
+@dataclass(frozen=True)
+class Snapshot:
+    """A state at rest: named tensors, and all else as JSON values."""
+
+    tensors: dict[str, Tensor]
+    plain: dict[str, Any]
+
+
+class State(Protocol):
+    """All that a schedule knows between two merges."""
+
+    def pack(self) -> Snapshot:
+        """This state at rest."""
+        ...
+
+
+S = TypeVar("S", bound=State)
+
+
+class Schedule(Protocol[S]):
     """What every schedule offers."""
 
     @property
@@ -36,6 +61,14 @@ class Schedule(Protocol):
         """Whether all data is brought to one place first (no privacy: a yardstick)."""
         ...
 
-    def run(self, clients: Clients, w: Tensor, updates: int) -> Iterator[Merge]:
-        """Train from w (P,) until at least ``updates`` client updates are merged."""
+    def start(self, clients: Clients, w: Tensor) -> S:
+        """The state before the first update, all users holding w (P,)."""
+        ...
+
+    def unpack(self, clients: Clients, snapshot: Snapshot) -> S:
+        """The state that was packed."""
+        ...
+
+    def run(self, clients: Clients, state: S) -> Iterator[Merge]:
+        """Train for ever; ``state`` is changed in place and can be packed whenever a merge is reported."""
         ...

@@ -1,109 +1,105 @@
-"""`Arrivals`: the asynchronous server of PersA-FL (Toghani 2022): each update is merged as it arrives."""
+"""`Arrivals`: the asynchronous server. It merges each update as it arrives, or a buffer of K at a time.
+
+Which algorithm it is depends on the settings: PersA-FL (Toghani 2022) adds every update as it comes,
+FedBuff (Nguyen 2022) the mean of K, weighed by staleness, and FedAsync (Xie 2019) mixes in whole models.
+"""
 
 from collections.abc import Iterator
-from heapq import heappop, heappush
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.clients import Clients
 from federated.objectives import NonNegative, Positive
-from federated.schedules import Merge
-from federated.schedules.clock import Delays, exponential_delays, turns
-
-
-class Job(NamedTuple):
-    """An update under way. Jobs are ordered by arrival; the number breaks ties."""
-
-    arrives: float
-    number: int
-    user: int
-    counter: int
-    version: int
+from federated.schedules import Merge, Snapshot
+from federated.schedules.admission import TOO_STALE
+from federated.schedules.clock import Clock, Timed
+from federated.schedules.flight import Flight
+from federated.schedules.roster import Roster
+from federated.schedules.staleness import Weighting, weight
 
 
 @dataclass(frozen=True)
-class Arrivals:
-    """w ← w − β Δ_i on every arrival, without buffer or staleness weight.
+class Arrivals(Timed):
+    """w ← w − (β/K) Σ s(τ_i) Δ_i over every K arrivals, and more settings from `Timed`.
 
     Attributes:
-        concurrency: users in flight at any time (all, where there are fewer users); mean
-            staleness is one less.
+        concurrency: users in flight at any time (all, where there are fewer users); mean staleness is one
+            less where K = 1.
+        idle_time: if given, every user works in a loop of their own and pauses for this mean time
+            (exponential law) between an arrival and the next read; ``concurrency`` has no meaning then.
         server_lr: β; None is the talk's 1/n.
-        download_delay: mean delay from server to user, exponential law.
-        upload_delay: mean delay back, computing included, exponential law.
+        buffer: K, arrivals in a merge.
+        merge: "delta" adds what a user has changed; "model" mixes in the user's whole model,
+            w ← (1 − a) w + a w_i with a = β s(τ), as FedAsync does.
+        weighting: s(τ) by staleness, see `staleness.weight`.
+        power, slope, late: its parameters.
+        max_staleness: updates that are staler are refused; None: no bound.
     """
 
     concurrency: Annotated[int, Field(ge=1)] = 5
+    idle_time: Positive | None = None
     server_lr: Positive | None = None
-    download_delay: NonNegative = 1.0
-    upload_delay: NonNegative = 1.0
+    buffer: Annotated[int, Field(ge=1, le=100_000)] = 1
+    merge: Literal["delta", "model"] = "delta"
+    weighting: Weighting = "constant"
+    power: NonNegative = 0.5
+    slope: NonNegative = 10.0
+    late: Annotated[int, Field(ge=0)] = 4
+    max_staleness: Annotated[int, Field(ge=0)] | None = None
 
     pools = False
 
-    def run(self, clients: Clients, w: Tensor, updates: int) -> Iterator[Merge]:
+    def start(self, clients: Clients, w: Tensor) -> Flight:
+        """See `Schedule.start`."""
+        flight = Flight(w, Roster(clients.number, clients.seed))
+        clock = Clock(self, clients.seed, clients.number)
+        for user in range(clients.number if self.idle_time else min(self.concurrency, clients.number)):
+            if self.idle_time:
+                flight.book_after_pause(clock, user, 0, self.idle_time, 0.0)
+            else:
+                flight.book_next(clock, 0.0)
+        return flight
+
+    def unpack(self, clients: Clients, snapshot: Snapshot) -> Flight:
+        """See `Schedule.unpack`."""
+        return Flight.unpack(clients, snapshot)
+
+    def run(self, clients: Clients, state: Flight) -> Iterator[Merge]:
         """See `Schedule.run`."""
-        server_lr = self.server_lr or 1 / clients.number
-        flight = _Flight(min(self.concurrency, clients.number), clients, self._delays(clients))
-        flight.depart(w, version=0, now=0.0)
-        for version in range(updates):
-            in_flight = len(flight.jobs)
-            job, delta = flight.land()
-            w = w - server_lr * delta
-            yield Merge(w, (job.user,), (version - job.version,), in_flight, job.arrives)
-            flight.depart(w, version + 1, job.arrives)
+        clock = Clock(self, clients.seed, clients.number)
+        while True:
+            job, in_flight, read, delta = state.land(clients, clock, self.max_update_norm)
+            if self.idle_time:
+                state.book_after_pause(clock, job.user, job.counter + 1, self.idle_time, job.time)
+            else:
+                state.book_next(clock, job.time)
+            staleness = state.version - job.version
+            why = state.refused.pop(job.number, None)
+            if why is None and self.max_staleness is not None and staleness > self.max_staleness:
+                why = TOO_STALE
+            if why is None:
+                self._hold(state, job.user, staleness, read, delta)
+                if len(state.held) < self.buffer:
+                    continue
+                users, late = zip(*state.held, strict=True)
+                self._merge(state, self.server_lr or 1 / clients.number)
+                yield Merge(state.w, users, late, (), in_flight, job.time)
+            else:
+                yield Merge(state.w, (), (), (why,), in_flight, job.time)
 
-    def _delays(self, clients: Clients) -> Delays:
-        return exponential_delays(clients.seed, self.download_delay, self.upload_delay)
+    def _hold(self, state: Flight, user: int, staleness: int, read: Tensor, delta: Tensor) -> None:
+        """Put one update into the buffer."""
+        change = delta if self.merge == "delta" else delta + (state.w - read)
+        change = change * weight(self.weighting, staleness, self.power, self.slope, self.late)
+        state.buffer = change if state.buffer is None else state.buffer + change
+        state.held.append((user, staleness))
 
-
-class _Flight:
-    """Users in flight. An update waits to be computed until it, or one beside it, is due."""
-
-    def __init__(self, places: int, clients: Clients, delays: Delays) -> None:
-        self.places = places
-        self.clients = clients
-        self.delays = delays
-        self.jobs: list[Job] = []  # a heap
-        self.read: dict[int, Tensor] = {}  # job number → parameters, of jobs not yet computed
-        self.deltas: dict[int, Tensor] = {}  # job number → result, of computed jobs
-        self.waiting: list[tuple[int, int]] = []  # turns passed over: that user was still in flight
-        self.turns = turns(clients.number, clients.seed)
-        self.started = 0
-
-    def depart(self, w: Tensor, version: int, now: float) -> None:
-        """Fill the free places with the next users in turn; they read w."""
-        while len(self.jobs) < self.places:
-            user, counter = self._next_turn()
-            arrives = now + sum(self.delays(user, counter))
-            heappush(self.jobs, Job(arrives, self.started, user, counter, version))
-            self.read[self.started] = w
-            self.started += 1
-
-    def land(self) -> tuple[Job, Tensor]:
-        """The next job to arrive, with its Δ (P,)."""
-        if self.jobs[0].number not in self.deltas:
-            self._compute()
-        job = heappop(self.jobs)
-        return job, self.deltas.pop(job.number)
-
-    def _compute(self) -> None:
-        """Everything under way that is not computed yet, in one stack."""
-        jobs = [job for job in sorted(self.jobs) if job.number in self.read]
-        w = torch.stack([self.read.pop(job.number) for job in jobs])
-        deltas = self.clients.deltas([j.user for j in jobs], [j.counter for j in jobs], w)
-        self.deltas |= {job.number: delta for job, delta in zip(jobs, deltas, strict=True)}
-
-    def _next_turn(self) -> tuple[int, int]:
-        flying = {job.user for job in self.jobs}
-        for place, (user, _) in enumerate(self.waiting):
-            if user not in flying:
-                return self.waiting.pop(place)
-        for user, counter in self.turns:
-            if user not in flying:
-                return user, counter
-            self.waiting.append((user, counter))
-        raise AssertionError("turns never end")
+    def _merge(self, state: Flight, server_lr: float) -> None:
+        """Empty the buffer into the model."""
+        assert state.buffer is not None, "merges follow arrivals"
+        state.w = state.w - (server_lr / self.buffer) * state.buffer
+        state.version += 1
+        state.buffer, state.held = None, []

@@ -1,8 +1,8 @@
 """`Cohort`: the synchronous server of FedAvg (McMahan 2017): wait for all of a cohort, then average."""
 
 from collections.abc import Iterator
-from itertools import islice
-from typing import Annotated
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -10,42 +10,77 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.clients import Clients
-from federated.objectives import NonNegative, Positive
-from federated.schedules import Merge
-from federated.schedules.clock import exponential_delays, turns
+from federated.objectives import Positive
+from federated.schedules import Merge, Snapshot
+from federated.schedules.admission import refusals
+from federated.schedules.clock import Clock, Timed
+from federated.schedules.roster import Roster
+
+
+@plain_dataclass
+class Rounds:
+    """The state of a synchronous server: the model (P,), whose turn is next, and the virtual time."""
+
+    w: Tensor
+    roster: Roster
+    time: float = 0.0
+
+    def pack(self) -> Snapshot:
+        """See `State.pack`."""
+        plain = {"time": self.time, "taken": self.roster.taken, "waiting": self.roster.waiting}
+        return Snapshot({"w": self.w}, plain)
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """w ← w − server_lr · Σ_i p_i Δ_i, p_i a user's share of the cohort's samples.
+class Cohort(Timed):
+    """w ← w − server_lr · Σ_i p_i Δ_i, p_i a user's share of the cohort; more settings from `Timed`.
 
     Attributes:
-        cohort: users in a round (all, where there are fewer).
+        cohort: users in a round (all, where there are fewer); the slowest ends it.
         server_lr: 1 replaces the model by the weighted mean of the cohort's models.
-        download_delay: mean delay from server to user, exponential law.
-        upload_delay: mean delay back, computing included, exponential law; the slowest user ends the round.
+        shares: p_i by "samples" that a user holds, or "equal".
     """
 
     cohort: Annotated[int, Field(ge=1)] = 20
     server_lr: Positive = 1.0
-    download_delay: NonNegative = 1.0
-    upload_delay: NonNegative = 1.0
+    shares: Literal["samples", "equal"] = "samples"
 
     pools = False
 
-    def run(self, clients: Clients, w: Tensor, updates: int) -> Iterator[Merge]:
-        """See `Schedule.run`; the last round is whole, so a few more updates may be merged."""
+    def start(self, clients: Clients, w: Tensor) -> Rounds:
+        """See `Schedule.start`."""
+        return Rounds(w, Roster(clients.number, clients.seed))
+
+    def unpack(self, clients: Clients, snapshot: Snapshot) -> Rounds:
+        """See `Schedule.unpack`."""
+        plain = snapshot.plain
+        waiting = [(user, counter) for user, counter in plain["waiting"]]
+        roster = Roster(clients.number, clients.seed, plain["taken"], waiting)
+        return Rounds(snapshot.tensors["w"], roster, plain["time"])
+
+    def run(self, clients: Clients, state: Rounds) -> Iterator[Merge]:
+        """See `Schedule.run`."""
         size = min(self.cohort, clients.number)
-        delays = exponential_delays(clients.seed, self.download_delay, self.upload_delay)
-        turn = turns(clients.number, clients.seed)
-        time = 0.0
-        for _ in range(-(-updates // size)):
-            members = dict(islice(turn, size))
-            while len(members) < size:  # a cohort across two passes may name a user twice
-                members.update([next(turn)])
-            users, counters = list(members), list(members.values())
+        clock = Clock(self, clients.seed, clients.number)
+        while True:
+            members: dict[int, int] = {}  # user → which of their updates this is
+            ends = state.time
+            for _ in range(size):
+                user, counter, begin = state.roster.next(members, clock.back, state.time)
+                members[user] = counter
+                ends = max(ends, clock.arrival(user, counter, begin))
+            state.time = ends
+            deltas = clients.deltas(list(members), list(members.values()), state.w.expand(size, -1))
+            why = refusals(deltas, state.w, self.max_update_norm)
+            kept = [place for place, reason in enumerate(why) if reason is None]
+            users = tuple(user for user, reason in zip(members, why, strict=True) if reason is None)
+            if kept:
+                state.w = self._mean(clients, state.w, users, torch.stack([deltas[p] for p in kept]))
+            refused = tuple(reason for reason in why if reason is not None)
+            yield Merge(state.w, users, (0,) * len(users), refused, size, state.time)
+
+    def _mean(self, clients: Clients, w: Tensor, users: tuple[int, ...], deltas: Tensor) -> Tensor:
+        share = torch.ones(len(users), dtype=w.dtype)
+        if self.shares == "samples":
             share = clients.samples[torch.tensor(users)].to(w.dtype)
-            deltas = clients.deltas(users, counters, w.expand(size, -1))
-            w = w - self.server_lr * (share / share.sum()) @ deltas
-            time += max(sum(delays(u, c)) for u, c in members.items())
-            yield Merge(w, tuple(users), (0,) * size, size, time)
+        return w - self.server_lr * (share / share.sum()) @ deltas

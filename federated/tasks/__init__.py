@@ -1,6 +1,6 @@
 """What is being learned: a batch, its loss, and how good a model is. Nothing else in `federated` knows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -24,8 +24,13 @@ class Task(Protocol):
         """Start parameters (P,)."""
         ...
 
-    def batch(self, users: Tensor, index: Tensor) -> Batch:
-        """The samples index[c] (C, B) of users[c] (C,); an index counts within the user's own data."""
+    def batches(self, users: Tensor, index: Tensor) -> Sequence[Sequence[Batch]]:
+        """For each of Q local steps its D batches, all fetched at once.
+
+        Args:
+            users: (C,) whose data it is.
+            index: (Q, D, C, B) samples, counted within each user's own data.
+        """
         ...
 
     def everything(self, users: Tensor) -> Batch:

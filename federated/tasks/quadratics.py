@@ -29,10 +29,10 @@ class Quadratics:
         """Zeros, whatever the seed."""
         return torch.zeros_like(self.centre[0])
 
-    def batch(self, users: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Task.batch`."""
-        noise = self.noise[users[:, None], index].mean(1)
-        return self.curvature[users], self.centre[users], noise
+    def batches(self, users: Tensor, index: Tensor) -> list[list[tuple[Tensor, Tensor, Tensor]]]:
+        """See `Task.batches`."""
+        noise = self.noise[users[:, None], index].mean(3)
+        return [[(self.curvature[users], self.centre[users], draw) for draw in step] for step in noise]
 
     def everything(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `Task.everything`."""

@@ -27,6 +27,14 @@ class RankingBatch:
         """The batch of slates (C, B); weights of a client sum to 1."""
         return cls(Rows.of(slates), slates.position, slates.mask, weight)
 
+    def split(self, clients: int) -> list["RankingBatch"]:
+        """Views of this batch, so many clients each, with no more padding than they need."""
+        sizes = self.mask.flatten(1).sum(1).view(-1, clients).amax(1).tolist()
+        tensors = (self.position, self.mask, self.weight)
+        rest = zip(*(tensor.split(clients) for tensor in tensors), strict=True)
+        rows = self.rows.split(clients, sizes)
+        return [RankingBatch(part, *others) for part, others in zip(rows, rest, strict=True)]
+
 
 @dataclass(frozen=True)
 class RankingTask:
@@ -71,10 +79,13 @@ class RankingTask:
         """See `Task.initial`."""
         return self.network.layout.initial(torch.Generator().manual_seed(seed))
 
-    def batch(self, users: Tensor, index: Tensor) -> RankingBatch:
-        """See `Task.batch`."""
-        slates = self.train[self.start[users][:, None] + index]
-        return RankingBatch.of(slates, torch.full(index.shape, 1 / index.shape[1]))
+    def batches(self, users: Tensor, index: Tensor) -> list[list[RankingBatch]]:
+        """See `Task.batches`."""
+        steps, draws, clients, size = index.shape
+        together = self.train[(self.start[users][:, None] + index).view(-1, size)]
+        whole = RankingBatch.of(together, torch.full((len(together.mask), size), 1 / size))
+        parts = whole.split(clients)
+        return [parts[step * draws : (step + 1) * draws] for step in range(steps)]
 
     def everything(self, users: Tensor) -> RankingBatch:
         """See `Task.everything`; users with fewer slates than the longest get slates of weight 0."""

@@ -40,7 +40,7 @@ def same(a: Finished, b: Finished) -> bool:
 @rows
 def test_merges_count_and_staleness_and_flight_are_in_bounds(row: Row, board: RankingTask) -> None:
     merges = [event for event in run(board, row) if isinstance(event, Merged)]
-    assert [m.version for m in merges] == list(range(1, len(merges) + 1))
+    assert [m.version for m in merges] == list(range(1, len(merges) + 1)), "none is refused"
     assert merges[-1].updates == sum(len(m.users) for m in merges) >= UPDATES
     limit = getattr(row.schedule, "concurrency", None) or getattr(row.schedule, "cohort", 8)
     for merge in merges:
@@ -100,7 +100,7 @@ def test_stopping_early_gives_the_model_of_that_moment(row: Row, board: RankingT
     asked = iter([False] * 3 + [True] * 1000)
     stopped = list(train(board, row, 0, 800, 0, stop=lambda: next(asked)))
     merges = [event for event in stopped if isinstance(event, Merged)]
-    assert len(merges) == 4
+    assert len(merges) == 3
     assert same(finished(stopped), finished(run(board, row, 0, merges[-1].updates, 0)))
 
 

@@ -4,7 +4,9 @@ The twins loop over users, slates and candidates one by one, with torch.nn layer
 stacking; they share with the product only the keyed draws of batches and delays.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count, islice
 
 import pytest
 import torch
@@ -14,9 +16,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from data.randomness import generator
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import Clients, LocalSGD
-from federated.objectives import MAML, MoreauEnvelope, Objective, Vanilla
+from federated.objectives import MAML, MoreauEnvelope, Objective, Reptile, Vanilla
 from federated.schedules.arrivals import Arrivals
-from federated.schedules.clock import turns
 from federated.tasks.ranking import RankingTask
 from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
@@ -58,7 +59,7 @@ def slope(w: Tensor, task: RankingTask, rows: list[int]) -> Tensor:
 
 def naive_gradient(objective: Objective, w: Tensor, task: RankingTask, draws: list[list[int]]) -> Tensor:
     """Each objective once more, for one user, as its formula reads."""
-    if isinstance(objective, Vanilla):
+    if isinstance(objective, Vanilla | Reptile):
         return slope(w, task, draws[0])
     if isinstance(objective, MoreauEnvelope):
         theta = w.clone()
@@ -93,7 +94,13 @@ def naive_delta(
     return start - w
 
 
-OBJECTIVES = [Vanilla(), MAML(0.01), MAML(0.01, curvature="first-order"), MoreauEnvelope(inner_lr=0.01)]
+OBJECTIVES = [
+    Vanilla(),
+    MAML(0.01),
+    MAML(0.01, curvature="first-order"),
+    MoreauEnvelope(inner_lr=0.01),
+    Reptile(),
+]
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: f"{type(o).__name__}")
@@ -113,7 +120,9 @@ def test_arrivals_equal_a_server_that_reads_like_the_paper(objective: Objective,
     """Every client computes alone at the moment of its arrival, from a copy of what it read."""
     schedule, seed, updates = Arrivals(concurrency=3), 2, 10
     double = _Double(task)
-    merges = list(schedule.run(Clients(double, objective, LOCAL, seed), double.initial(seed), updates))
+    clients = Clients(double, objective, LOCAL, seed)
+    state = schedule.start(clients, double.initial(seed))
+    merges = list(islice(schedule.run(clients, state), updates))
     w, now = double.initial(seed), 0.0
     turn, flying, waiting = turns(6, seed), [], []
     for version, merge in enumerate(merges):
@@ -131,6 +140,13 @@ def test_arrivals_equal_a_server_that_reads_like_the_paper(objective: Objective,
         assert (merge.users, merge.staleness, merge.in_flight) == ((user,), (version - read,), 3)
         assert merge.time == pytest.approx(now)
         torch.testing.assert_close(merge.w, w, rtol=0, atol=1e-6)
+
+
+def turns(users: int, seed: int) -> Iterator[tuple[int, int]]:
+    """Everyone once, in random order, then everyone again in another."""
+    for counter in count():
+        for user in generator(seed, "turn", counter).permutation(users).tolist():
+            yield user, counter
 
 
 class _Double:

@@ -1,6 +1,7 @@
 """Where one algorithm must become another (algorithms.md §5)."""
 
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import Clients, LocalSGD
 from federated.objectives import MAML, MoreauEnvelope, Vanilla
+from federated.schedules import Merge
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.tasks.quadratics import Quadratics
@@ -30,6 +32,10 @@ def final(task: Quadratics | RankingTask, row: Row, updates: int, seed: int = 0)
     *_, last = train(task, row, seed, updates, evaluations=0)
     assert isinstance(last, Finished)
     return last
+
+
+def merges(schedule: Arrivals | Cohort, clients: Clients, w: Tensor, number: int) -> list[Merge]:
+    return list(islice(schedule.run(clients, schedule.start(clients, w)), number))
 
 
 def common(task: Quadratics | RankingTask, row: Row, updates: int) -> Tensor:
@@ -95,7 +101,7 @@ def test_fedavg_weighs_users_by_their_samples(board: RankingTask) -> None:
     task = RankingTask.of(board.network, "bce", slates, slates, 8)
     clients = Clients(task, Vanilla(), LOCAL, 0)
     w = task.initial(0)
-    (merge,) = Cohort(cohort=8).run(clients, w, 8)
+    (merge,) = merges(Cohort(cohort=8), clients, w, 1)
     users = list(merge.users)
     deltas = clients.deltas(users, [0] * 8, w.expand(8, -1))
     share = torch.tensor([1.0 if u == 0 else 6.0 for u in users]) / 43
@@ -115,7 +121,7 @@ def test_persa_fl_settles_where_its_objective_is_stationary() -> None:
         (moreau, pull),
     ):
         clients = Clients(task, objective, LocalSGD(lr=0.1, local_steps=1), 0)
-        path = [merge.w for merge in Arrivals(concurrency=3).run(clients, task.initial(0), 2400)]
+        path = [merge.w for merge in merges(Arrivals(concurrency=3), clients, task.initial(0), 2400)]
         expected = torch.linalg.solve(metric.sum(0), torch.einsum("upq,uq->p", metric, task.centre))
         torch.testing.assert_close(torch.stack(path[600:]).mean(0), expected, rtol=0, atol=2e-2)
 

@@ -14,8 +14,9 @@ from safetensors.torch import save as save_tensors
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
+from data.files import write_bytes
 from ranking.models import Model, NeuralModel, TreeModel
-from ranking.persistence import INDEX, NEURAL, load, save, write_bytes
+from ranking.persistence import INDEX, NEURAL, load, save
 from ranking.rankers import RANKERS, TREES, forest
 from ranking.rankers.mlp import MLP
 from ranking.rankers.network import Network

@@ -1,0 +1,23 @@
+"""Files that appear whole or not at all, also if the machine stops meanwhile."""
+
+import os
+from pathlib import Path
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by way of a partial one beside it, which takes its name only once it is on the disk.
+
+    Raises:
+        OSError: it cannot be written; what was at ``path`` before is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

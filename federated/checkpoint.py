@@ -1,0 +1,84 @@
+"""Checkpoints: a training at rest on the disk, whole or not at all.
+
+Each is one safetensors file whose name holds the number of updates and the SHA-256 of its content, so a
+file that was damaged is known without a second file beside it. The newest two are kept: should one be
+damaged, training goes on from the one before and arrives at the same bits a little later.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from data.files import write_bytes
+from federated.schedules import Snapshot
+
+KEPT = 2
+NAME = re.compile(r"(\d{10})-([0-9a-f]{64})\.safetensors")
+
+
+class CheckpointError(Exception):
+    """No checkpoint of several is readable."""
+
+
+def save(directory: Path, updates: int, snapshot: Snapshot) -> Path:
+    """Write a checkpoint and remove those that are too old.
+
+    Raises:
+        OSError: it cannot be written; the ones before are still there.
+    """
+    # Copies, since safetensors takes no two tensors that share memory, as updates of one stack do.
+    tensors = {n: t.clone(memory_format=torch.contiguous_format) for n, t in snapshot.tensors.items()}
+    content = save_tensors(tensors, {"plain": json.dumps(snapshot.plain, allow_nan=False)})
+    path = directory / f"{updates:010d}-{hashlib.sha256(content).hexdigest()}.safetensors"
+    write_bytes(path, content)
+    for old in _newest_first(directory)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load(directory: Path) -> tuple[Snapshot | None, list[str]]:
+    """The newest readable checkpoint, None where there is none, and a sentence for each damaged one.
+
+    Raises:
+        CheckpointError: there are some, but none is readable.
+    """
+    problems: list[str] = []
+    for path in _newest_first(directory):
+        snapshot = _read(path)
+        if snapshot is not None:
+            return snapshot, problems
+        problems.append(f"checkpoint {path} is damaged: its content does not match its checksum.")
+    if problems:
+        raise CheckpointError(f"no checkpoint in {directory} is readable; all {len(problems)} are damaged.")
+    return None, []
+
+
+def latest(directory: Path) -> int | None:
+    """Updates of the newest checkpoint, readable or not."""
+    paths = _newest_first(directory)
+    return int(paths[0].name[:10]) if paths else None
+
+
+def _newest_first(directory: Path) -> list[Path]:
+    paths = directory.iterdir() if directory.is_dir() else ()
+    return sorted((path for path in paths if NAME.fullmatch(path.name)), reverse=True)
+
+
+def _read(path: Path) -> Snapshot | None:
+    match = NAME.fullmatch(path.name)
+    assert match is not None, "only files of this name are listed"
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != match[2]:
+            return None
+        size = int.from_bytes(content[:8], "little")
+        plain = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["plain"])
+        return Snapshot(load_tensors(content), plain)
+    except (OSError, SafetensorError, ValueError, KeyError):
+        return None

@@ -1,0 +1,60 @@
+"""Delays measured elsewhere, read from a CSV file with the columns download and upload.
+
+With a column user (0 … n−1), a user's k-th update has the k-th of that user's rows, starting anew after
+the last; without one, every update draws a row.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data.randomness import generator
+from data.schema import DataError
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Rows (R, 2) of download and upload delays, and which of them are whose, if that is known."""
+
+    rows: NDArray[np.float64]
+    of_user: list[NDArray[np.int64]] | None
+
+    @classmethod
+    def read(cls, path: str, users: int) -> "Trace":
+        """The trace in a file.
+
+        Raises:
+            DataError: it is no such file, or a row or a user is missing or makes no sense.
+        """
+        try:
+            table = pd.read_csv(Path(path))
+        except (OSError, ValueError) as error:
+            raise DataError(f"the delay trace {path} cannot be read: {error}.") from error
+        for name in ("download", "upload"):
+            if name not in table or not len(table):
+                raise DataError(f"the delay trace {path} needs rows, and the columns download and upload.")
+        rows = table[["download", "upload"]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+        bad = ~(np.isfinite(rows) & (rows >= 0)).all(1)
+        if bad.any():
+            line = int(bad.argmax()) + 2
+            raise DataError(f"the delay trace {path}, line {line}: delays are numbers that are not negative.")
+        if "user" not in table:
+            return cls(rows, None)
+        of_user = [np.flatnonzero(table["user"] == user) for user in range(users)]
+        lost = [user for user, own in enumerate(of_user) if not len(own)]
+        if lost:
+            raise DataError(f"the delay trace {path} has no row of user {lost[0]}.")
+        return cls(rows, of_user)
+
+    def delays(self, seed: int, user: int, counter: int) -> tuple[float, float]:
+        """(download, upload) of a user's counter-th update."""
+        if self.of_user is None:
+            row = int(generator(seed, "delay", user, counter).integers(len(self.rows)))
+        else:
+            own = self.of_user[user]
+            row = int(own[counter % len(own)])
+        down, up = self.rows[row].tolist()
+        return down, up
