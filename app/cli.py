@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from app.data_commands import data_commands
+from app.printing import Json, Out, show, warn
+
 if TYPE_CHECKING:
     from app.settings import Settings
     from federated.training import Event
@@ -32,13 +35,7 @@ commands = typer.Typer(
     epilog="Exit codes: 0 ok, 1 interrupted but saved, 2 usage, 3 bad data, 4 bad config, "
     "5 broken run directory, 6 untrusted model.",
 )
-data_commands = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", help="Simulate, import and check datasets."
-)
 commands.add_typer(data_commands, name="data")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of a table.")]
-Out = Annotated[Path, typer.Option("--out", help="A new or empty directory to write.")]
 
 
 @commands.callback()
@@ -48,74 +45,6 @@ def options(
     """Options before the command."""
     if debug:
         os.environ["PERSARANK_DEBUG"] = "1"
-
-
-@data_commands.command("simulate")
-def data_simulate(
-    out: Out,
-    users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 200,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    strength: Annotated[
-        float, typer.Option(min=0, max=10, help="How far users' tastes differ; 0 makes all users alike.")
-    ] = 0.25,
-    as_json: Json = False,
-) -> None:
-    """Simulate searches of users with tastes of their own, and the truth behind them."""
-    from data.card import card
-    from data.schema import write
-    from data.simulator import simulate
-
-    _show("card", card(write(simulate(users, seed, strength), out)), as_json)
-
-
-@data_commands.command("import")
-def data_import(
-    file: Annotated[Path, typer.Argument(help="A search log: .csv, .jsonl or .parquet.")],
-    out: Out,
-    user: Annotated[str, typer.Option(help="Column that names the user.")],
-    time: Annotated[str, typer.Option(help="Column with the time: ISO 8601 text or Unix time.")],
-    query: Annotated[str, typer.Option(help="Column with the submitted query.")],
-    group: Annotated[str | None, typer.Option(help="Column with a group of users, e.g. a team.")] = None,
-    typed: Annotated[
-        int | None, typer.Option(min=1, help="Length of every prefix; default: 1 to 6, drawn per event.")
-    ] = None,
-    min_events: Annotated[
-        int | None, typer.Option(min=3, help="Leave out users with fewer events. [default: 5]")
-    ] = None,
-    drop_missed: Annotated[
-        bool, typer.Option("--drop-missed", help="Leave out events whose query is not in its pool.")
-    ] = False,
-    protocol: Annotated[
-        str,
-        typer.Option(help="'published' is --typed 1 --min-events 30 --drop-missed, as in the literature."),
-    ] = "default",
-    seed: Annotated[int, typer.Option(min=0, help="For the drawn prefix lengths.")] = 0,
-    as_json: Json = False,
-) -> None:
-    """Turn a search log into a dataset; nothing later than an event is used for it."""
-    from data.card import card
-    from data.log_import import ImportOptions, import_log
-    from data.schema import write
-
-    if protocol not in ("default", "published"):
-        raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
-    published = protocol == "published"
-    chosen = ImportOptions(
-        typed=typed or (1 if published else None),
-        min_events=min_events or (30 if published else 5),
-        drop_missed=drop_missed or published,
-        seed=seed,
-    )
-    _show("card", card(write(import_log(file, user, time, query, group, chosen), out)), as_json)
-
-
-@data_commands.command("check")
-def data_check(directory: Path, as_json: Json = False) -> None:
-    """Validate a dataset, checksums included, and print its validity card."""
-    from data.card import card
-    from data.schema import read
-
-    _show("card", card(read(directory, truth=True, verify=True)), as_json)
 
 
 @commands.command()
@@ -173,11 +102,11 @@ def resume(
     started = open_started(run)
     summary = finished(run)
     if summary is not None:
-        _warn(f"{run} is finished; nothing is left to do.")
-        _show("summary", summary, as_json)
+        warn(f"{run} is finished; nothing is left to do.")
+        show("summary", summary, as_json)
         return
     dataset = read(data or started.data)
-    _train(started.settings, as_json, lambda watch: resume_run(started, dataset, watch, _warn))
+    _train(started.settings, as_json, lambda watch: resume_run(started, dataset, watch, warn))
 
 
 def _train(
@@ -194,11 +123,7 @@ def _train(
             if as_json and stopped.summary:
                 print(json.dumps(stopped.summary), flush=True)
             raise
-    _show("summary", summary, as_json)
-
-
-def _warn(sentence: str) -> None:
-    print(f"persarank: {sentence}", file=sys.stderr)
+    show("summary", summary, as_json)
 
 
 @commands.command()
@@ -231,7 +156,7 @@ def evaluate(
     result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
     differences = [compare(j, judged[0]) for j in judged[1:]]
     result["differences"] = [d for d in differences if d is not None]
-    _show("evaluation", result, as_json)
+    show("evaluation", result, as_json)
 
 
 @commands.command("list")
@@ -239,7 +164,27 @@ def list_tables(as_json: Json = False) -> None:
     """List algorithms, rankers, losses and the hyper-parameters that --set takes."""
     from app.report import table_of_everything
 
-    _show("tables", table_of_everything(), as_json)
+    show("tables", table_of_everything(), as_json)
+
+
+@commands.command()
+def reproduce(
+    experiment: Annotated[str, typer.Argument(help="persa-fl: every algorithm on the same data.")],
+    out: Annotated[Path, typer.Option("--out", help="A directory; what is finished there is kept.")],
+    quick: Annotated[bool, typer.Option("--quick", help="A small version, to see that it works.")] = False,
+    shell: Annotated[Path | None, typer.Option(help="The CSV log of shell commands, as second data.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a whole experiment; stopped and called again, it goes on."""
+    from app.experiments import grid
+
+    if experiment != "persa-fl":
+        raise click.UsageError(f"the experiment is persa-fl, not {experiment!r}.")
+    result = grid.reproduce(out, grid.QUICK if quick else grid.Scale(), shell, warn)
+    if as_json:
+        print(json.dumps(result, allow_nan=False), flush=True)
+    else:
+        print("\n\n".join(grid.markdown(name, rows) for name, rows in result.items()), flush=True)
 
 
 @commands.command()
@@ -257,18 +202,6 @@ def demo(
         prepare(home())
     if not prepare_only:
         serve(home(), port, headless)
-
-
-def _show(table: str, result: dict[str, Any], as_json: bool) -> None:
-    """Print a result, by the function of that name in `app.report`."""
-    if as_json:
-        print(json.dumps(result, allow_nan=False), flush=True)
-        return
-    from rich.console import Console
-
-    from app import report
-
-    getattr(report, table)(result, Console())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -298,6 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _exit_code(error: Exception) -> int | None:
     """The documented code of a known failure. Imported late, so that `demo` starts without the models."""
+    from app.experiments.children import ChildError
     from app.runs import RunError
     from app.settings import ConfigError
     from app.train import UnfinishedError
@@ -306,6 +240,7 @@ def _exit_code(error: Exception) -> int | None:
 
     codes: dict[type[Exception], int] = {
         UnfinishedError: INTERRUPTED,
+        ChildError: BAD_RUN,
         DataError: BAD_DATA,
         ConfigError: BAD_CONFIG,
         FloatingPointError: BAD_CONFIG,

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from app.runs import REPORT, Run, RunError, open_run
-from app.train import split_slates
 from data.files import write_bytes
 from data.schema import Dataset, column, ragged, read
-from ranking.features import POPULARITY, build, feature_names
+from ranking.features import POPULARITY, build, feature_names, split_rows
 from ranking.history import PublicStatistics
 from ranking.metrics import missed, paired_bootstrap, per_user, slate_metrics, summarise
 from ranking.rankers.trees import ModelError
@@ -54,8 +53,7 @@ def prepare(data: Path, split: str) -> Ground:
     """
     dataset = read(data, truth=True)
     public = PublicStatistics(dataset)
-    every = build(dataset, public)
-    slates = split_slates(dataset, every, split)
+    slates = build(dataset, public, split)
     popularity = slates.features[..., feature_names(public).index(POPULARITY)]
     baselines: dict[str, Metrics | None] = {
         "random": slate_metrics(torch.zeros(slates.mask.shape), slates),
@@ -63,17 +61,15 @@ def prepare(data: Path, split: str) -> Ground:
         "oracle": None,
     }
     if dataset.truth:
-        baselines["oracle"] = slate_metrics(split_utilities(dataset, every, split), slates)
+        baselines["oracle"] = slate_metrics(split_utilities(dataset, split), slates)
     return Ground(dataset, public, slates, baselines)
 
 
-def split_utilities(dataset: Dataset, every: Slates, split: str) -> Tensor:
+def split_utilities(dataset: Dataset, split: str) -> Tensor:
     """(S, N) true utilities of one split's candidates: the scores of a ranker that knows the truth."""
     offsets, values = ragged(dataset.truth["utilities"], "utility")
-    utility = pad(list(torch.tensor(values).split(np.diff(offsets).tolist())))
-    chosen = column(dataset.events, "split")[column(dataset.slates, "event_id")] == split
-    of_user = torch.argsort(every.user[torch.from_numpy(chosen)], stable=True)
-    return utility[torch.from_numpy(np.flatnonzero(chosen))][of_user]
+    utilities = torch.tensor(values).split(np.diff(offsets).tolist())
+    return pad([utilities[row] for row in split_rows(dataset, split).tolist()])
 
 
 def evaluate(

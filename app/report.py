@@ -1,13 +1,15 @@
 """What the command line prints for people: the same figures as --json, as tables."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from federated.algorithms import ALGORITHMS
+from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
+from federated.clients import LocalSGD
 from ranking.rankers import RANKERS
 
 COLUMNS = {
@@ -37,6 +39,8 @@ def summary(result: dict[str, Any], console: Console) -> None:
         f"{result['updates']} updates in {result['seconds']:.1f} s ({result['updates_per_second']:.0f}/s); "
         f"staleness mean {stale['mean']:.2f}, max {stale['max']}, with {result['concurrency']} in flight."
     )
+    for why, times in result["refused"].items():
+        console.print(f"{times} updates were refused: {why}.")
     console.print(Text(f"Judge it with: persarank evaluate {result['run']}"))
 
 
@@ -65,13 +69,18 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
 
 
 def table_of_everything() -> dict[str, Any]:
-    """Algorithms, rankers and their hyper-parameters as `list --json` prints them."""
+    """The grid, and all that it is made of, as `list --json` prints them."""
+    grid: dict[str, dict[str, list[str]]] = {o: {s: [] for s in SCHEDULES} for o in OBJECTIVES}
+    for name, row in ALGORITHMS.items():
+        objective, schedule = row.cell
+        grid[objective][schedule].append(name)
     return {
+        "grid": grid,
         "algorithms": [
             {
                 "name": name,
-                "objective": type(row.objective).__name__,
-                "schedule": type(row.schedule).__name__,
+                "objective": row.cell[0],
+                "schedule": row.cell[1],
                 "source": row.source,
                 "updates": row.updates,
                 "settings": {
@@ -81,6 +90,9 @@ def table_of_everything() -> dict[str, Any]:
             }
             for name, row in ALGORITHMS.items()
         ],
+        "objectives": _parts(OBJECTIVES),
+        "schedules": _parts(SCHEDULES),
+        "local": dataclasses.asdict(LocalSGD()),
         "rankers": [
             {
                 "name": name,
@@ -94,16 +106,44 @@ def table_of_everything() -> dict[str, Any]:
 
 
 def tables(result: dict[str, Any], console: Console) -> None:
-    """The tables of algorithms and rankers."""
-    algorithms = _table("Algorithms", "--algorithm", "what", "--set")
+    """The grid, then the hyper-parameters of each axis, then where algorithms differ from those."""
+    grid = Table(
+        title="The grid: --algorithm NAME, or any cell by --objective and --schedule", show_lines=True
+    )
+    grid.add_column("objective", no_wrap=True)
+    for schedule in SCHEDULES:
+        grid.add_column(schedule, overflow="fold")
+    for objective, cells in result["grid"].items():
+        grid.add_row(objective, *("\n".join(names) or "·" for names in cells.values()))
+    algorithms = _table("Algorithms", "--algorithm", "source", "own defaults")
     for row in result["algorithms"]:
-        what = f"{row['objective']} × {row['schedule']}\n{row['source']}\n{row['updates']} updates"
-        algorithms.add_row(row["name"], what, Text(_settings(row["settings"])))
+        algorithms.add_row(row["name"], row["source"], Text(_own_defaults(row, result)))
+    objectives = _table("Objectives", "--objective", "--set")
+    schedules = _table("Schedules", "--schedule", "--set")
+    for table, parts in ((objectives, result["objectives"]), (schedules, result["schedules"])):
+        for part in parts:
+            table.add_row(part["name"], Text(_settings(part["settings"])))
+    clients = _table("Clients", "", "--set")
+    clients.add_row("all", Text(_settings(result["local"])))
     rankers = _table("Rankers", "--ranker", "what", "--set")
     for row in result["rankers"]:
         what = f"{row['summary']}\n--loss {', '.join(row['losses'])}"
-        rankers.add_row(row["name"], what, Text(_settings(row["settings"])))
-    console.print(algorithms, rankers)
+        rankers.add_row(row["name"], what, Text(_settings(row["settings"]["ranker"])))
+    console.print(grid, algorithms, objectives, schedules, clients, rankers)
+
+
+def _parts(known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "settings": dataclasses.asdict(part)} for name, part in known.items()]
+
+
+def _own_defaults(row: dict[str, Any], result: dict[str, Any]) -> str:
+    """What an algorithm sets otherwise than its objective, its schedule and the clients do by themselves."""
+    usual = {part["name"]: part["settings"] for part in (*result["objectives"], *result["schedules"])}
+    own = {"updates": row["updates"]}
+    for part in ("objective", "schedule"):
+        settings = row["settings"][part]
+        own |= {name: v for name, v in settings.items() if v != usual[row[part]][name]}
+    return ", ".join(f"{name}={_plain(value)}" for name, value in own.items())
 
 
 def _table(title: str, first: str, *others: str) -> Table:
@@ -114,9 +154,9 @@ def _table(title: str, first: str, *others: str) -> Table:
     return table
 
 
-def _settings(sections: dict[str, dict[str, Any]]) -> str:
-    """One setting a line; a dash is a default that depends on the data, such as 1/n."""
-    return "\n".join(f"{name}={_plain(value)}" for part in sections.values() for name, value in part.items())
+def _settings(values: dict[str, Any]) -> str:
+    """All settings of a part; a dash is a default that depends on the data, such as 1/n, or is not used."""
+    return ", ".join(f"{name}={_plain(value)}" for name, value in values.items()) or "–"
 
 
 def _interval(difference: dict[str, float]) -> str:

@@ -93,8 +93,8 @@ def open_started(directory: Path) -> Started:
         raise RunError(f"{directory} is not a run directory: it has no {CONFIG}.")
     try:
         given, overrides = read_toml(directory / CONFIG)
-        source = tomllib.loads((directory / CONFIG).read_text())["data"]
         settings = resolve(given, overrides)
+        source = tomllib.loads((directory / CONFIG).read_text())["data"]
         return Started(directory, settings, Path(source["path"]), source["fingerprint"])
     except (ConfigError, ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{directory} is a broken run directory: {error}") from error

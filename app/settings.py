@@ -120,16 +120,16 @@ def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str]
     """The row with one or both axes exchanged, and the names of both where anything was exchanged."""
     if objective is None and schedule is None:
         return row, None
-    if objective is None:
-        objective = next(n for n, known in OBJECTIVES.items() if type(known) is type(row.objective))
-    if schedule is None:
-        schedule = next(n for n, known in SCHEDULES.items() if type(known) is type(row.schedule))
-        chosen = row.schedule
-    else:
-        chosen = SCHEDULES[_known_name("schedule", schedule, SCHEDULES)]
-    kept = type(OBJECTIVES[_known_name("objective", objective, OBJECTIVES)]) is type(row.objective)
-    of = row.objective if kept else OBJECTIVES[objective]
-    return dataclasses.replace(row, objective=of, schedule=chosen), (objective, schedule)
+    cell = (
+        _known_name("objective", objective or row.cell[0], OBJECTIVES),
+        _known_name("schedule", schedule or row.cell[1], SCHEDULES),
+    )
+    exchanged = dataclasses.replace(
+        row,
+        objective=row.objective if cell[0] == row.cell[0] else OBJECTIVES[cell[0]],
+        schedule=row.schedule if cell[1] == row.cell[1] else SCHEDULES[cell[1]],
+    )
+    return exchanged, cell
 
 
 def _compiler(wanted: Any) -> bool:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from app.journal import Journal, Tally
 from app.runs import CHECKPOINTS, METRICS, REPORT, SUMMARY, RunError, Started, create, locked
 from app.settings import Settings
 from app.stop import Stop
 from data.files import write_bytes
-from data.schema import DataError, Dataset, column
+from data.schema import DataError, Dataset, ragged
 from federated import checkpoint
 from federated.schedules import Snapshot
 from federated.tasks.ranking import RankingTask
@@ -28,6 +29,9 @@ from ranking.persistence import save
 from ranking.slates import Slates
 
 Watch = Callable[[Event], None]
+SLATES = "slates"
+IN_MEMORY = 2**30
+"""Bytes of features that are kept in memory; more are kept on disk while training lasts."""
 
 
 class UnfinishedError(Exception):
@@ -38,16 +42,6 @@ class UnfinishedError(Exception):
         super().__init__(f"{message} Go on with: persarank resume {run}")
 
 
-def split_slates(dataset: Dataset, slates: Slates, split: str) -> Slates:
-    """The slates of one split, in user and time order."""
-    of_slate = column(dataset.events, "split")[column(dataset.slates, "event_id")]
-    chosen = torch.from_numpy(np.flatnonzero(of_slate == split))
-    if not len(chosen):
-        raise DataError(f"no slate is left in the {split} part of the data: import it without --drop-missed.")
-    picked = slates[chosen]
-    return picked[torch.argsort(picked.user, stable=True)]
-
-
 def train_run(settings: Settings, data: Path, dataset: Dataset, out: Path, watch: Watch) -> dict[str, Any]:
     """Train, save, and return the summary; ``watch`` sees every event as it happens.
 
@@ -56,11 +50,10 @@ def train_run(settings: Settings, data: Path, dataset: Dataset, out: Path, watch
         DataError: a user has nothing to train on.
         UnfinishedError: Ctrl-C, or the disk is full; what was learned until then is saved.
     """
-    task, learn = _task(settings, dataset)  # before the directory is made: nothing is left of a failure
     create(out, settings, data, dataset)
     with locked(out):
         try:
-            return _complete(settings, dataset, task, learn, out, watch)
+            return _complete(settings, dataset, out, watch)
         except UnfinishedError:
             raise
         except BaseException:
@@ -95,46 +88,48 @@ def resume_run(
             raise RunError(f"{error} Train the run anew.") from error
         for problem in problems:
             warn(f"{problem} Going on from the one before.")
-        task, learn = _task(started.settings, dataset)
-        return _complete(started.settings, dataset, task, learn, started.directory, watch, snapshot)
+        return _complete(started.settings, dataset, started.directory, watch, snapshot)
 
 
-def _task(settings: Settings, dataset: Dataset) -> tuple[RankingTask | None, Slates]:
-    """The learning task, None where trees are fitted, and the slates to learn from."""
-    public = PublicStatistics(dataset)
-    slates = build(dataset, public)
-    learn = _teaching(split_slates(dataset, slates, "train"))
-    if settings.fitted:
-        return None, learn
-    network = settings.ranker.network(len(feature_names(public)), public.texts)
-    validation = split_slates(dataset, slates, "validation")
-    return RankingTask.of(network, settings.loss, learn, validation, dataset.users.num_rows), learn
+def _task(settings: Settings, dataset: Dataset, public: PublicStatistics, out: Path) -> RankingTask:
+    """What a network learns; where there is much of it, it lies on disk, in the run's directory."""
+    features = len(feature_names(public))
+    widest = int(np.diff(ragged(dataset.slates, "pool")[0]).max())
+    large = dataset.slates.num_rows * widest * features * 4 > IN_MEMORY
+    parts = [
+        build(dataset, public, split, out / SLATES / split if large else None)
+        for split in ("train", "validation")
+    ]
+    network = settings.ranker.network(features, public.texts)
+    users = dataset.users.num_rows
+    return RankingTask.of(network, settings.loss, parts[0], parts[1], users, _teaching(parts[0]))
 
 
-def _teaching(slates: Slates) -> Slates:
-    """Without misses, which show nothing that was wanted; but a user who has no other slate keeps them."""
+def _teaching(slates: Slates) -> Tensor:
+    """Which to learn from: not misses, which show nothing that was wanted, unless a user has nothing else."""
     hit = ~missed(slates)
     hits = torch.bincount(slates.user[hit], minlength=int(slates.user.max()) + 1)
-    return slates[(hit | (hits[slates.user] == 0)).nonzero().squeeze(1)]
+    return (hit | (hits[slates.user] == 0)).nonzero().squeeze(1)
 
 
 def _complete(
-    settings: Settings,
-    dataset: Dataset,
-    task: RankingTask | None,
-    learn: Slates,
-    out: Path,
-    watch: Watch,
-    snapshot: Snapshot | None = None,
+    settings: Settings, dataset: Dataset, out: Path, watch: Watch, snapshot: Snapshot | None = None
 ) -> dict[str, Any]:
     """Learn until the end or the user's wish, and save the model and the summary."""
-    began = time.perf_counter()
-    if task is not None:
-        model, tally, seconds, finished = _learn(settings, task, out, watch, snapshot)
-    else:
+    public = PublicStatistics(dataset)
+    if settings.fitted:
+        began = time.perf_counter()
         write_bytes(out / METRICS, b"")
-        model, tally = _fit(settings, learn, dataset.users.num_rows)
+        slates = build(dataset, public, "train")
+        model: Model
+        model, tally = _fit(settings, slates[_teaching(slates)], dataset.users.num_rows)
         seconds, finished = time.perf_counter() - began, True
+    else:
+        try:
+            task = _task(settings, dataset, public, out)
+            model, tally, seconds, finished = _learn(settings, task, out, watch, snapshot)
+        finally:
+            shutil.rmtree(out / SLATES, ignore_errors=True)
     for stale in (SUMMARY, REPORT):  # of an interruption before; what follows replaces them
         (out / stale).unlink(missing_ok=True)
     save(model, out, settings.ranker_name)

@@ -58,6 +58,10 @@ class ImportOptions:
             raise DataError(f"min_events is {self.min_events}: at least 3, to train, validate and test.")
 
 
+PUBLISHED = ImportOptions(typed=1, min_events=30, drop_missed=True)
+"""The protocol of the literature: one typed character, users with 30 events, no misses."""
+
+
 def import_log(
     file: Path,
     user: str,

@@ -21,6 +21,14 @@ class Row:
     local: LocalSGD = field(default_factory=LocalSGD)
     updates: int = 8000
 
+    @property
+    def cell(self) -> tuple[str, str]:
+        """Where the algorithm stands in the grid: keys of OBJECTIVES and SCHEDULES."""
+        objective = next(name for name, known in OBJECTIVES.items() if type(known) is type(self.objective))
+        if isinstance(self.schedule, Arrivals):
+            return objective, "arrivals" if self.schedule.buffer == 1 else "buffered"
+        return objective, next(n for n, known in SCHEDULES.items() if type(known) is type(self.schedule))
+
 
 OBJECTIVES: dict[str, Objective] = {
     "vanilla": Vanilla(),
@@ -47,10 +55,10 @@ ALGORITHMS: dict[str, Row] = {
     "pfedme": Row(MoreauEnvelope(inner_steps=5), Cohort(shares="equal"), "Dinh 2020"),
     "reptile": Row(Reptile(), Cohort(shares="equal", server_lr=0.5), "Nichol 2018"),
     "fedasync": Row(
-        Vanilla(), Arrivals(concurrency=20, server_lr=0.1, merge="model", weighting="polynomial"), "Xie 2019"
+        Vanilla(), Arrivals(concurrency=20, server_lr=0.2, merge="model", weighting="polynomial"), "Xie 2019"
     ),
     "fedbuff": Row(
-        Vanilla(), Arrivals(concurrency=20, buffer=10, server_lr=1.0, weighting="polynomial"), "Nguyen 2022"
+        Vanilla(), Arrivals(concurrency=20, buffer=10, server_lr=0.5, weighting="polynomial"), "Nguyen 2022"
     ),
     "persa-fl": Row(Vanilla(), Arrivals(), "Toghani 2022, option A"),
     "persa-fl-maml": Row(MAML(), Arrivals(), "Toghani 2022, option B"),

@@ -139,7 +139,7 @@ class Reptile:
     """
 
     adapt_lr: Positive = 0.02
-    adapt_steps: Steps = 10
+    adapt_steps: Steps = 20
 
     draws = 1
     personal = True

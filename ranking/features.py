@@ -5,14 +5,14 @@ methods want it. They are never statistics of the data at hand: a device asks no
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from data.schema import Dataset, column, ragged
+from data.schema import DataError, Dataset, column, ragged
 from ranking.history import History, PublicStatistics, walk
-from ranking.slates import Slates, pad
+from ranking.slates import Slates
 
 POPULARITY = "popularity"
 """The feature that the most-popular baseline ranks by."""
@@ -105,50 +105,57 @@ def _look_up(counts: Mapping[int, int], pool: NDArray[np.int32]) -> NDArray[np.f
     return np.array([counts.get(q, 0) for q in pool.tolist()], dtype=float)
 
 
-def build(dataset: Dataset, public: PublicStatistics | None = None) -> Slates:
-    """All slates of a dataset as one stacked tensor set, in the dataset's order.
+def build(
+    dataset: Dataset,
+    public: PublicStatistics | None = None,
+    split: str | None = None,
+    directory: Path | None = None,
+) -> Slates:
+    """Slates of a dataset as one stacked tensor set.
+
+    Args:
+        dataset: where they come from.
+        public: its public statistics, if they are known already.
+        split: only the slates of this part, in user and time order; None: all, in the dataset's order.
+        directory: where to keep them on disk; None: in memory. See `Slates.empty`.
 
     Raises:
-        DataError: a feature that is not a finite number.
+        DataError: a feature that is not a finite number, or no slate at all.
     """
     public = public or PublicStatistics(dataset)
     offsets, pool = ragged(dataset.slates, "pool")
     reference_offsets, reference = ragged(dataset.slates, "reference")
-    prefix = dataset.slates.column("prefix").to_pylist()
+    prefix = dataset.slates.column("prefix")
     of_event = column(dataset.slates, "event_id")
     session = column(dataset.events, "session_id")
+    user = column(dataset.events, "user_id")
     groups = dataset.events.column("group").to_pylist()
-    rows: list[torch.Tensor] = [torch.empty(0)] * len(prefix)
+    chosen = split_rows(dataset, split)
+    place_of = dict(zip(chosen.tolist(), range(len(chosen)), strict=True))
+    widest = int(np.diff(offsets)[chosen].max())
+    slates = Slates.empty(len(chosen), widest, len(feature_names(public)), directory)
     for row, history in walk(dataset, public):
+        if row not in place_of:
+            continue
+        place, event, typed = place_of[row], of_event[row], prefix[row].as_py()
         candidates = pool[offsets[row] : offsets[row + 1]]
-        event = of_event[row]
-        values = features(history, prefix[row], candidates, int(session[event]), groups[event])
-        rows[row] = torch.from_numpy(values)
-    slate = np.repeat(np.arange(len(prefix)), np.diff(offsets))
-    position = _positions(slate, pool, reference_offsets, reference)
-    cut = [int(n) for n in np.diff(offsets)]
-    padded = pad(list(torch.tensor(pool).split(cut)), -1)
-    return Slates(
-        features=pad(rows),
-        mask=padded >= 0,
-        position=pad(list(torch.from_numpy(position).split(cut))),
-        wanted=torch.from_numpy(np.diff(reference_offsets).astype(np.int16)),
-        user=torch.from_numpy(column(dataset.events, "user_id")[of_event].astype(np.int64)),
-        candidates=padded,
-        typed=torch.tensor([len(p) for p in prefix], dtype=torch.int16),
-    ).check()
+        values = features(history, typed, candidates, int(session[event]), groups[event])
+        wanted = reference[reference_offsets[row] : reference_offsets[row + 1]]
+        slates.put(place, values, candidates, wanted, int(user[event]), len(typed))
+    return slates
 
 
-def _positions(
-    slate: NDArray[np.int64],
-    pool: NDArray[np.int32],
-    offsets: NDArray[np.int64],
-    reference: NDArray[np.int32],
-) -> NDArray[np.int16]:
-    """(number of candidates,) place of every candidate in its slate's reference, 0 outside it."""
-    sizes = np.diff(offsets)
-    place = np.arange(len(reference)) - np.repeat(offsets[:-1], sizes) + 1
-    of = np.repeat(np.arange(len(sizes)), sizes)
-    known = dict(zip(zip(of.tolist(), reference.tolist(), strict=True), place.tolist(), strict=True))
-    pairs = zip(slate.tolist(), pool.tolist(), strict=True)
-    return np.array([known.get(pair, 0) for pair in pairs], dtype=np.int16)
+def split_rows(dataset: Dataset, split: str | None) -> NDArray[np.int64]:
+    """Which slates of a dataset belong to a split, in user and time order; all of them for None.
+
+    Raises:
+        DataError: there is none.
+    """
+    if split is None:
+        return np.arange(dataset.slates.num_rows)
+    of_event = column(dataset.slates, "event_id")
+    chosen = np.flatnonzero(column(dataset.events, "split")[of_event] == split)
+    if not len(chosen):
+        raise DataError(f"no slate is left in the {split} part of the data: import it without --drop-missed.")
+    user = column(dataset.events, "user_id")[of_event[chosen]]
+    return chosen[np.argsort(user, kind="stable")]

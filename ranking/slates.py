@@ -1,8 +1,12 @@
 """Slates as padded, stacked tensors: what every ranker scores and every loss and metric reads."""
 
+import math
 from dataclasses import dataclass, fields
+from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from data.schema import DataError
@@ -41,13 +45,59 @@ class Slates:
         """The slates of these users, in the order they stand."""
         return self[torch.isin(self.user, users).nonzero().squeeze(1)]
 
-    def check(self) -> "Slates":
-        """Return self (axes (S,)), or raise DataError for a feature that is not a number."""
-        bad = ~torch.isfinite(self.features) & self.mask[..., None]
-        if bad.any():
-            slate, candidate, feature = (int(i) for i in bad.nonzero()[0])
+    @classmethod
+    def empty(cls, slates: int, candidates: int, features: int, directory: Path | None = None) -> "Slates":
+        """Room for S slates of N candidates with F features.
+
+        Args:
+            slates: S.
+            candidates: N.
+            features: F.
+            directory: if given, the tensors are files there, mapped into memory: whatever their size, the
+                machine holds those pages only that are in use.
+        """
+
+        def room(name: str, dtype: torch.dtype, *shape: int) -> Tensor:
+            if directory is None or not math.prod(shape):
+                return torch.zeros(shape, dtype=dtype)
+            directory.mkdir(parents=True, exist_ok=True)
+            file = str(directory / name)
+            return torch.from_file(file, shared=True, size=math.prod(shape), dtype=dtype).view(shape)
+
+        return cls(
+            features=room("features", torch.float32, slates, candidates, features),
+            mask=room("mask", torch.bool, slates, candidates),
+            position=room("position", torch.int16, slates, candidates),
+            wanted=room("wanted", torch.int16, slates),
+            user=room("user", torch.int64, slates),
+            candidates=room("candidates", torch.int32, slates, candidates).fill_(-1),
+            typed=room("typed", torch.int16, slates),
+        )
+
+    def put(
+        self,
+        slate: int,
+        features: NDArray[np.float32],
+        pool: NDArray[np.int32],
+        reference: NDArray[np.int32],
+        user: int,
+        typed: int,
+    ) -> None:
+        """Fill in slate number ``slate``: its pool (N,) with features (N, F), and what was wanted.
+
+        Raises:
+            DataError: a feature is NaN or infinite.
+        """
+        if not np.isfinite(features).all():
+            candidate, feature = (int(i) for i in np.argwhere(~np.isfinite(features))[0])
             raise DataError(f"slate {slate}, candidate {candidate}: feature {feature} is NaN or infinite.")
-        return self
+        size = len(pool)
+        place = {query: at for at, query in enumerate(reference.tolist(), start=1)}
+        self.features.numpy()[slate, :size] = features
+        self.mask.numpy()[slate, :size] = True
+        self.position.numpy()[slate, :size] = [place.get(query, 0) for query in pool.tolist()]
+        self.candidates.numpy()[slate, :size] = pool
+        self.wanted[slate], self.user[slate], self.typed[slate] = len(reference), user, typed
 
 
 @dataclass(frozen=True)

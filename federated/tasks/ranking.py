@@ -38,37 +38,48 @@ class RankingBatch:
 
 @dataclass(frozen=True)
 class RankingTask:
-    """U users' training slates, stored once and gathered by index.
+    """U users' training slates, stored once, in memory or on disk, and gathered by index.
 
     Attributes:
         network: the ranker.
         loss_name: a key of LOSSES.
         train: slates sorted by user; users are 0 … U−1 and each has at least one.
         validation: slates for `evaluate`.
-        start: (U + 1,) user u's slates are train[start[u] : start[u+1]].
+        rows: (R,) which of ``train`` to learn from, in their order.
+        start: (U + 1,) user u's slates are train[rows[start[u] : start[u+1]]].
     """
 
     network: Network
     loss_name: str
     train: Slates
     validation: Slates
+    rows: Tensor = field(repr=False)
     start: Tensor = field(repr=False)
 
     @classmethod
-    def of(cls, network: Network, loss: str, train: Slates, validation: Slates, users: int) -> "RankingTask":
-        """The task of these slates.
+    def of(
+        cls,
+        network: Network,
+        loss: str,
+        train: Slates,
+        validation: Slates,
+        users: int,
+        rows: Tensor | None = None,
+    ) -> "RankingTask":
+        """The task of these slates; without ``rows`` all of ``train`` are learned from.
 
         Raises:
             DataError: a user without a training slate.
             ValueError: slates out of user order.
         """
-        counts = torch.bincount(train.user, minlength=users)
+        rows = torch.arange(len(train)) if rows is None else rows
+        counts = torch.bincount(train.user[rows], minlength=users)
         if (counts == 0).any():
             raise DataError(f"user {int(counts.argmin())} has no slate to train on: leave such users out.")
-        if (train.user.diff() < 0).any():
+        if (train.user[rows].diff() < 0).any():
             raise ValueError("training slates must be sorted by user.")
         start = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-        return cls(network, loss, train, validation, start)
+        return cls(network, loss, train, validation, rows, start)
 
     @property
     def samples(self) -> Tensor:
@@ -82,7 +93,7 @@ class RankingTask:
     def batches(self, users: Tensor, index: Tensor) -> list[list[RankingBatch]]:
         """See `Task.batches`."""
         steps, draws, clients, size = index.shape
-        together = self.train[(self.start[users][:, None] + index).view(-1, size)]
+        together = self.train[self.rows[(self.start[users][:, None] + index).view(-1, size)]]
         whole = RankingBatch.of(together, torch.full((len(together.mask), size), 1 / size))
         parts = whole.split(clients)
         return [parts[step * draws : (step + 1) * draws] for step in range(steps)]
@@ -91,7 +102,7 @@ class RankingTask:
         """See `Task.everything`; users with fewer slates than the longest get slates of weight 0."""
         size = self.samples[users][:, None]
         index = torch.arange(int(size.max())).expand(len(users), -1)
-        slates = self.train[self.start[users][:, None] + torch.minimum(index, size - 1)]
+        slates = self.train[self.rows[self.start[users][:, None] + torch.minimum(index, size - 1)]]
         real = index < size
         slates = replace(slates, mask=slates.mask & real[..., None])
         return RankingBatch.of(slates, real / size)
@@ -112,6 +123,4 @@ class RankingTask:
 
     def pooled(self) -> "RankingTask":
         """See `Task.pooled`."""
-        return RankingTask(
-            self.network, self.loss_name, self.train, self.validation, self.start[torch.tensor([0, -1])]
-        )
+        return replace(self, start=self.start[torch.tensor([0, -1])])

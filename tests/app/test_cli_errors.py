@@ -118,7 +118,7 @@ def test_bad_config_file(cli: Cli, tiny: Path, tmp_path: Path) -> None:
 
 def test_divergence_names_the_way_out(cli: Cli, tiny: Path, tmp_path: Path) -> None:
     called = train(cli, tiny, tmp_path / "out", "--set", "lr=1e30")
-    assert_refused(called, BAD_CONFIG, "no longer finite", "try a smaller lr")
+    assert_refused(called, BAD_CONFIG, "were refused (not finite)", "try a smaller lr")
     assert not (tmp_path / "out").exists(), "half a run would block the next try"
 
 

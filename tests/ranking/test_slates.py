@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.schema import DataError
+from data.schema import DataError, column
+from ranking.features import build
 from ranking.slates import Rows, Slates
 
 
@@ -71,15 +72,38 @@ def test_where_user_keeps_the_order(make_slates):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_check_names_slate_and_candidate(make_slates, value):
-    slates = make_slates([[1, 0], [0, 1, 0], [1]])
-    assert slates.check() is slates
-    slates.features[1, 2, 0] = value
-    with pytest.raises(DataError, match="slate 1, candidate 2"):
-        slates.check()
+def test_a_feature_that_is_no_number_is_named(value):
+    slates = Slates.empty(2, 3, 2)
+    features = np.zeros((3, 2), np.float32)
+    features[2, 1] = value
+    pool, reference = np.array([5, 6, 7], np.int32), np.array([6], np.int32)
+    with pytest.raises(DataError, match="slate 1, candidate 2: feature 1"):
+        slates.put(1, features, pool, reference, user=0, typed=1)
+    assert (slates.candidates == -1).all(), "nothing of it is kept"
 
 
-def test_check_does_not_look_at_padding(make_slates):
-    slates = make_slates([[1, 0], [0, 1, 0]])
-    slates.features[0, 2] = torch.nan
-    assert slates.check() is slates
+def test_what_is_put_in_comes_out_and_the_rest_is_padding(tmp_path):
+    for directory in (None, tmp_path / "slates"):
+        slates = Slates.empty(2, 4, 1, directory)
+        features = np.array([[1.0], [2.0], [3.0]], np.float32)
+        pool, reference = np.array([5, 6, 7], np.int32), np.array([7, 9, 5], np.int32)
+        slates.put(1, features, pool, reference, user=8, typed=2)
+        assert slates.features[1, :, 0].tolist() == [1, 2, 3, 0]
+        assert slates.mask.tolist() == [[False] * 4, [True] * 3 + [False]]
+        assert slates.position[1].tolist() == [3, 0, 1, 0]
+        assert slates.candidates.tolist() == [[-1] * 4, [5, 6, 7, -1]]
+        assert (slates.wanted[1], slates.user[1], slates.typed[1]) == (3, 8, 2)
+
+
+def test_slates_on_disk_are_those_in_memory_and_a_split_is_in_user_order(tiny_dataset, tiny_slates, tmp_path):
+    of_event = column(tiny_dataset.slates, "event_id")
+    chosen = torch.from_numpy(np.flatnonzero(column(tiny_dataset.events, "split")[of_event] == "train"))
+    picked = tiny_slates[chosen]
+    expected = picked[torch.argsort(picked.user, stable=True)]
+    stored = build(tiny_dataset, split="train", directory=tmp_path / "slates")
+    assert (tmp_path / "slates" / "features").stat().st_size == 4 * stored.features.numel()
+    width = stored.mask.shape[1]
+    for f in fields(Slates):
+        whole = getattr(expected, f.name)
+        assert torch.equal(getattr(stored, f.name), whole if whole.dim() == 1 else whole[:, :width])
+    assert not expected.mask[:, width:].any()
