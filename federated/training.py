@@ -11,6 +11,7 @@ from federated.algorithms import Row
 from federated.clients import Clients
 from federated.schedules import Merge, Snapshot
 from federated.tasks import Task
+from federated.workers import one_thread
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ class Training:
     def _evaluate(self, w: Tensor) -> dict[str, float]:
         self._require_finite(w)
         try:
-            return self._task.evaluate(w)
+            with one_thread():
+                return self._task.evaluate(w)
         except FloatingPointError as error:
             raise _diverged(self._done) from error
 

@@ -20,14 +20,16 @@ Result = TypeVar("Result")
 def in_parallel(function: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:
     """function(piece) of every piece, in order, by as many threads as torch is allowed."""
     threads = torch.get_num_threads()
-    with _one_thread_inside(threads):
+    with one_thread():
         if len(pieces) == 1 or threads == 1:
             return [function(piece) for piece in pieces]
         return list(_pool(threads).map(function, pieces))
 
 
 @contextmanager
-def _one_thread_inside(threads: int) -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """No sharing of work inside operations: what is computed has the same bits on every machine's setting."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Equal seeds give equal files in two processes, whatever PYTHONHASHSEED says."""
+"""Equal seeds give equal files in two processes, whatever PYTHONHASHSEED and the number of threads say."""
 
 import hashlib
 import os
@@ -22,9 +22,11 @@ def hashes(directory: Path) -> dict[str, str]:
     return {str(f.relative_to(directory)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
-def start(tiny: Path, out: Path, options: list[str], hash_seed: str) -> subprocess.Popen[bytes]:
+def start(
+    tiny: Path, out: Path, options: list[str], hash_seed: str, threads: int = 1
+) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", "from app.cli import main; main()", "train", "--data", str(tiny)]
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": str(threads)}
     return subprocess.Popen([*command, "--out", str(out), "--json", *options], env=environment)
 
 
@@ -36,6 +38,17 @@ def test_same_seed_same_files(case: str, tiny: Path, tmp_path: Path) -> None:
     first, second = map(hashes, outs)
     assert first == second
     assert {"config.toml", "metrics.jsonl", "model.json"} < set(first)
+
+
+@pytest.mark.parametrize("algorithm", ["pfedme", "local"])
+def test_one_two_and_four_threads_give_the_same_bits(algorithm: str, tiny: Path, tmp_path: Path) -> None:
+    """Twenty clients make two stacks, which threads share; personal models are made in one or more."""
+    outs = {threads: tmp_path / str(threads) for threads in (1, 2, 4)}
+    options = ["--algorithm", algorithm, "--updates", "60"]
+    runs = [start(tiny, out, options, "0", threads) for threads, out in outs.items()]
+    assert [run.wait(timeout=300) for run in runs] == [0, 0, 0]
+    first, *others = (hashes(out) for out in outs.values())
+    assert all(other == first for other in others)
 
 
 def test_data_simulate_twice(tmp_path: Path) -> None:

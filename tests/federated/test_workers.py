@@ -1,0 +1,53 @@
+"""Pieces of work: every one is done once, in order, whatever the number of threads."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from federated.clients import STACK, _pieces
+from federated.workers import in_parallel, one_thread
+
+
+@pytest.fixture(params=[1, 2, 4])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_order_and_inside_there_is_one_thread(threads: int) -> None:
+    inside = in_parallel(lambda piece: (piece, torch.get_num_threads()), list(range(9)))
+    assert inside == [(piece, 1) for piece in range(9)]
+    assert torch.get_num_threads() == threads, "afterwards all is as before"
+
+
+def test_several_pieces_are_under_way_at_once() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    meet = threading.Barrier(2, timeout=60)
+    in_parallel(lambda piece: meet.wait(), [0, 1])  # one after the other, they would wait for ever
+    torch.set_num_threads(before)
+
+
+def test_an_error_in_a_piece_is_raised_and_the_setting_comes_back(threads: int) -> None:
+    def fail(piece: int) -> None:
+        raise FloatingPointError(str(piece))
+
+    with pytest.raises(FloatingPointError, match="0"):
+        in_parallel(fail, [0, 1, 2])
+    with pytest.raises(KeyError), one_thread():
+        assert torch.get_num_threads() == 1
+        raise KeyError
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("clients", [1, 2, 15, 16, 40, 99, 100, 101, 200, 1001])
+def test_pieces_are_of_like_size_and_miss_nobody(clients: int) -> None:
+    pieces = _pieces(clients)
+    assert [client for piece in pieces for client in range(clients)[piece]] == list(range(clients))
+    sizes = [piece.stop - piece.start for piece in pieces]
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= STACK
