@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from app.runs import settings_from
 from app.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
-from federated.algorithms import ALGORITHMS
+from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
+from federated.schedules.cohort import Cohort
 from ranking.rankers import RANKERS, TREES
 
 GRID = [
@@ -105,6 +106,45 @@ def test_did_you_mean(given: dict[str, Any], overrides: dict[str, Any], message:
     with pytest.raises(ConfigError) as error:
         resolve(given, overrides)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_cell_of_the_grid_can_be_had_by_its_axes(objective: str, schedule: str, tmp_path: Path) -> None:
+    chosen = resolve({"objective": objective, "schedule": schedule}, {})
+    assert chosen.row.cell == chosen.cell == (objective, schedule)
+    assert chosen.label == f"{objective} × {schedule}"
+    assert type(chosen.row.objective) is type(OBJECTIVES[objective])
+    assert resolve(*read_toml(saved(chosen, tmp_path))) == chosen
+
+
+def test_one_axis_can_be_exchanged_and_the_other_keeps_its_settings() -> None:
+    chosen = resolve({"algorithm": "pfedme", "schedule": "buffered"}, {"buffer": 4})
+    assert chosen.row.objective == ALGORITHMS["pfedme"].objective
+    assert chosen.row.schedule == dataclasses.replace(SCHEDULES["buffered"], buffer=4)
+    assert resolve({"algorithm": "fedavg", "objective": "moreau"}, {}).row.schedule == Cohort()
+    with pytest.raises(ConfigError, match="unknown objective 'moro'; did you mean 'moreau'"):
+        resolve({"objective": "moro"}, {})
+    with pytest.raises(ConfigError, match="unknown schedule 'buffer'; did you mean 'buffered'"):
+        resolve({"schedule": "buffer"}, {})
+    with pytest.raises(ConfigError, match="not vanilla × cohort"):
+        resolve({"algorithm": "local", "schedule": "cohort", "ranker": "forest"}, {})
+
+
+def test_settings_that_belong_together_are_taken_together() -> None:
+    chosen = resolve({}, {"delay_law": "trace", "delay_trace": "t.csv"})
+    assert chosen.row.schedule.delay_trace == "t.csv"
+    with pytest.raises(ConfigError, match="schedule: .*delay_law = trace and delay_trace = FILE belong"):
+        resolve({}, {"delay_law": "trace"})
+
+
+def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
+        resolve({"compile": True}, {})
+    with pytest.raises(ConfigError, match="compile = 1: it must be true or false"):
+        resolve({"compile": 1}, {})
 
 
 def test_settings_of_other_algorithms_are_unknown() -> None:
