@@ -1,11 +1,12 @@
 # make demo     install, prepare once, and open the app
 # make install  the environment in .venv, and nothing else
 # make test     all that the README promises: linters, types, every test
+# make bench    PersaRank's speed beside its peers', 20 minutes: make bench BENCH='--quick --only w-sync'
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test bench lint clean
 
 install: $(VENV)/.installed
 
@@ -31,6 +32,9 @@ lint: $(VENV)/.tested
 
 test: $(VENV)/.tested
 	OMP_NUM_THREADS=2 GOMP_SPINCOUNT=3000 $(BIN)/python -m pytest
+
+bench: $(VENV)/.tested
+	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench.py $(BENCH)
 
 clean:
 	rm -rf $(VENV)

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from federated.training import Evaluated, Event, Finished, Merged
 
 RECENT = 200
-"""Merges over which staleness is averaged."""
+"""Updates over which staleness is averaged."""
 
 
 class TrainingBar:
@@ -16,7 +16,7 @@ class TrainingBar:
 
     def __init__(self, title: str, updates: int, quiet: bool = False) -> None:
         console = Console(stderr=True)
-        self._staleness: deque[float] = deque(maxlen=RECENT)
+        self._staleness: deque[int] = deque(maxlen=RECENT)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -39,12 +39,12 @@ class TrainingBar:
     def see(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, Merged):
-            self._staleness.append(sum(event.staleness) / len(event.staleness))
+            self._staleness.extend(event.staleness)
             speed = self._progress.tasks[0].speed
             self._progress.update(
                 self._task,
                 completed=event.updates,
-                stale=f"{sum(self._staleness) / len(self._staleness):.1f}",
+                stale=f"{sum(self._staleness) / max(len(self._staleness), 1):.1f}",
                 speed=f"{speed:.0f}" if speed else "–",
             )
         elif isinstance(event, Evaluated):

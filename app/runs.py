@@ -76,6 +76,11 @@ def create(directory: Path, settings: Settings, data: Path, dataset: Dataset) ->
     Raises:
         RunError: something is there already; it is left alone.
     """
+    if (directory / CONFIG).is_file() and not (directory / SUMMARY).is_file():
+        raise RunError(
+            f"{directory} exists and holds an unfinished run: choose another --out, or go on with: "
+            f"persarank resume {directory}"
+        )
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise RunError(f"{directory} exists and is not empty: choose another --out.")
     directory.mkdir(parents=True, exist_ok=True)

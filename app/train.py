@@ -161,16 +161,16 @@ def _learn(
             for event in training.events(stop.asked):
                 watch(event)
                 journal.see(event)
-                if training.at_rest and event.updates - saved >= settings.checkpoint_every:
+                due = event.updates - saved >= settings.checkpoint_every
+                if training.at_rest and (due or stop.asked()):
                     saved = event.updates
                     _save(training, journal, out)
-            if stop.asked():
-                _save(training, journal, out)
-        except OSError as error:
+        except (OSError, KeyboardInterrupt) as error:
             reached = checkpoint.latest(out / CHECKPOINTS)
             if reached is None:
                 raise
-            message = f"{error.strerror}: the last checkpoint is that after {reached} updates."
+            what = error.strerror if isinstance(error, OSError) else "interrupted"
+            message = f"{what}: the last checkpoint is that after {reached} updates."
             raise UnfinishedError(message, out) from error
     assert isinstance(event, Finished), "training ends with Finished"
     return (

@@ -1,6 +1,6 @@
 """The table of algorithms: an objective × a schedule each. Every other cell of the grid runs too."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from federated.clients import LocalSGD
@@ -37,7 +37,7 @@ OBJECTIVES: dict[str, Objective] = {
     "reptile": Reptile(),
 }
 
-_FEW_AT_A_TIME = Arrivals(concurrency=20, buffer=10, server_lr=1.0)
+_FEW_AT_A_TIME = Arrivals(concurrency=20, buffer=10, server_lr=0.5)
 
 SCHEDULES: dict[str, Schedule[Any]] = {
     "local": Local(),
@@ -57,9 +57,7 @@ ALGORITHMS: dict[str, Row] = {
     "fedasync": Row(
         Vanilla(), Arrivals(concurrency=20, server_lr=0.2, merge="model", weighting="polynomial"), "Xie 2019"
     ),
-    "fedbuff": Row(
-        Vanilla(), Arrivals(concurrency=20, buffer=10, server_lr=0.5, weighting="polynomial"), "Nguyen 2022"
-    ),
+    "fedbuff": Row(Vanilla(), replace(_FEW_AT_A_TIME, weighting="polynomial"), "Nguyen 2022"),
     "persa-fl": Row(Vanilla(), Arrivals(), "Toghani 2022, option A"),
     "persa-fl-maml": Row(MAML(), Arrivals(), "Toghani 2022, option B"),
     "persa-fl-me": Row(MoreauEnvelope(), Arrivals(), "Toghani 2022, option C"),
