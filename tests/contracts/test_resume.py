@@ -1,0 +1,143 @@
+"""Whoever goes on from a checkpoint sees what an uninterrupted training would have seen, bit for bit."""
+
+import zlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from data.randomness import generator
+from federated import checkpoint
+from federated.algorithms import ALGORITHMS, Row
+from federated.clients import LocalSGD
+from federated.objectives import MAML, MoreauEnvelope, Vanilla
+from federated.schedules import Schedule
+from federated.schedules.arrivals import Arrivals
+from federated.schedules.cohort import Cohort
+from federated.tasks.ranking import RankingTask
+from federated.training import Evaluated, Event, Finished, Merged, Training
+
+SEED, UPDATES, EVALUATIONS, MOMENTS = 3, 60, 7, 3
+
+SCHEDULES: dict[str, Schedule] = {
+    "idle": Arrivals(idle_time=1.0),
+    "idle and away": Arrivals(idle_time=0.5, online_time=2, offline_time=3, buffer=3),
+    "away": Arrivals(online_time=3, offline_time=3),
+    "cohort and away": Cohort(cohort=3, online_time=3, offline_time=3),
+    "paces": Arrivals(delay_law="log-normal", concurrency=8),
+    "mixing": Arrivals(concurrency=6, merge="model", server_lr=0.5, weighting="hinge", late=1),
+    "mixing a buffer": Arrivals(concurrency=8, merge="model", server_lr=0.5, buffer=3),
+    "not too stale": Arrivals(concurrency=6, max_staleness=5),
+    "not too stale, a buffer": Arrivals(concurrency=8, max_staleness=2, buffer=3, weighting="polynomial"),
+    "not too large": Arrivals(concurrency=6, max_update_norm=1.25, buffer=2),
+    "not too large, a cohort": Cohort(cohort=6, max_update_norm=1.25),
+}
+VARIANTS = {name: Row(Vanilla(), schedule, "") for name, schedule in SCHEDULES.items()}
+VARIANTS["in order"] = Row(Vanilla(), Arrivals(), "", LocalSGD(sampling="in-order"))
+VARIANTS["moreau, idle"] = Row(MoreauEnvelope(), Arrivals(idle_time=1.0, buffer=2), "")
+VARIANTS["maml, mixing"] = Row(MAML(0.05, 2), Arrivals(merge="model", server_lr=0.5), "")
+ROWS = ALGORITHMS | VARIANTS
+
+
+def training(task: RankingTask, row: Row) -> Training:
+    return Training(task, row, SEED, UPDATES, EVALUATIONS)
+
+
+def told(events: list[Event]) -> list[Event]:
+    """All but the end, which holds tensors and a wall time."""
+    return [event for event in events if not isinstance(event, Finished)]
+
+
+def assert_same(resumed: list[Event], whole: list[Event]) -> None:
+    assert told(resumed) == told(whole)
+    a, b = resumed[-1], whole[-1]
+    assert isinstance(a, Finished)
+    assert isinstance(b, Finished)
+    assert a.updates == b.updates
+    for x, y in ((a.common, b.common), (a.personal, b.personal)):
+        assert (x is None) == (y is None)
+        assert x is None or y is None or torch.equal(x, y)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_an_unpacked_training_ends_with_the_same_bits(name: str, board: RankingTask, tmp_path: Path) -> None:
+    """Packed at random moments, through the disk; and packing does not disturb the one who packs."""
+    whole = list(training(board, ROWS[name]).events())
+    drawn = generator(SEED, "moment", zlib.crc32(name.encode()))
+    moments = set(drawn.choice(len(whole) - 1, MOMENTS, replace=False).tolist())
+    packing, seen = training(board, ROWS[name]), []
+    packed: dict[int, Path] = {0: checkpoint.save(tmp_path / "0", 0, packing.pack())}
+    for event in packing.events():
+        seen.append(event)
+        if len(seen) > min(moments, default=len(whole)) and packing.at_rest:
+            moments.discard(min(moments))
+            updates = event.updates
+            packed[len(seen)] = checkpoint.save(tmp_path / str(len(seen)), updates, packing.pack())
+    assert_same(seen, whole)
+    assert len(packed) > 2
+    for place, path in packed.items():
+        snapshot, problems = checkpoint.load(path.parent)
+        assert snapshot is not None
+        assert problems == []
+        other = training(board, ROWS[name])
+        other.unpack(snapshot)
+        assert_same(list(other.events()), whole[place:])
+
+
+@pytest.mark.parametrize("name", ["persa-fl-me-buffered", "local", "pfedme", "not too stale, a buffer"])
+def test_resuming_after_every_event_changes_nothing(name: str, board: RankingTask, tmp_path: Path) -> None:
+    """Each event comes from a training that was unpacked for it alone."""
+    whole = list(training(board, ROWS[name]).events())
+    now, seen = training(board, ROWS[name]), []
+    while not (seen and isinstance(seen[-1], Finished)):
+        for event in now.events():
+            seen.append(event)
+            if now.at_rest:
+                break
+        checkpoint.save(tmp_path, len(seen), now.pack())
+        snapshot, _ = checkpoint.load(tmp_path)
+        assert snapshot is not None
+        now = training(board, ROWS[name])
+        now.unpack(snapshot)
+    assert_same(seen, whole)
+    assert len(list(tmp_path.iterdir())) == checkpoint.KEPT
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name.startswith("not too")])
+def test_variants_that_are_here_to_refuse_do_and_merge_the_rest(name: str, board: RankingTask) -> None:
+    merges = [event for event in training(board, VARIANTS[name]).events() if isinstance(event, Merged)]
+    refused = [reason for merge in merges for reason in merge.refused]
+    assert set(refused) == {"too stale" if "stale" in name else "norm over bound"}
+    assert len(refused) >= 3
+    assert sum(len(merge.users) for merge in merges) >= 20
+
+
+def test_between_a_merge_and_its_evaluation_a_training_is_not_at_rest(board: RankingTask) -> None:
+    """Packed there, the evaluation would be lost."""
+    now = training(board, ALGORITHMS["persa-fl"])
+    rest = [(type(event), now.at_rest) for event in now.events()]
+    before = [rest[at - 1] for at, (kind, _) in enumerate(rest) if kind is Evaluated]
+    assert before == [(Merged, False)] * EVALUATIONS
+    assert all(at_rest for kind, at_rest in rest if kind is not Merged)
+
+
+def test_another_seed_is_another_training(board: RankingTask, tmp_path: Path) -> None:
+    """What is packed leaves the rest to the keyed draws, and these do matter."""
+    row = ALGORITHMS["persa-fl"]
+    first = training(board, row)
+    events = first.events()
+    for _ in range(11):
+        next(events)
+    assert first.at_rest
+    checkpoint.save(tmp_path, 11, first.pack())
+    snapshot, _ = checkpoint.load(tmp_path)
+    assert snapshot is not None
+    other = Training(board, row, SEED + 1, UPDATES, EVALUATIONS)
+    other.unpack(snapshot)
+    *_, mine = events
+    *_, theirs = other.events()
+    assert isinstance(mine, Finished)
+    assert isinstance(theirs, Finished)
+    assert mine.common is not None
+    assert theirs.common is not None
+    assert not torch.equal(mine.common, theirs.common)
