@@ -1,0 +1,69 @@
+"""A whole experiment by one command: what it writes, that it goes on, and what it says when a child fails."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.experiments import children, grid
+
+SMALL = grid.Scale(users=8, seeds=(0, 1), updates=40, evaluations=4)
+NAMES = ("local", "fedavg", "persa-fl-me")
+
+
+@pytest.fixture(autouse=True)
+def few_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid, "ALGORITHMS", {name: grid.ALGORITHMS[name] for name in NAMES})
+    monkeypatch.setattr(grid, "QUICK", SMALL)
+
+
+def test_the_grid_is_made_and_a_second_call_only_judges(tmp_path: Path, cli: Callable[..., object]) -> None:
+    called = cli("reproduce", "persa-fl", "--quick", "--out", tmp_path, "--json")
+    assert called.code == 0, called.err
+    result = json.loads(called.out)
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    (rows,) = result.values()
+    assert tuple(rows) == NAMES
+    for row in rows.values():
+        assert 0 < row["nmrr"]["low"] <= row["nmrr"]["mean"] <= row["nmrr"]["high"] < 1
+    assert rows["fedavg"]["minus_fedavg"] == {"mean": 0, "low": 0, "high": 0}
+    assert rows["local"]["95 %"] is None, "nothing travels"
+    assert rows["fedavg"]["95 %"]["updates"] <= rows["fedavg"]["99 %"]["updates"] <= 48
+    gain = rows["persa-fl-me"]["nmrr"]["mean"] - rows["fedavg"]["nmrr"]["mean"]
+    assert rows["persa-fl-me"]["minus_fedavg"]["mean"] == pytest.approx(gain)
+    table = (tmp_path / "table.md").read_text()
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == [f"`{name}`" for name in NAMES]
+
+    trained = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("model.safetensors")}
+    assert len(trained) == 6
+    again = cli("reproduce", "persa-fl", "--quick", "--out", tmp_path, "--json")
+    assert (again.code, again.out) == (0, called.out)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("model.safetensors")} == trained
+
+
+def test_marks_are_medians_over_seeds_and_need_every_seed(tmp_path: Path) -> None:
+    def run(name: str, *evaluations: tuple[float, int, float]) -> Path:
+        lines = []
+        for time, updates, nmrr in evaluations:
+            lines.append({"event": "merged", "time": time})
+            lines.append({"event": "evaluated", "updates": updates, "metrics": {"nmrr": nmrr}})
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+        return tmp_path / name
+
+    yardsticks = [run("a", (1, 10, 0.9), (2, 20, 0.8)), run("b", (1, 10, 0.3), (2, 20, 0.6))]
+    others = [run("c", (5, 1, 0.7), (6, 2, 0.76), (7, 3, 0.2)), run("d", (8, 4, 0.57))]
+    assert grid._reached(others, yardsticks, 0.95) == {"time": 7, "updates": 3}
+    assert grid._reached(others, yardsticks, 0.99) is None, "neither 0.792 nor 0.594 is reached"
+
+
+def test_a_child_that_fails_is_named(tmp_path: Path) -> None:
+    with pytest.raises(children.ChildError, match="data check .*is not a PersaRank dataset"):
+        children.run_all([["data", "check", str(tmp_path / "nothing")]], lambda done: None)
+
+
+def test_another_experiment_is_unknown(tmp_path: Path, cli: Callable[..., object]) -> None:
+    called = cli("reproduce", "everything", "--out", tmp_path)
+    assert called.code == 2
+    assert "the experiment is persa-fl" in called.err
