@@ -6,6 +6,7 @@ directory · 6 untrusted model.
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -95,17 +96,18 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
-    from app.runs import finished, open_started
+    from app.runs import CHECKPOINTS, finished, open_started
     from app.train import resume_run
     from data.schema import read
 
     started = open_started(run)
     summary = finished(run)
     if summary is not None:
+        shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)  # a kill may have come before that
         warn(f"{run} is finished; nothing is left to do.")
         show("summary", summary, as_json)
         return
-    dataset = read(data or started.data)
+    dataset = read(started.source(data))
     _train(started.settings, as_json, lambda watch: resume_run(started, dataset, watch, warn))
 
 

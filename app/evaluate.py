@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.runs import REPORT, Run, RunError, open_run
+from app.runs import REPORT, Run, open_run
 from data.files import write_bytes
 from data.schema import Dataset, column, ragged, read
 from ranking.features import POPULARITY, build, feature_names, split_rows
@@ -86,9 +86,7 @@ def evaluate(
     grounds: dict[Path, Ground] = {}
     judged = []
     for run in runs:
-        source = data or run.data
-        if data is None and not source.is_dir():
-            raise RunError(f"{run.directory}: its data {source} is gone; name it with --data.")
+        source = run.source(data)
         ground = grounds.get(source) or grounds.setdefault(source, prepare(source, split))
         judged.append(judge(run, ground, split, permuted))
     return judged

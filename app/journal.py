@@ -57,8 +57,12 @@ class Journal:
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            self._file.close()
+        except OSError:
+            if kind is None:  # else the disk was full before, and that has been said
+                raise
 
     def see(self, event: Event) -> None:
         """Write one event down."""

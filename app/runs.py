@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from app.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
-from data.files import write_bytes
+from data.files import PARTIAL, write_bytes
 from data.schema import Dataset
 from ranking.features import feature_names
 from ranking.history import PublicStatistics
@@ -44,6 +44,16 @@ class Started:
     settings: Settings
     data: Path
     fingerprint: str
+
+    def source(self, data: Path | None) -> Path:
+        """Where its data is: ``data`` if given, else where it was.
+
+        Raises:
+            RunError: it is no longer there.
+        """
+        if data is None and not self.data.is_dir():
+            raise RunError(f"{self.directory}: its data {self.data} is gone; name it with --data.")
+        return data or self.data
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,9 @@ def create(directory: Path, settings: Settings, data: Path, dataset: Dataset) ->
             f"{directory} exists and holds an unfinished run: choose another --out, or go on with: "
             f"persarank resume {directory}"
         )
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.exists() and (
+        not directory.is_dir() or any(p.suffix != PARTIAL for p in directory.iterdir())
+    ):
         raise RunError(f"{directory} exists and is not empty: choose another --out.")
     directory.mkdir(parents=True, exist_ok=True)
     source = {"path": str(data.resolve()), "fingerprint": dataset.fingerprint}

@@ -3,7 +3,8 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from app.journal import Journal, Tally
-from app.runs import CHECKPOINTS, METRICS, REPORT, SUMMARY, RunError, Started, create, locked
+from app.runs import CHECKPOINTS, METRICS, REPORT, SUMMARY, RunError, Started, create, finished, locked
 from app.settings import Settings
 from app.stop import Stop
 from data.files import write_bytes
@@ -82,6 +83,9 @@ def resume_run(
             f"{started.directory} was begun on data {started.fingerprint}, this is {dataset.fingerprint}."
         )
     with locked(started.directory):
+        summary = finished(started.directory)
+        if summary is not None:  # by another process, a moment ago
+            return summary
         try:
             snapshot, problems = checkpoint.load(started.directory / CHECKPOINTS)
         except checkpoint.CheckpointError as error:
@@ -116,26 +120,15 @@ def _complete(
     settings: Settings, dataset: Dataset, out: Path, watch: Watch, snapshot: Snapshot | None = None
 ) -> dict[str, Any]:
     """Learn until the end or the user's wish, and save the model and the summary."""
-    public = PublicStatistics(dataset)
-    if settings.fitted:
-        began = time.perf_counter()
-        write_bytes(out / METRICS, b"")
-        slates = build(dataset, public, "train")
-        model: Model
-        model, tally = _fit(settings, slates[_teaching(slates)], dataset.users.num_rows)
-        seconds, finished = time.perf_counter() - began, True
-    else:
-        try:
-            task = _task(settings, dataset, public, out)
-            model, tally, seconds, finished = _learn(settings, task, out, watch, snapshot)
-        finally:
-            shutil.rmtree(out / SLATES, ignore_errors=True)
-    for stale in (SUMMARY, REPORT):  # of an interruption before; what follows replaces them
-        (out / stale).unlink(missing_ok=True)
-    save(model, out, settings.ranker_name)
-    summary = _summary(settings, out, tally, seconds, finished)
-    write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
-    if not finished:
+    with _checkpoints_named(out):
+        model, tally, seconds = _learned(settings, dataset, out, watch, snapshot)
+        done = settings.fitted or tally.updates >= settings.updates
+        for stale in (SUMMARY, REPORT):  # of an interruption before; what follows replaces them
+            (out / stale).unlink(missing_ok=True)
+        save(model, out, settings.ranker_name)
+        summary = _summary(settings, out, tally, seconds, done)
+        write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
+    if not done:
         raise UnfinishedError(
             f"stopped after {tally.updates} updates; the model so far is saved in {out}.", out, summary
         )
@@ -143,9 +136,39 @@ def _complete(
     return summary
 
 
-def _learn(
+@contextmanager
+def _checkpoints_named(out: Path) -> Iterator[None]:
+    """If the disk is full or the user will not wait, say from where the run can go on, if from anywhere."""
+    try:
+        yield
+    except (OSError, KeyboardInterrupt) as error:
+        reached = checkpoint.latest(out / CHECKPOINTS)
+        if reached is None:
+            raise
+        what = error.strerror if isinstance(error, OSError) else "interrupted"
+        raise UnfinishedError(f"{what}: the last checkpoint is that after {reached} updates.", out) from error
+
+
+def _learned(
+    settings: Settings, dataset: Dataset, out: Path, watch: Watch, snapshot: Snapshot | None
+) -> tuple[Model, Tally, float]:
+    """The model, what the summary tells of its training, and seconds."""
+    public = PublicStatistics(dataset)
+    if not settings.fitted:
+        try:
+            return _train(settings, _task(settings, dataset, public, out), out, watch, snapshot)
+        finally:
+            shutil.rmtree(out / SLATES, ignore_errors=True)
+    began = time.perf_counter()
+    write_bytes(out / METRICS, b"")
+    slates = build(dataset, public, "train")
+    model, tally = _fit(settings, slates[_teaching(slates)], dataset.users.num_rows)
+    return model, tally, time.perf_counter() - began
+
+
+def _train(
     settings: Settings, task: RankingTask, out: Path, watch: Watch, snapshot: Snapshot | None
-) -> tuple[Model, Tally, float, bool]:
+) -> tuple[NeuralModel, Tally, float]:
     training = Training(
         task, settings.row, settings.seed, settings.updates, settings.evaluations, settings.compile
     )
@@ -157,28 +180,15 @@ def _learn(
         raise RunError(f"{error} Train the run anew.") from error
     with journal, Stop() as stop:
         saved = journal.tally.updates
-        try:
-            for event in training.events(stop.asked):
-                watch(event)
-                journal.see(event)
-                due = event.updates - saved >= settings.checkpoint_every
-                if training.at_rest and (due or stop.asked()):
-                    saved = event.updates
-                    _save(training, journal, out)
-        except (OSError, KeyboardInterrupt) as error:
-            reached = checkpoint.latest(out / CHECKPOINTS)
-            if reached is None:
-                raise
-            what = error.strerror if isinstance(error, OSError) else "interrupted"
-            message = f"{what}: the last checkpoint is that after {reached} updates."
-            raise UnfinishedError(message, out) from error
+        for event in training.events(stop.asked):
+            watch(event)
+            journal.see(event)
+            due = event.updates - saved >= settings.checkpoint_every
+            if training.at_rest and (due or stop.asked()):
+                saved = event.updates
+                _save(training, journal, out)
     assert isinstance(event, Finished), "training ends with Finished"
-    return (
-        NeuralModel(task.network, event.common, event.personal),
-        journal.tally,
-        event.seconds,
-        (event.updates >= settings.updates),
-    )
+    return NeuralModel(task.network, event.common, event.personal), journal.tally, event.seconds
 
 
 def _save(training: Training, journal: Journal, out: Path) -> None:

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+PARTIAL = ".partial"
+"""How names of files end that are being written."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file by way of a partial one beside it, which takes its name only once it is on the disk.
@@ -11,7 +14,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         OSError: it cannot be written; what was at ``path`` before is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(path.name + PARTIAL)
     try:
         with partial.open("wb") as file:
             file.write(content)

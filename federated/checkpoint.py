@@ -45,17 +45,21 @@ def save(directory: Path, updates: int, snapshot: Snapshot) -> Path:
 def load(directory: Path) -> tuple[Snapshot | None, list[str]]:
     """The newest readable checkpoint, None where there is none, and a sentence for each damaged one.
 
+    Damaged ones are put aside under another name, so that none takes the place of a good one later.
+
     Raises:
         CheckpointError: there are some, but none is readable.
     """
-    problems: list[str] = []
+    damaged: list[Path] = []
     for path in _newest_first(directory):
         snapshot = _read(path)
         if snapshot is not None:
-            return snapshot, problems
-        problems.append(f"checkpoint {path} is damaged: its content does not match its checksum.")
-    if problems:
-        raise CheckpointError(f"no checkpoint in {directory} is readable; all {len(problems)} are damaged.")
+            for other in damaged:
+                other.rename(other.with_name(other.name + ".damaged"))
+            return snapshot, [f"checkpoint {other} is damaged: its checksum differs." for other in damaged]
+        damaged.append(path)
+    if damaged:
+        raise CheckpointError(f"no checkpoint in {directory} is readable; all {len(damaged)} are damaged.")
     return None, []
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from federated.algorithms import Row
 from federated.clients import Clients
 from federated.schedules import Merge, Snapshot
+from federated.schedules.admission import TOO_LARGE, TOO_STALE
 from federated.tasks import Task
 from federated.workers import one_thread
 
@@ -53,6 +54,13 @@ class Finished:
 
 Event = Merged | Evaluated | Finished
 
+SMALLER = "a smaller lr, inner_lr or alpha"
+REMEDIES = {
+    TOO_LARGE: f"a larger max_update_norm, or {SMALLER}",
+    TOO_STALE: "a larger max_staleness, or fewer users in flight",
+}
+"""What helps, by the reason why updates were refused."""
+
 
 class Training:
     """A task being trained by an algorithm; while it is ``at_rest`` it can be packed, to go on elsewhere.
@@ -74,7 +82,7 @@ class Training:
         learned = task.pooled() if row.schedule.pools else task
         self._clients = Clients(learned, row.objective, row.local, seed, compiled)
         self._state = row.schedule.start(self._clients, task.initial(seed))
-        self._done, self._version, self._refused_in_a_row = 0, 0, 0
+        self._done, self._version, self._refused_in_a_row, self._held = 0, 0, 0, 0
         self._seconds = 0.0
         self.at_rest = True
         """Whether all that is to be said of the last merge has been said."""
@@ -86,6 +94,7 @@ class Training:
             "done": self._done,
             "version": self._version,
             "refused_in_a_row": self._refused_in_a_row,
+            "held": self._held,
             "seconds": self._seconds,
         }
         return Snapshot(state.tensors, {"training": own, "state": state.plain})
@@ -94,7 +103,8 @@ class Training:
         """Go on from a packed training of the same task, row and seed."""
         own = snapshot.plain["training"]
         self._done, self._version = own["done"], own["version"]
-        self._refused_in_a_row, self._seconds = own["refused_in_a_row"], own["seconds"]
+        self._refused_in_a_row, self._held = own["refused_in_a_row"], own["held"]
+        self._seconds = own["seconds"]
         self._state = self._schedule.unpack(
             self._clients, Snapshot(snapshot.tensors, snapshot.plain["state"])
         )
@@ -106,8 +116,8 @@ class Training:
             stop: asked after every merge; once true, training ends as if all updates had arrived.
 
         Raises:
-            FloatingPointError: the model is no longer finite, or no update of a whole pass over the users
-                could be merged; a smaller step size is needed.
+            FloatingPointError: the model is no longer finite, or no update of two passes over the users
+                could be merged; the message says what would help.
         """
         merges = self._schedule.run(self._clients, self._state)
         while self._done < self._updates and not stop():
@@ -132,11 +142,14 @@ class Training:
     def _count(self, merge: Merge, arrived: int) -> None:
         self._done += arrived
         self._version += bool(merge.users)
-        self._refused_in_a_row = 0 if merge.users else self._refused_in_a_row + arrived
-        if self._refused_in_a_row >= self._clients.number:
-            raise _diverged(
-                self._done, f"the last {self._refused_in_a_row} updates were refused ({merge.refused[-1]})"
-            )
+        taken = merge.users or merge.held > self._held
+        self._refused_in_a_row = 0 if taken else self._refused_in_a_row + arrived
+        self._held = merge.held
+        # A user's turns in two passes can be all but two passes apart: so everybody has been asked.
+        if self._refused_in_a_row >= 2 * self._clients.number:
+            why = merge.refused[-1]
+            what = f"the last {self._refused_in_a_row} updates were refused ({why})"
+            raise _diverged(self._done, what, REMEDIES.get(why, SMALLER))
 
     def _crossed(self, arrived: int) -> bool:
         """Whether the last arrivals reached another of ``evaluations`` equal parts of the run."""
@@ -177,5 +190,7 @@ def train(
     return Training(task, row, seed, updates, evaluations).events(stop)
 
 
-def _diverged(done: int, what: str = "the model is no longer finite") -> FloatingPointError:
-    return FloatingPointError(f"{what} after {done} updates: try a smaller lr, inner_lr or alpha.")
+def _diverged(
+    done: int, what: str = "the model is no longer finite", remedy: str = SMALLER
+) -> FloatingPointError:
+    return FloatingPointError(f"{what} after {done} updates: try {remedy}.")

@@ -24,6 +24,7 @@ class Merge:
         refused: reasons why other updates that arrived were not merged, see `admission`.
         in_flight: how many users were computing or sending just before.
         time: virtual time, in units of the mean one-way delay.
+        held: how many other updates wait to be merged.
     """
 
     w: Tensor
@@ -32,6 +33,7 @@ class Merge:
     refused: tuple[str, ...]
     in_flight: int
     time: float
+    held: int = 0
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-SHAPE, NOT_FINITE, TOO_LARGE, TOO_STALE = "wrong shape", "not finite", "norm over bound", "too stale"
+SHAPE, NOT_FINITE, TOO_LARGE, TOO_STALE = "wrong shape or type", "not finite", "norm over bound", "too stale"
 
 
 def refusals(deltas: Sequence[Tensor] | Tensor, w: Tensor, max_norm: float | None) -> list[str | None]:
@@ -16,11 +16,13 @@ def refusals(deltas: Sequence[Tensor] | Tensor, w: Tensor, max_norm: float | Non
         w: what they are to be merged into.
         max_norm: greatest Euclidean norm; None: any finite one.
     """
-    if isinstance(deltas, Tensor) and deltas.shape[1:] == w.shape:
+    if isinstance(deltas, Tensor) and deltas.shape[1:] == w.shape and deltas.dtype == w.dtype:
         norms = torch.linalg.vector_norm(deltas, dim=1).tolist()
         return [_judge(norm, max_norm) for norm in norms]
     return [
-        SHAPE if delta.shape != w.shape else _judge(float(torch.linalg.vector_norm(delta)), max_norm)
+        SHAPE
+        if delta.shape != w.shape or delta.dtype != w.dtype
+        else _judge(float(torch.linalg.vector_norm(delta)), max_norm)
         for delta in deltas
     ]
 

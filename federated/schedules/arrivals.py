@@ -88,7 +88,7 @@ class Arrivals(Timed):
                 self._merge(state, self.server_lr or 1 / clients.number)
                 yield Merge(state.w, users, late, (), in_flight, job.time)
             else:
-                yield Merge(state.w, (), (), (why,), in_flight, job.time)
+                yield Merge(state.w, (), (), (why,), in_flight, job.time, len(state.held))
 
     def _hold(self, state: Flight, user: int, staleness: int, read: Tensor, delta: Tensor) -> None:
         """Put one update into the buffer."""

@@ -93,7 +93,7 @@ class RankingTask:
     def batches(self, users: Tensor, index: Tensor) -> list[list[RankingBatch]]:
         """See `Task.batches`."""
         steps, draws, clients, size = index.shape
-        together = self.train[self.rows[(self.start[users][:, None] + index).view(-1, size)]]
+        together = self.train[self.rows[(self.start[users][:, None] + index).reshape(-1, size)]]
         whole = RankingBatch.of(together, torch.full((len(together.mask), size), 1 / size))
         parts = whole.split(clients)
         return [parts[step * draws : (step + 1) * draws] for step in range(steps)]

@@ -131,3 +131,13 @@ def test_a_diverging_run_says_what_to_do(row: Row, board: RankingTask) -> None:
     wild = replace(row, local=replace(row.local, lr=1e30))
     with pytest.raises(FloatingPointError, match="smaller lr"):
         run(board, wild)
+
+
+@rows
+def test_what_a_model_is_judged_on_teaches_it_nothing(row: Row, board: RankingTask) -> None:
+    """Other validation slates give other figures, and the same models to the last bit."""
+    turned = replace(board.validation, features=-board.validation.features)
+    other = replace(board, validation=turned)
+    ours, theirs = run(board, row), run(other, row)
+    assert same(finished(ours), finished(theirs))
+    assert [e for e in ours if isinstance(e, Evaluated)] != [e for e in theirs if isinstance(e, Evaluated)]

@@ -59,7 +59,7 @@ def test_marks_are_medians_over_seeds_and_need_every_seed(tmp_path: Path) -> Non
 
 
 def test_a_child_that_fails_is_named(tmp_path: Path) -> None:
-    with pytest.raises(children.ChildError, match="data check .*is not a PersaRank dataset"):
+    with pytest.raises(children.ChildError, match=r"data check .*is not a PersaRank dataset"):
         children.run_all([["data", "check", str(tmp_path / "nothing")]], lambda done: None)
 
 
