@@ -182,7 +182,11 @@ def reproduce(
 
     if experiment != "persa-fl":
         raise click.UsageError(f"the experiment is persa-fl, not {experiment!r}.")
-    result = grid.reproduce(out, grid.QUICK if quick else grid.Scale(), shell, warn)
+    try:
+        result = grid.reproduce(out, grid.QUICK if quick else grid.Scale(), shell, warn)
+    except KeyboardInterrupt:
+        warn("stopped; what is finished is kept, and the same command goes on.")
+        sys.exit(INTERRUPTED)
     if as_json:
         print(json.dumps(result, allow_nan=False), flush=True)
     else:

@@ -123,6 +123,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
     cold, share = _cold(judged)
     return {
         "run": str(judged.run.directory),
+        "finished": judged.run.summary.get("finished", True),
         "algorithm": settings.label,
         "ranker": settings.ranker_name,
         "loss": settings.loss,

@@ -70,7 +70,7 @@ class Journal:
             self.tally.add(event)
         if isinstance(event, Merged | Evaluated):
             record = {"event": type(event).__name__.lower(), **asdict(event)}
-            self._file.write((json.dumps(record) + "\n").encode())
+            self._file.write((json.dumps(record, allow_nan=False) + "\n").encode())
         if isinstance(event, Evaluated):
             self._file.flush()
 

@@ -49,6 +49,7 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
     for run in result["runs"]:
         title = f"{run['algorithm']} × {run['ranker']} × {run['loss']}, seed {run['seed']} · {run['split']}: "
         title += f"{run['slates']} slates of {run['users']} users, {run['missed']} missed"
+        title += "" if run["finished"] else ", of an unfinished run"
         title += ", every user ranked by the next one's model" if run["permuted"] else ""
         table = Table(title=Text(title))
         table.add_column("ranking", no_wrap=True)

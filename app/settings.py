@@ -113,7 +113,13 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
         row=row,
         cell=cell,
     )
-    return _override(plain, overrides)
+    settings = _override(plain, overrides)
+    buffer = getattr(settings.row.schedule, "buffer", 1)
+    if buffer > settings.updates:
+        raise ConfigError(
+            f"schedule.buffer = {buffer} is more than updates = {settings.updates}: nothing would be merged."
+        )
+    return settings
 
 
 def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str] | None]:

@@ -1,5 +1,6 @@
 """Trains a ranker into a run directory, from the start or from the last checkpoint."""
 
+import hashlib
 import json
 import shutil
 import time
@@ -13,7 +14,17 @@ import torch
 from torch import Tensor
 
 from app.journal import Journal, Tally
-from app.runs import CHECKPOINTS, METRICS, REPORT, SUMMARY, RunError, Started, create, finished, locked
+from app.runs import (
+    CHECKPOINTS,
+    METRICS,
+    REPORT,
+    SUMMARY,
+    RunError,
+    Started,
+    create,
+    finished,
+    locked,
+)
 from app.settings import Settings
 from app.stop import Stop
 from data.files import write_bytes
@@ -89,7 +100,9 @@ def resume_run(
         try:
             snapshot, problems = checkpoint.load(started.directory / CHECKPOINTS)
         except checkpoint.CheckpointError as error:
-            raise RunError(f"{error} Train the run anew.") from error
+            raise RunError(f"{error} Train it anew, with another --out.") from error
+        if snapshot and snapshot.plain["identity"] != _identity(started.settings, dataset):
+            raise RunError(f"{started.directory}: its checkpoints were made with other settings or data.")
         for problem in problems:
             warn(f"{problem} Going on from the one before.")
         return _complete(started.settings, dataset, started.directory, watch, snapshot)
@@ -123,9 +136,8 @@ def _complete(
     with _checkpoints_named(out):
         model, tally, seconds = _learned(settings, dataset, out, watch, snapshot)
         done = settings.fitted or tally.updates >= settings.updates
-        for stale in (SUMMARY, REPORT):  # of an interruption before; what follows replaces them
-            (out / stale).unlink(missing_ok=True)
         save(model, out, settings.ranker_name)
+        (out / REPORT).unlink(missing_ok=True)  # of the model that an interruption had left
         summary = _summary(settings, out, tally, seconds, done)
         write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
     if not done:
@@ -156,7 +168,8 @@ def _learned(
     public = PublicStatistics(dataset)
     if not settings.fitted:
         try:
-            return _train(settings, _task(settings, dataset, public, out), out, watch, snapshot)
+            task = _task(settings, dataset, public, out)
+            return _train(settings, task, _identity(settings, dataset), out, watch, snapshot)
         finally:
             shutil.rmtree(out / SLATES, ignore_errors=True)
     began = time.perf_counter()
@@ -167,7 +180,12 @@ def _learned(
 
 
 def _train(
-    settings: Settings, task: RankingTask, out: Path, watch: Watch, snapshot: Snapshot | None
+    settings: Settings,
+    task: RankingTask,
+    identity: str,
+    out: Path,
+    watch: Watch,
+    snapshot: Snapshot | None,
 ) -> tuple[NeuralModel, Tally, float]:
     training = Training(
         task, settings.row, settings.seed, settings.updates, settings.evaluations, settings.compile
@@ -186,15 +204,21 @@ def _train(
             due = event.updates - saved >= settings.checkpoint_every
             if training.at_rest and (due or stop.asked()):
                 saved = event.updates
-                _save(training, journal, out)
+                _save(training, journal, identity, out)
     assert isinstance(event, Finished), "training ends with Finished"
     return NeuralModel(task.network, event.common, event.personal), journal.tally, event.seconds
 
 
-def _save(training: Training, journal: Journal, out: Path) -> None:
+def _save(training: Training, journal: Journal, identity: str, out: Path) -> None:
     packed = training.pack()
-    whole = Snapshot(packed.tensors, {**packed.plain, "journal": journal.pack()})
+    context = {"journal": journal.pack(), "identity": identity}
+    whole = Snapshot(packed.tensors, packed.plain | context)
     checkpoint.save(out / CHECKPOINTS, journal.tally.updates, whole)
+
+
+def _identity(settings: Settings, dataset: Dataset) -> str:
+    """What a checkpoint belongs to: these settings, and this data."""
+    return hashlib.sha256(settings.to_toml({"data": dataset.fingerprint}).encode()).hexdigest()
 
 
 def _fit(settings: Settings, learn: Slates, users: int) -> tuple[TreeModel, Tally]:

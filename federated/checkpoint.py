@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from data.files import write_bytes
+from data.files import PARTIAL, write_bytes
 from federated.schedules import Snapshot
 
 KEPT = 2
@@ -37,7 +37,7 @@ def save(directory: Path, updates: int, snapshot: Snapshot) -> Path:
     content = save_tensors(tensors, {"plain": json.dumps(snapshot.plain, allow_nan=False)})
     path = directory / f"{updates:010d}-{hashlib.sha256(content).hexdigest()}.safetensors"
     write_bytes(path, content)
-    for old in _newest_first(directory)[KEPT:]:
+    for old in (*_newest_first(directory)[KEPT:], *directory.glob(f"*{PARTIAL}")):
         old.unlink(missing_ok=True)
     return path
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ class Finished:
 
 Event = Merged | Evaluated | Finished
 
-SMALLER = "a smaller lr, inner_lr or alpha"
+SMALLER = "a smaller lr, inner_lr, alpha or lam"
 REMEDIES = {
     TOO_LARGE: f"a larger max_update_norm, or {SMALLER}",
     TOO_STALE: "a larger max_staleness, or fewer users in flight",
@@ -146,7 +146,9 @@ class Training:
         self._refused_in_a_row = 0 if taken else self._refused_in_a_row + arrived
         self._held = merge.held
         # A user's turns in two passes can be all but two passes apart: so everybody has been asked.
-        if self._refused_in_a_row >= 2 * self._clients.number:
+        hopeless = self._refused_in_a_row >= 2 * self._clients.number
+        nothing = self._done >= self._updates and self._version == 0
+        if hopeless or (nothing and merge.refused):
             why = merge.refused[-1]
             what = f"the last {self._refused_in_a_row} updates were refused ({why})"
             raise _diverged(self._done, what, REMEDIES.get(why, SMALLER))
@@ -168,8 +170,9 @@ class Training:
         self._require_finite(w)
         common = w if w.dim() == 1 else None
         personal = w if common is None else None
-        if self._clients.objective.personal and common is not None:
-            personal = self._clients.personalise(common)
+        if self._clients.objective.personal:
+            # Of every user's own data, also where it was pooled for learning.
+            personal = replace(self._clients, task=self._task).personalise(w)
             self._require_finite(personal)
         return Finished(self._done, common, personal, self._seconds)
 

@@ -8,7 +8,7 @@ model was first seen to rank nearly as well as FedAvg's did in the end.
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from app.evaluate import Ground, judge, prepare
 from app.experiments.children import run_all
-from app.runs import METRICS, finished, open_run
+from app.runs import METRICS, RunError, finished, open_run
 from data.files import write_bytes
 from data.log_import import PUBLISHED, import_log
 from data.schema import write
@@ -56,9 +56,11 @@ def reproduce(out: Path, scale: Scale, shell: Path | None, tell: Callable[[str],
         tell: is told what has been done.
 
     Raises:
+        RunError: ``out`` holds the experiment at another scale.
         DataError: the log is not one.
         ChildError: a training failed.
     """
+    _same_scale(out, scale)
     sources = _datasets(out, scale, shell, tell)
     places = {
         (name, seed, algorithm): out / "runs" / name / f"{algorithm}-{seed}"
@@ -74,6 +76,15 @@ def reproduce(out: Path, scale: Scale, shell: Path | None, tell: Callable[[str],
     return result
 
 
+def _same_scale(out: Path, scale: Scale) -> None:
+    """Remember the scale of an experiment, or refuse to go on with one of another scale."""
+    ours = (json.dumps(asdict(scale)) + "\n").encode()
+    there = out / "scale.json"
+    if there.is_file() and there.read_bytes() != ours:
+        raise RunError(f"{out} holds this experiment at another scale: choose another --out.")
+    write_bytes(there, ours)
+
+
 def markdown(name: str, rows: dict[str, Any]) -> str:
     """One dataset's result as a table."""
     lines = [
@@ -86,10 +97,15 @@ def markdown(name: str, rows: dict[str, Any]) -> str:
         nmrr, gain = row["nmrr"], row["minus_fedavg"]
         interval = f"{nmrr['low']:.3f} to {nmrr['high']:.3f}"
         gained = f"{gain['mean']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
-        marks = ["–" if row[mark] is None else f"{row[mark]['time']:.0f}" for mark in MARKS]
+        marks = ["–" if row[mark] is None else _time(row[mark]) for mark in MARKS]
         cells = [f"`{algorithm}`", f"{nmrr['mean']:.3f}", interval, gained, str(row["in_flight"]), *marks]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _time(reached: dict[str, Any]) -> str:
+    """A virtual time, as a bound where nobody had looked before."""
+    return ("≤ " if reached["at_first_look"] else "") + f"{reached['time']:.0f}"
 
 
 def _datasets(
@@ -134,12 +150,14 @@ def _judge(name: str, seeds: dict[int, Path], places: dict[tuple[str, int, str],
             assert metrics is not None, "every run ranks personally"
             values[algorithm].append(per_user(metrics["nmrr"], ground.slates.user)[1])
             paths[algorithm].append(run.directory)
-            in_flight[algorithm] = run.summary["concurrency"]
-    base = np.concatenate(values["fedavg"])
+            in_flight[algorithm] = max(in_flight.get(algorithm, 0), run.summary["concurrency"])
+    # Seeds of one dataset see the same users again, who must not count as others: their mean stands for them.
+    same = len(grounds) == 1
+    users = {a: np.mean(v, axis=0) if same else np.concatenate(v) for a, v in values.items()}
     return {
         algorithm: {
-            "nmrr": paired_bootstrap(np.concatenate(values[algorithm])),
-            "minus_fedavg": paired_bootstrap(np.concatenate(values[algorithm]) - base),
+            "nmrr": paired_bootstrap(users[algorithm]),
+            "minus_fedavg": paired_bootstrap(users[algorithm] - users["fedavg"]),
             "in_flight": in_flight[algorithm],
             **{
                 mark: None if algorithm in TIMELESS else _reached(paths[algorithm], paths["fedavg"], share)
@@ -150,16 +168,20 @@ def _judge(name: str, seeds: dict[int, Path], places: dict[tuple[str, int, str],
     }
 
 
-def _reached(runs: list[Path], yardsticks: list[Path], share: float) -> dict[str, float] | None:
+def _reached(runs: list[Path], yardsticks: list[Path], share: float) -> dict[str, Any] | None:
     """Medians over seeds of virtual time and updates at the mark; None where a seed did not get there."""
-    first = []
+    first, looks = [], []
     for run, yardstick in zip(runs, yardsticks, strict=True):
         mark = share * _path(yardstick)[-1][2]
-        there = [(time, updates) for time, updates, nmrr in _path(run) if nmrr >= mark]
+        path = _path(run)
+        there = [(time, updates) for time, updates, nmrr in path if nmrr >= mark]
         if not there:
             return None
         first.append(there[0])
-    return {"time": median(time for time, _ in first), "updates": median(updates for _, updates in first)}
+        looks.append(path[0][1])
+    updates = median(updates for _, updates in first)
+    at_first_look = updates <= median(looks)
+    return {"time": median(time for time, _ in first), "updates": updates, "at_first_look": at_first_look}
 
 
 def _path(run: Path) -> list[tuple[float, int, float]]:

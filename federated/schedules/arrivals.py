@@ -15,7 +15,7 @@ from federated.clients import Clients
 from federated.objectives import NonNegative, Positive
 from federated.schedules import Merge, Snapshot
 from federated.schedules.admission import TOO_STALE
-from federated.schedules.clock import Clock, Timed
+from federated.schedules.clock import LONGEST, Clock, Timed
 from federated.schedules.flight import Flight
 from federated.schedules.roster import Roster
 from federated.schedules.staleness import Weighting, weight
@@ -40,7 +40,7 @@ class Arrivals(Timed):
     """
 
     concurrency: Annotated[int, Field(ge=1)] = 5
-    idle_time: Positive | None = None
+    idle_time: Annotated[float, Field(gt=0, le=LONGEST)] | None = None
     server_lr: Positive | None = None
     buffer: Annotated[int, Field(ge=1, le=100_000)] = 1
     merge: Literal["delta", "model"] = "delta"
@@ -51,6 +51,11 @@ class Arrivals(Timed):
     max_staleness: Annotated[int, Field(ge=0)] | None = None
 
     pools = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.merge == "model" and (self.server_lr or 0) > 1:
+            raise ValueError("merge = model mixes models, so server_lr can be at most 1")
 
     def start(self, clients: Clients, w: Tensor) -> Flight:
         """See `Schedule.start`."""

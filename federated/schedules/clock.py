@@ -12,10 +12,14 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from data.randomness import generator
-from federated.objectives import NonNegative, Positive
+from federated.objectives import Positive
 from federated.schedules.presence import Presence
 from federated.schedules.trace import Trace
 
+LONGEST = 1e6
+"""Of delays and times, so that sums stay exact enough and no run waits for ever."""
+
+Delay = Annotated[float, Field(ge=0, le=LONGEST)]
 Draw = Callable[[np.random.Generator], NDArray[np.float64]]
 
 LAWS: dict[str, Draw] = {
@@ -45,15 +49,15 @@ class Timed:
         max_update_norm: updates with a greater Euclidean norm are refused; None: no bound.
     """
 
-    download_delay: NonNegative = 1.0
-    upload_delay: NonNegative = 1.0
+    download_delay: Delay = 1.0
+    upload_delay: Delay = 1.0
     delay_law: Literal["exponential", "uniform", "half-normal", "log-normal", "constant", "trace"] = (
         "exponential"
     )
     delay_spread: Annotated[float, Field(ge=0, le=5)] = 1.0
     delay_trace: str | None = None
-    online_time: Positive = 10.0
-    offline_time: NonNegative = 0.0
+    online_time: Annotated[float, Field(ge=0.01, le=LONGEST)] = 10.0
+    offline_time: Delay = 0.0
     max_update_norm: Positive | None = None
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ class Rounds:
 
     def pack(self) -> Snapshot:
         """See `State.pack`."""
-        plain = {"time": self.time, "taken": self.roster.taken, "waiting": self.roster.waiting}
+        plain = {"time": self.time, "taken": self.roster.taken, "waiting": list(self.roster.waiting.items())}
         return Snapshot({"w": self.w}, plain)
 
 
@@ -54,8 +54,7 @@ class Cohort(Timed):
     def unpack(self, clients: Clients, snapshot: Snapshot) -> Rounds:
         """See `Schedule.unpack`."""
         plain = snapshot.plain
-        waiting = [(user, counter) for user, counter in plain["waiting"]]
-        roster = Roster(clients.number, clients.seed, plain["taken"], waiting)
+        roster = Roster(clients.number, clients.seed, plain["taken"], dict(plain["waiting"]))
         return Rounds(snapshot.tensors["w"], roster, plain["time"])
 
     def run(self, clients: Clients, state: Rounds) -> Iterator[Merge]:

@@ -70,7 +70,7 @@ class Flight:
     def land(self, clients: Clients, clock: Clock, max_norm: float | None) -> tuple[Job, int, Tensor, Tensor]:
         """The next arrival: the job, users in flight, the parameters it read, its update.
 
-        The update is empty if it is refused: `refusal` says why.
+        The update is empty if it is refused: `refused` says why.
         """
         while (job := heappop(self.jobs)).version < 0:
             arrives = clock.arrival(job.user, job.counter, job.time)
@@ -96,7 +96,7 @@ class Flight:
             "refused": self.refused,
             "held": self.held,
             "taken": self.roster.taken,
-            "waiting": self.roster.waiting,
+            "waiting": list(self.roster.waiting.items()),
         }
         return Snapshot(tensors, plain)
 
@@ -104,7 +104,7 @@ class Flight:
     def unpack(cls, clients: Clients, snapshot: Snapshot) -> "Flight":
         """What `pack` packed."""
         tensors, plain = snapshot.tensors, snapshot.plain
-        waiting = [(user, counter) for user, counter in plain["waiting"]]
+        waiting = dict(plain["waiting"])
         jobs = [Job(*job) for job in plain["jobs"]]
         heapify(jobs)
         return cls(

@@ -1,4 +1,7 @@
-"""Whose turn it is: everyone once, in random order, then everyone again in another."""
+"""Whose turn it is: everyone once, in random order, then everyone again in another.
+
+Who is passed over keeps one turn, and loses those that come while it waits: slow users make no debts.
+"""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -15,13 +18,13 @@ class Roster:
         users: how many there are.
         seed: the run's seed.
         taken: turns drawn so far.
-        waiting: (user, counter) of turns that were drawn but passed over.
+        waiting: user → counter of the turn that was passed over, in that order.
     """
 
     users: int
     seed: int
     taken: int = 0
-    waiting: list[tuple[int, int]] = field(default_factory=list)
+    waiting: dict[int, int] = field(default_factory=dict)
 
     def next(
         self, busy: Collection[int], back: Callable[[int, float], float], now: float
@@ -33,25 +36,21 @@ class Roster:
             back: when a user is there, see `Clock.back`. If nobody is, it is the first to return.
             now: virtual time.
         """
-        for at, (user, counter) in enumerate(self.waiting):
+        for user in self.waiting:
             if user not in busy and back(user, now) <= now:
-                del self.waiting[at]
-                return user, counter, now
+                return user, self.waiting.pop(user), now
         while not self._everyone_waits(busy):
             user, counter = self._turn()
             if user not in busy and back(user, now) <= now:
                 return user, counter, now
-            self.waiting.append((user, counter))
-        free = [at for at, (user, _) in enumerate(self.waiting) if user not in busy]
-        at = min(free, key=lambda at: back(self.waiting[at][0], now))
-        user, counter = self.waiting.pop(at)
-        return user, counter, back(user, now)
+            self.waiting.setdefault(user, counter)
+        user = min((u for u in self.waiting if u not in busy), key=lambda user: back(user, now))
+        return user, self.waiting.pop(user), back(user, now)
 
     def _everyone_waits(self, busy: Collection[int]) -> bool:
         """Whether all who are free have been passed over already."""
-        if len(self.waiting) < self.users - len(busy):
-            return False
-        return len({user for user, _ in self.waiting if user not in busy}) == self.users - len(busy)
+        free = self.users - len(busy)
+        return len(self.waiting) >= free and sum(user not in busy for user in self.waiting) == free
 
     def _turn(self) -> tuple[int, int]:
         counter, place = divmod(self.taken, self.users)

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from data.randomness import generator
 from data.schema import DataError
 
+MOST = 1e6
+"""Greatest delay that makes sense."""
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -30,17 +33,17 @@ class Trace:
             DataError: it is no such file, or a row or a user is missing or makes no sense.
         """
         try:
-            table = pd.read_csv(Path(path))
+            table = pd.read_csv(Path(path), index_col=False)
         except (OSError, ValueError) as error:
             raise DataError(f"the delay trace {path} cannot be read: {error}.") from error
         for name in ("download", "upload"):
             if name not in table or not len(table):
                 raise DataError(f"the delay trace {path} needs rows, and the columns download and upload.")
         rows = table[["download", "upload"]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
-        bad = ~(np.isfinite(rows) & (rows >= 0)).all(1)
+        bad = ~((rows >= 0) & (rows <= MOST)).all(1)
         if bad.any():
             line = int(bad.argmax()) + 2
-            raise DataError(f"the delay trace {path}, line {line}: delays are numbers that are not negative.")
+            raise DataError(f"the delay trace {path}, line {line}: delays are numbers from 0 to {MOST:g}.")
         if "user" not in table:
             return cls(rows, None)
         of_user = [np.flatnonzero(table["user"] == user) for user in range(users)]

@@ -138,6 +138,16 @@ def test_settings_that_belong_together_are_taken_together() -> None:
         resolve({}, {"delay_law": "trace"})
 
 
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(ConfigError, match="buffer = 10 is more than updates = 5"):
+        resolve({"algorithm": "fedbuff", "updates": 5}, {})
+    with pytest.raises(ConfigError, match="server_lr can be at most 1"):
+        resolve({"algorithm": "fedasync"}, {"server_lr": 1.5})
+    for name, value in (("download_delay", 1e308), ("online_time", 1e-320), ("offline_time", 1e300)):
+        with pytest.raises(ConfigError, match=f"schedule.{name} = "):
+            resolve({}, {name: value})
+
+
 def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setattr("shutil.which", lambda name: None)

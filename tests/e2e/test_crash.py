@@ -471,6 +471,17 @@ def test_a_run_goes_on_with_its_own_data_alone(
     assert_same(run, whole)
 
 
+def test_a_run_goes_on_with_its_own_settings_alone(run: Path, whole: Path, cli: Cli) -> None:
+    config = (run / "config.toml").read_text()
+    before = result(run)
+    (run / "config.toml").write_text(config.replace("lr = 0.05", "lr = 0.04"))
+    assert_sentence(cli("resume", run), BAD_RUN, "were made with other settings")
+    (run / "config.toml").write_text(config)
+    assert result(run) == before
+    assert cli("resume", run).code == OK
+    assert_same(run, whole)
+
+
 def test_data_that_is_gone_can_be_named(run: Path, tmp_path: Path, cli: Cli) -> None:
     """As `evaluate` says it."""
     config = (run / "config.toml").read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.experiments import children, grid
+from app.runs import RunError
 
 SMALL = grid.Scale(users=8, seeds=(0, 1), updates=40, evaluations=4)
 NAMES = ("local", "fedavg", "persa-fl-me")
@@ -42,6 +43,13 @@ def test_the_grid_is_made_and_a_second_call_only_judges(tmp_path: Path, cli: Cal
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("model.safetensors")} == trained
 
 
+def test_another_scale_is_refused(tmp_path: Path) -> None:
+    grid._same_scale(tmp_path, SMALL)
+    grid._same_scale(tmp_path, SMALL)
+    with pytest.raises(RunError, match="another scale"):
+        grid._same_scale(tmp_path, grid.Scale())
+
+
 def test_marks_are_medians_over_seeds_and_need_every_seed(tmp_path: Path) -> None:
     def run(name: str, *evaluations: tuple[float, int, float]) -> Path:
         lines = []
@@ -54,7 +62,7 @@ def test_marks_are_medians_over_seeds_and_need_every_seed(tmp_path: Path) -> Non
 
     yardsticks = [run("a", (1, 10, 0.9), (2, 20, 0.8)), run("b", (1, 10, 0.3), (2, 20, 0.6))]
     others = [run("c", (5, 1, 0.7), (6, 2, 0.76), (7, 3, 0.2)), run("d", (8, 4, 0.57))]
-    assert grid._reached(others, yardsticks, 0.95) == {"time": 7, "updates": 3}
+    assert grid._reached(others, yardsticks, 0.95) == {"time": 7, "updates": 3, "at_first_look": False}
     assert grid._reached(others, yardsticks, 0.99) is None, "neither 0.792 nor 0.594 is reached"
 
 
