@@ -71,11 +71,12 @@ class Cohort(Timed):
             state.time = ends
             deltas = clients.deltas(list(members), list(members.values()), state.w.expand(size, -1))
             why = refusals(deltas, state.w, self.max_update_norm)
-            kept = [place for place, reason in enumerate(why) if reason is None]
-            users = tuple(user for user, reason in zip(members, why, strict=True) if reason is None)
-            if kept:
-                state.w = self._mean(clients, state.w, users, torch.stack([deltas[p] for p in kept]))
             refused = tuple(reason for reason in why if reason is not None)
+            users = tuple(user for user, reason in zip(members, why, strict=True) if reason is None)
+            if refused and users:
+                deltas = torch.stack([d for d, reason in zip(deltas, why, strict=True) if reason is None])
+            if users:
+                state.w = self._mean(clients, state.w, users, deltas)
             yield Merge(state.w, users, (0,) * len(users), refused, size, state.time)
 
     def _mean(self, clients: Clients, w: Tensor, users: tuple[int, ...], deltas: Tensor) -> Tensor:

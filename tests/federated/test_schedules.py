@@ -95,7 +95,7 @@ def test_idle_time_sets_how_many_are_in_flight() -> None:
 def test_nobody_is_in_flight_twice_and_all_take_equal_part() -> None:
     run = merges(Arrivals(concurrency=9), users=10, number=1000)
     counts = np.bincount([m.users[0] for m in run], minlength=10)
-    assert counts.max() - counts.min() <= 10
+    assert counts.max() <= 1.3 * counts.min(), "who is late loses turns, but few"
     for at, merge in enumerate(run):
         since = [m.users[0] for m in run[at - merge.staleness[0] : at]]
         assert merge.users[0] not in since, "an update of the same user arrived during its flight"
