@@ -24,13 +24,15 @@ def test_trains_and_evaluates(
     ranker: str, loss: str, algorithm: str, tiny: Path, tmp_path: Path, cli: Callable[..., object]
 ) -> None:
     out = tmp_path / "run"
-    small = ["--set", "n_estimators=20"] if ranker in TREES else ["--updates", "40"]
+    small = ["--set", "n_estimators=20"] if ranker in TREES else ["--updates", "20", "--evaluations", "1"]
+    for steps in {"personal_steps", "adapt_steps"} & vars(ALGORITHMS[algorithm].objective).keys():
+        small += ["--set", f"{steps}=2"]
     options = ["--algorithm", algorithm, "--ranker", ranker, "--loss", loss, *small]
     called = cli("train", "--data", tiny, "--out", out, "--json", *options)
     assert called.code == 0, called.err
     summary = json.loads(called.out)
     assert (summary["algorithm"], summary["ranker"], summary["loss"]) == (algorithm, ranker, loss)
-    assert summary["updates"] >= (1 if ranker in TREES else 40)
+    assert summary["updates"] >= (1 if ranker in TREES else 20)
 
     called = cli("evaluate", out, "--json")
     assert called.code == 0, called.err
