@@ -44,6 +44,13 @@ class Judged:
     metrics: dict[str, Metrics | None]
     permuted: bool
 
+    @property
+    def personal(self) -> Metrics:
+        """The metrics of the users' own rankings, which every run has."""
+        metrics = self.metrics["personal"]
+        assert metrics is not None, "every run ranks personally"
+        return metrics
+
 
 def prepare(data: Path, split: str) -> Ground:
     """Read a dataset, build its slates and judge the yardsticks.
@@ -120,6 +127,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
     user = judged.ground.slates.user
     settings = judged.run.settings
     order = ("random", "popularity", "oracle", "global", "personal")
+    common = judged.metrics["global"]
     cold, share = _cold(judged)
     return {
         "run": str(judged.run.directory),
@@ -136,7 +144,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
         "missed": int(missed(judged.ground.slates).sum()),
         "metrics": {name: _summary(judged.metrics[name], user, over) for name in order},
         "personal_minus_global": {
-            name: _difference(judged.metrics["personal"], judged.metrics["global"], name, user)
+            name: None if common is None else _difference(judged.personal, common, name, user)
             for name in ("nmrr", "mrr@10")
         },
         "cold_users": {"users": cold, "personal_nmrr": share},
@@ -149,14 +157,13 @@ def compare(judged: Judged, base: Judged) -> dict[str, Any] | None:
     if judged.ground is not base.ground:
         return None
     differences = {
-        name: _difference(judged.metrics["personal"], base.metrics["personal"], name, user)
-        for name in ("nmrr", "mrr@10")
+        name: _difference(judged.personal, base.personal, name, user) for name in ("nmrr", "mrr@10")
     }
     report = {"run": str(judged.run.directory), "against": str(base.run.directory), **differences}
     oracle = judged.metrics["oracle"]
     if oracle is not None:
-        gap = _difference(oracle, base.metrics["personal"], "nmrr", user)
-        report["gap_closed"] = differences["nmrr"]["mean"] / gap["mean"]  # type: ignore[index]
+        gap = _difference(oracle, base.personal, "nmrr", user)
+        report["gap_closed"] = differences["nmrr"]["mean"] / gap["mean"]
     return report
 
 
@@ -181,8 +188,8 @@ def _summary(metrics: Metrics | None, user: Tensor, over: str) -> dict[str, floa
     return None if metrics is None else summarise(metrics, user, over)
 
 
-def _difference(a: Metrics | None, b: Metrics | None, name: str, user: Tensor) -> dict[str, float] | None:
-    return None if a is None or b is None else paired_bootstrap(per_user(a[name] - b[name], user)[1])
+def _difference(a: Metrics, b: Metrics, name: str, user: Tensor) -> dict[str, float]:
+    return paired_bootstrap(per_user(a[name] - b[name], user)[1])
 
 
 def _cold(judged: Judged) -> tuple[int, float | None]:
@@ -192,8 +199,6 @@ def _cold(judged: Judged) -> tuple[int, float | None]:
         column(events, "user_id")[column(events, "split") == "train"],
         minlength=judged.ground.dataset.users.num_rows,
     )
-    metrics = judged.metrics["personal"]
-    assert metrics is not None, "every run ranks personally"
-    users, values = per_user(metrics["nmrr"], judged.ground.slates.user)
+    users, values = per_user(judged.personal["nmrr"], judged.ground.slates.user)
     cold = trained[users] < COLD
     return int(cold.sum()), float(values[cold].mean()) if cold.any() else None

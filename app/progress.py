@@ -48,9 +48,7 @@ class TrainingBar:
                 speed=f"{speed:.0f}" if speed else "–",
             )
         elif isinstance(event, Evaluated):
-            shown = {
-                name: f"{value:.3f}" for name, value in event.metrics.items() if name in ("loss", "nmrr")
-            }
-            self._progress.update(self._task, **shown)  # type: ignore[arg-type]
+            loss, nmrr = (f"{event.metrics[name]:.3f}" for name in ("loss", "nmrr"))
+            self._progress.update(self._task, loss=loss, nmrr=nmrr)
         elif isinstance(event, Finished):
             self._progress.update(self._task, completed=event.updates)

@@ -195,7 +195,7 @@ def _train(
     try:
         journal = Journal(out / METRICS, snapshot.plain["journal"] if snapshot else None)
     except ValueError as error:
-        raise RunError(f"{error} Train the run anew.") from error
+        raise RunError(f"{error} Train it anew, with another --out.") from error
     with journal, Stop() as stop:
         saved = journal.tally.updates
         for event in training.events(stop.asked):

@@ -146,9 +146,8 @@ def _judge(name: str, seeds: dict[int, Path], places: dict[tuple[str, int, str],
         ground = grounds.get(data) or grounds.setdefault(data, prepare(data, "test"))
         for algorithm in ALGORITHMS:
             run = open_run(places[name, seed, algorithm])
-            metrics = judge(run, ground, "test").metrics["personal"]
-            assert metrics is not None, "every run ranks personally"
-            values[algorithm].append(per_user(metrics["nmrr"], ground.slates.user)[1])
+            nmrr = judge(run, ground, "test").personal["nmrr"]
+            values[algorithm].append(per_user(nmrr, ground.slates.user)[1])
             paths[algorithm].append(run.directory)
             in_flight[algorithm] = max(in_flight.get(algorithm, 0), run.summary["concurrency"])
     # Seeds of one dataset see the same users again, who must not count as others: their mean stands for them.
