@@ -14,15 +14,15 @@ from typing import Any, NoReturn
 HERE = Path(__file__).resolve().parent
 sys.path[:1] = [str(HERE), str(HERE.parents[1])]
 
-import environments  # noqa: E402
-import report  # noqa: E402
-import results  # noqa: E402
-import runs  # noqa: E402
-import scale  # noqa: E402
-from rich.console import Console  # noqa: E402
-from workload import make  # noqa: E402
+import environments
+import report
+import results
+import runs
+import scale
+from rich.console import Console
+from workload import make
 
-from data.files import write_bytes  # noqa: E402
+from data.files import write_bytes
 
 SAID = Console(stderr=True, highlight=False, soft_wrap=True)
 PEERS = {"w-sync": ("flower", "pfl", "drjax"), "w-me": ("pfllib",)}

@@ -14,12 +14,12 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # its scripts find each other beside them, as when they are run
-import bench  # noqa: E402
-import ours  # noqa: E402
-import results  # noqa: E402
-import runs  # noqa: E402
-import scale  # noqa: E402
-from workload import Problem, make, mean_loss  # noqa: E402
+import bench
+import ours
+import results
+import runs
+import scale
+from workload import Problem, make, mean_loss
 
 sys.path[:] = [path for path in sys.path if path != str(HERE)]
 

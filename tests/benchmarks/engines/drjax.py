@@ -11,14 +11,14 @@ STARTED = time.perf_counter()
 # Finds workload.py, and keeps `import drjax` from finding this very file.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable
 
-import drjax  # noqa: E402
-import harness  # noqa: E402
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-from workload import LEARNING_RATE, Problem, split  # noqa: E402
+import drjax
+import harness
+import jax
+import jax.numpy as jnp
+import numpy as np
+from workload import LEARNING_RATE, Problem, split
 
 IMPORTED = time.perf_counter()
 Layers = list[tuple[jax.Array, jax.Array]]

@@ -7,9 +7,9 @@ from pathlib import Path
 STARTED = time.perf_counter()
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # where workload.py lies
 
-import os  # noqa: E402
-import tempfile  # noqa: E402
-from dataclasses import dataclass, field  # noqa: E402
+import os
+import tempfile
+from dataclasses import dataclass, field
 
 HOME = tempfile.TemporaryDirectory()
 os.environ |= {
@@ -20,15 +20,15 @@ os.environ |= {
     "OMP_NUM_THREADS": "1",
 }
 
-import harness  # noqa: E402
-import mlp  # noqa: E402
-import torch  # noqa: E402
-from engines import flower_client  # noqa: E402
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict  # noqa: E402
-from flwr.serverapp import Grid, ServerApp  # noqa: E402
-from flwr.serverapp.strategy import FedAvg  # noqa: E402
-from flwr.simulation import run_simulation  # noqa: E402
-from workload import Problem  # noqa: E402
+import harness
+import mlp
+import torch
+from engines import flower_client
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAvg
+from flwr.simulation import run_simulation
+from workload import Problem
 
 IMPORTED = time.perf_counter()
 ACTORS = 2

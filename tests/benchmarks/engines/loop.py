@@ -12,16 +12,16 @@ from pathlib import Path
 STARTED = time.perf_counter()
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # where workload.py lies
 
-from argparse import Namespace  # noqa: E402
-from collections.abc import Callable  # noqa: E402
+from argparse import Namespace
+from collections.abc import Callable
 
-import harness  # noqa: E402
-import mlp  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.nn.functional import binary_cross_entropy_with_logits  # noqa: E402
-from workload import (  # noqa: E402
+import harness
+import mlp
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+from workload import (
     INNER_LEARNING_RATE,
     INNER_STEPS,
     LAMBDA,

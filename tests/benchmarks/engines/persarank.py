@@ -11,15 +11,15 @@ STARTED = time.perf_counter()
 HERE = Path(__file__).resolve()
 sys.path[:1] = [str(HERE.parents[1]), str(HERE.parents[3])]  # workload.py, and the product
 
-import app  # noqa: E402, F401, I001 -- must come before torch
+import app  # noqa: F401, I001 -- must come before torch
 
-from argparse import Namespace  # noqa: E402
+from argparse import Namespace
 
-import harness  # noqa: E402
-import numpy as np  # noqa: E402
-import ours  # noqa: E402
-import scale  # noqa: E402
-from workload import Problem, mean_loss  # noqa: E402
+import harness
+import numpy as np
+import ours
+import scale
+from workload import Problem, mean_loss
 
 IMPORTED = time.perf_counter()
 

@@ -8,27 +8,27 @@ STARTED = time.perf_counter()
 # Finds workload.py, and keeps `import pfl` from finding this very file.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import json  # noqa: E402
-import tempfile  # noqa: E402
+import json
+import tempfile
 
-import harness  # noqa: E402
-import mlp  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-from pfl.aggregate.simulate import SimulatedBackend  # noqa: E402
-from pfl.algorithm.base import NNAlgorithmParams  # noqa: E402
-from pfl.algorithm.federated_averaging import FederatedAveraging  # noqa: E402
-from pfl.callback.base import TrainingProcessCallback  # noqa: E402
-from pfl.data.dataset import Dataset  # noqa: E402
-from pfl.data.federated_dataset import FederatedDataset  # noqa: E402
-from pfl.data.sampling import get_user_sampler  # noqa: E402
-from pfl.hyperparam.base import NNTrainHyperParams  # noqa: E402
-from pfl.metrics import Metrics  # noqa: E402
-from pfl.model.pytorch import PyTorchModel  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from torch.nn.functional import binary_cross_entropy_with_logits  # noqa: E402
-from workload import BATCH, LEARNING_RATE, Problem  # noqa: E402
+import harness
+import mlp
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pfl.aggregate.simulate import SimulatedBackend
+from pfl.algorithm.base import NNAlgorithmParams
+from pfl.algorithm.federated_averaging import FederatedAveraging
+from pfl.callback.base import TrainingProcessCallback
+from pfl.data.dataset import Dataset
+from pfl.data.federated_dataset import FederatedDataset
+from pfl.data.sampling import get_user_sampler
+from pfl.hyperparam.base import NNTrainHyperParams
+from pfl.metrics import Metrics
+from pfl.model.pytorch import PyTorchModel
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from workload import BATCH, LEARNING_RATE, Problem
 
 IMPORTED = time.perf_counter()
 

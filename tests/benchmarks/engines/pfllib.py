@@ -12,13 +12,13 @@ from pathlib import Path
 STARTED = time.perf_counter()
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # where workload.py lies
 
-import os  # noqa: E402
-import tempfile  # noqa: E402
-from argparse import Namespace  # noqa: E402
+import os
+import tempfile
+from argparse import Namespace
 
-import harness  # noqa: E402
-import numpy as np  # noqa: E402
-from workload import (  # noqa: E402
+import harness
+import numpy as np
+from workload import (
     BATCH,
     INNER_LEARNING_RATE,
     INNER_STEPS,
