@@ -9,6 +9,7 @@ from federated.schedules import Schedule
 from federated.schedules.alone import Local, Pooled
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
+from federated.schedules.gossip import Gossip
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ _MAML_BOUND = 10.0
 
 _FEW_AT_A_TIME = Arrivals(concurrency=20, buffer=10, server_lr=0.5)
 
+_HARSH = Gossip(wake_within=3, max_delay=4, max_failures=3)
+
 SCHEDULES: dict[str, Schedule[Any]] = {
     "local": Local(),
     "pooled": Pooled(),
     "cohort": Cohort(),
     "arrivals": Arrivals(),
     "buffered": _FEW_AT_A_TIME,
+    "gossip": Gossip(),
 }
 
 ALGORITHMS: dict[str, Row] = {
@@ -69,4 +73,8 @@ ALGORITHMS: dict[str, Row] = {
         MAML(), replace(_FEW_AT_A_TIME, max_update_norm=_MAML_BOUND), "Toghani 2022, option B, buffered"
     ),
     "persa-fl-me-buffered": Row(MoreauEnvelope(), _FEW_AT_A_TIME, "Toghani 2022, option C, buffered"),
+    "push-sum": Row(Vanilla(), Gossip(), "Nedić 2016"),
+    "rasgp": Row(Vanilla(), _HARSH, "Spiridonoff 2020"),
+    "pars-push": Row(MAML(maml_steps=5), replace(_HARSH, max_update_norm=_MAML_BOUND), "Toghani 2022, PARS-Push"),
+    "pars-push-me": Row(MoreauEnvelope(), _HARSH, "PARS-Push with Moreau envelopes"),
 }

@@ -26,6 +26,7 @@ class Merged:
     refused: tuple[str, ...]
     in_flight: int
     time: float
+    network: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,15 @@ class Training:
         yield self._finish(self._state.w)
 
     def _merged(self, merge: Merge) -> Merged:
-        late = merge.staleness
         return Merged(
-            self._done, self._version, merge.users, late, merge.refused, merge.in_flight, merge.time
+            updates=self._done,
+            version=self._version,
+            users=merge.users,
+            staleness=merge.staleness,
+            refused=merge.refused,
+            in_flight=merge.in_flight,
+            time=merge.time,
+            network=merge.network,
         )
 
     def _count(self, merge: Merge, arrived: int) -> None:

@@ -25,6 +25,10 @@ class Merge:
         in_flight: how many users were computing or sending just before.
         time: virtual time, in units of the mean one-way delay.
         held: how many other updates wait to be merged.
+        network: without a server, how the network is: ``consensus_error``, the mean of ‖z_i − z̄‖²; ``mass``,
+            of all push-sum weights, by which nothing was lost if it is 1; ``smallest_weight``, of a node;
+            ``oldest_stamp``, rounds since the silent most neighbour was heard; and, until now, ``messages``
+            and ``bytes`` sent, messages ``lost``, and nodes ``guarded`` against a tiny weight.
     """
 
     w: Tensor
@@ -34,6 +38,7 @@ class Merge:
     in_flight: int
     time: float
     held: int = 0
+    network: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""`Gossip`: no server. Users are nodes of a directed graph, step at their own model and push sums along links.
+
+With `Vanilla` it is stochastic gradient push (Nedić and Olshevsky 2016) or, in a network that sleeps, delays
+and loses, RASGP (Spiridonoff 2020); with u-step `MAML` it is PARS-Push (Toghani 2022).
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from federated import network
+from federated.clients import Clients
+from federated.objectives import NonNegative, Positive
+from federated.schedules import Merge, Snapshot
+from federated.schedules.admission import refusals
+from federated.schedules.push_sum import PushSum
+from federated.workers import one_thread
+
+
+@dataclass(frozen=True)
+class Gossip(network.Faults):
+    """Everyone who is awake: x ← x − s Δ_i(z), then push-sum; z = x/y. More settings from `network.Faults`.
+
+    Attributes:
+        graph: who sends to whom, see `network.draw`; file: the links are read from ``edge_list``.
+        degree: mean number of links that leave a node (random and scale-free graphs).
+        edge_list: a text file with one link a line, two user numbers.
+        step_sizes: Δ counts fully in every round, or in round t like 1/t: t₀/(t₀ + t) times. s is the sum
+            of these factors since the node's last step.
+        decay_from: t₀.
+        asleep_too: whether nodes take steps at their old z while they are asleep, as in RASGP's own
+            experiment, instead of one step for all of these rounds when they wake.
+        least_weight: nodes whose push-sum weight y is smaller keep their z, and are counted as guarded.
+        max_update_norm: updates Δ with a greater Euclidean norm are refused; None: no bound.
+    """
+
+    graph: network.Kind | Literal["file"] = "random"
+    degree: Annotated[float, Field(ge=1, le=1e6)] = 4
+    edge_list: str | None = None
+    step_sizes: Literal["constant", "1/t"] = "constant"
+    decay_from: Annotated[float, Field(gt=0, le=1e9)] = 100
+    asleep_too: bool = False
+    least_weight: NonNegative = 1e-3
+    max_update_norm: Positive | None = None
+
+    pools = False
+
+    def __post_init__(self) -> None:
+        if (self.graph == "file") != (self.edge_list is not None):
+            raise ValueError("graph = file and edge_list = FILE belong together")
+
+    def start(self, clients: Clients, w: Tensor) -> PushSum:
+        """See `Schedule.start`; w may also be one for each user (U, P)."""
+        return PushSum.start(self.links(clients), self, clients.seed, w)
+
+    def unpack(self, clients: Clients, snapshot: Snapshot) -> PushSum:
+        """See `Schedule.unpack`."""
+        return PushSum.unpack(self.links(clients), self, clients.seed, snapshot)
+
+    def links(self, clients: Clients) -> network.Graph:
+        """The network of these users.
+
+        Raises:
+            DataError: the file does not hold a strongly connected network of them.
+        """
+        if self.graph == "file":
+            assert self.edge_list is not None, "graph = file and edge_list belong together"
+            return network.read(self.edge_list, clients.number)
+        return network.draw(self.graph, clients.number, self.degree, clients.seed)
+
+    def run(self, clients: Clients, state: PushSum) -> Iterator[Merge]:
+        """See `Schedule.run`; each turn is one round of the network."""
+        while True:
+            state.owed += self._factor(state.now)
+            awake = state.weather.awake(state.now)
+            nodes = np.flatnonzero(np.ones_like(awake) if self.asleep_too else awake)
+            users = nodes.tolist()
+            at = state.w if len(nodes) == len(awake) else state.w[torch.from_numpy(nodes)]
+            deltas = clients.deltas(users, state.steps[nodes].tolist(), at) if users else at
+            why = refusals(deltas, state.w[0], self.max_update_norm)
+            good = np.array([reason is None for reason in why], bool)
+            late = (state.now - 1 - state.made[nodes[good]]).tolist()
+            with one_thread():
+                state.step(nodes[good], deltas if good.all() else deltas[torch.from_numpy(good)])
+                state.owed[nodes] = 0
+                state.steps[nodes] += 1
+                state.exchange(awake, self.least_weight)
+                figures = state.figures()
+            yield Merge(
+                w=state.w,
+                users=tuple(nodes[good].tolist()),
+                staleness=tuple(late),
+                refused=tuple(reason for reason in why if reason is not None),
+                in_flight=len(users),
+                time=float(state.now),
+                network=figures,
+            )
+
+    def _factor(self, now: int) -> float:
+        """How much an update counts in round ``now``."""
+        return 1.0 if self.step_sizes == "constant" else self.decay_from / (self.decay_from + now)

@@ -1,0 +1,205 @@
+"""Push-sum with running sums: how nodes average over late, lossy, one-way links and lose nothing.
+
+A node sends the running sums φ of all it ever shared, so whatever a lost message held is in the next one;
+who hears φ(t′) adds what is new since the last stamp κ heard from there, φ(t′) − φ(κ) (Spiridonoff,
+Olshevsky and Paschalidis 2020, RASGP). Here that difference is the sum of the shares between the two stamps:
+the same number, without the digits that differences of ever growing sums lose in float32.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from federated.network import Bools, Faults, Graph, Ints, Weather
+from federated.schedules import Snapshot
+
+ARRAYS = ("stamp", "newest", "owed", "steps", "made")
+WEATHER = ("asleep", "failed", "arriving")
+COUNTS = ("now", "messages", "lost", "guarded")
+STAMP = 8
+"""Bytes of a message beside its sums."""
+
+
+@dataclass
+class PushSum:
+    """The state of all n nodes of a network with L links; P parameters.
+
+    Attributes:
+        mass: (n, P + 1) x, the parameters' mass, and in the last column y, the push-sum weight.
+        w: (n, P) z = x/y of each node, as of its last waking.
+        shares: (H, n, P + 1) what each node sent on every link in round r, at r mod H.
+        sent: (H, n) whether it sent anything then.
+        stamp: (L,) κ, the newest round whose sums the link's target has used, −1: none.
+        newest: (L,) the newest round whose sums have arrived there.
+        owed: (n,) s, the step sizes since each node's last step.
+        steps: (n,) how many steps each node has taken.
+        made: (n,) the round in which each node's z was made.
+        now: t, the present round.
+        messages, lost, guarded: how many until now; guarded counts nodes that kept their z.
+    """
+
+    graph: Graph
+    weather: Weather
+    mass: Tensor
+    w: Tensor
+    shares: Tensor
+    sent: Bools
+    stamp: Ints
+    newest: Ints
+    owed: NDArray[np.float64]
+    steps: Ints
+    made: Ints
+    now: int = 0
+    messages: int = 0
+    lost: int = 0
+    guarded: int = 0
+
+    @classmethod
+    def start(cls, graph: Graph, faults: Faults, seed: int, w: Tensor) -> "PushSum":
+        """All nodes hold w (P,), or one each (n, P), with weight 1, and have heard nothing."""
+        n, links = graph.nodes, len(graph.source)
+        w = w.expand(n, -1).contiguous()
+        mass = torch.cat([w, w.new_ones(n, 1)], dim=1)
+        return cls(
+            graph=graph,
+            weather=Weather.start(graph, faults, seed),
+            mass=mass,
+            w=w,
+            shares=mass.new_zeros(1, *mass.shape),
+            sent=np.zeros((1, n), bool),
+            stamp=np.full(links, -1),
+            newest=np.full(links, -1),
+            owed=np.zeros(n),
+            steps=np.zeros(n, np.int64),
+            made=np.full(n, -1),
+        )
+
+    def step(self, nodes: Ints, deltas: Tensor) -> None:
+        """x −= s Δ of C nodes (C,), whose updates with step size 1 are deltas (C, P)."""
+        s = torch.from_numpy(self.owed[nodes]).to(deltas.dtype)
+        self.mass[:, :-1].index_add_(0, torch.from_numpy(nodes), s[:, None] * deltas, alpha=-1)
+
+    def exchange(self, awake: Bools, least_weight: float) -> None:
+        """Let those who are awake (n,) share, send, hear and make their z, which ends the round.
+
+        Args:
+            awake: who.
+            least_weight: nodes whose y is smaller keep their z, since x/y would be anything.
+        """
+        self.newest = np.maximum(self.newest, self.weather.arrivals(self.now))
+        self._share(awake)
+        self.messages += int(self.graph.out_degree[awake].sum())
+        self.lost += int(self.weather.send(self.now, awake).sum())
+        self._hear(awake)
+        firm = awake & (self.mass[:, -1].numpy() >= least_weight)
+        self.guarded += int((awake & ~firm).sum())
+        fresh = self.mass[:, :-1] / self.mass[:, -1:]
+        self.w = fresh if firm.all() else torch.where(torch.from_numpy(firm)[:, None], fresh, self.w)
+        self.made[firm] = self.now
+        self.now += 1
+
+    def total(self) -> Tensor:
+        """(P + 1,) float64, the mass of all nodes and of all links; nothing but steps changes it."""
+        under_way = self._copies() @ self.shares.flatten(0, 1).double()
+        return self.mass.double().sum(0) + under_way
+
+    def figures(self) -> dict[str, float]:
+        """What the metrics tell of the network, see `Merge.network`."""
+        weight = self.mass[:, -1].double()
+        under_way = self._copies() @ self.shares[..., -1].flatten().double()
+        apart = self.w - self.w.mean(0)
+        return {
+            "consensus_error": float((apart * apart).sum(1).mean()),
+            "mass": float(weight.sum() + under_way) / self.graph.nodes,
+            "smallest_weight": float(weight.min()),
+            "oldest_stamp": int((self.now - 1 - self.stamp).max(initial=0)),
+            "messages": self.messages,
+            "bytes": self.messages * (self.mass.shape[1] * self.mass.element_size() + STAMP),
+            "lost": self.lost,
+            "guarded": self.guarded,
+        }
+
+    def pack(self) -> Snapshot:
+        """See `State.pack`; of the shares only those that somebody still has to hear."""
+        rounds = self._unheard_rounds() % len(self.sent)
+        arrays = {name: getattr(self, name) for name in ARRAYS} | {"sent": self.sent[rounds]}
+        arrays |= {name: getattr(self.weather, name) for name in WEATHER}
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        tensors |= {"mass": self.mass, "w": self.w, "shares": self.shares[torch.from_numpy(rounds)]}
+        return Snapshot(tensors, {name: getattr(self, name) for name in COUNTS})
+
+    @classmethod
+    def unpack(cls, graph: Graph, faults: Faults, seed: int, snapshot: Snapshot) -> "PushSum":
+        """What `pack` packed, on the same network."""
+        tensors = {name: tensor.clone() for name, tensor in snapshot.tensors.items()}
+        arrays = {name: tensors[name].numpy() for name in (*ARRAYS, *WEATHER, "sent")}
+        weather = Weather(graph, faults, seed, **{name: arrays.pop(name) for name in WEATHER})
+        state = cls(
+            graph=graph,
+            weather=weather,
+            **{name: tensors[name] for name in ("mass", "w", "shares")},
+            **arrays,
+            **snapshot.plain,
+        )
+        state._arrange(max(len(state.sent), 1), state.shares, state.sent)
+        return state
+
+    def _share(self, awake: Bools) -> None:
+        """Split x and y evenly between oneself and all links, and remember what was sent."""
+        parts = np.where(awake, self.graph.out_degree + 1, 1)
+        self.mass /= torch.from_numpy(parts).to(self.mass.dtype)[:, None]
+        live = self._unheard_rounds()
+        if len(live) == len(self.sent):
+            at = live % len(self.sent)
+            self._arrange(2 * len(live), self.shares[torch.from_numpy(at)], self.sent[at])
+        slot = self.now % len(self.sent)
+        self.shares[slot] = self.mass
+        self.sent[slot] = awake
+
+    def _hear(self, awake: Bools) -> None:
+        """Add what is new in the newest sums that have arrived."""
+        news = awake[self.graph.target] & (self.newest > self.stamp)
+        upto = np.where(news, self.newest, self.stamp)
+        link, place = self._between(self.stamp, upto)
+        first = np.searchsorted(self.graph.target[link], np.arange(self.graph.nodes))
+        if len(place):
+            rows, bags = torch.from_numpy(place), torch.from_numpy(first)
+            self.mass += embedding_bag(rows, self.shares.flatten(0, 1), bags, mode="sum")
+        self._check(self.now - upto[news], self.now - upto)
+        self.stamp = upto
+
+    def _check(self, used: Ints, unheard: Ints) -> None:
+        """Γe and Γs hold, or the network is not what was promised."""
+        faults = self.weather.faults
+        if used.max(initial=0) > faults.effective_delay or unheard.max(initial=0) > faults.silence:
+            raise RuntimeError(f"round {self.now}: a message is older than {faults} allow.")
+
+    def _between(self, after: Ints, upto: Ints) -> tuple[Ints, Ints]:
+        """Which shares were sent on each link (L,) in the rounds after … upto: its number, and their places."""
+        number = upto - after
+        link = np.repeat(np.arange(len(number)), number)
+        within = np.arange(len(link)) - np.repeat(number.cumsum() - number, number)
+        slot = (after[link] + 1 + within) % len(self.sent)
+        source = self.graph.source[link]
+        sent = self.sent[slot, source]
+        return link[sent], (slot * self.graph.nodes + source)[sent]
+
+    def _copies(self) -> Tensor:
+        """(H · n,) how many links still hold each share; lost ones too, they are in the next message."""
+        _, place = self._between(self.stamp, np.full_like(self.stamp, self.now - 1))
+        return torch.from_numpy(np.bincount(place, minlength=self.sent.size)).double()
+
+    def _unheard_rounds(self) -> Ints:
+        """Past rounds whose shares somebody has still to hear."""
+        return np.arange(self.stamp.min(initial=self.now - 1) + 1, self.now)
+
+    def _arrange(self, size: int, shares: Tensor, sent: Bools) -> None:
+        """Put the shares of the unheard rounds, in their order, into new memory for ``size`` rounds."""
+        at = self._unheard_rounds() % size
+        self.shares = shares.new_zeros(size, *shares.shape[1:])
+        self.sent = np.zeros((size, self.graph.nodes), bool)
+        self.shares[torch.from_numpy(at)], self.sent[at] = shares, sent
