@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,14 @@ from app.printing import Json, Out, show, warn
 if TYPE_CHECKING:
     from app.settings import Settings
     from federated.training import Event
+
+
+class Experiment(StrEnum):
+    """What `reproduce` can run."""
+
+    persa_fl = "persa-fl"
+    pars_push = "pars-push"
+
 
 SIGNALLED = 130
 """What typer makes of a Ctrl-C that nobody else took."""
@@ -65,7 +74,7 @@ def train(
         int | None, typer.Option(help="Validations on the way; 0: none. [default: 20]")
     ] = None,
     checkpoint_every: Annotated[
-        int | None, typer.Option(help="Updates between checkpoints. [default: 500]")
+        int | None, typer.Option(help="Updates between checkpoints. [default: a 16th of all, at least 500]")
     ] = None,
     compiled: Annotated[
         bool | None, typer.Option("--compile", help="Compile the clients' steps first: half a minute.")
@@ -171,26 +180,35 @@ def list_tables(as_json: Json = False) -> None:
 
 @commands.command()
 def reproduce(
-    experiment: Annotated[str, typer.Argument(help="persa-fl: every algorithm on the same data.")],
+    experiment: Annotated[
+        Experiment,
+        typer.Argument(help="persa-fl: all algorithms with a server; pars-push: the network without one."),
+    ],
     out: Annotated[Path, typer.Option("--out", help="A directory; what is finished there is kept.")],
     quick: Annotated[bool, typer.Option("--quick", help="A small version, to see that it works.")] = False,
-    shell: Annotated[Path | None, typer.Option(help="The CSV log of shell commands, as second data.")] = None,
+    shell: Annotated[
+        Path | None, typer.Option(help="The CSV log of shell commands, as second data (persa-fl).")
+    ] = None,
+    points: Annotated[
+        Path | None,
+        typer.Option(help="The .npz file of RASGP's points; else some are drawn (pars-push)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a whole experiment; stopped and called again, it goes on."""
-    from app.experiments import grid
+    from app.experiments import grid, pars_push
 
-    if experiment != "persa-fl":
-        raise click.UsageError(f"the experiment is persa-fl, not {experiment!r}.")
     try:
-        result = grid.reproduce(out, grid.QUICK if quick else grid.Scale(), shell, warn)
+        if experiment == Experiment.persa_fl:
+            result = grid.reproduce(out, grid.QUICK if quick else grid.Scale(), shell, warn)
+            table = grid.markdown(result)
+        else:
+            result = pars_push.reproduce(out, pars_push.QUICK if quick else pars_push.Scale(), points, warn)
+            table = pars_push.markdown(result)
     except KeyboardInterrupt:
         warn("stopped; what is finished is kept, and the same command goes on.")
         sys.exit(INTERRUPTED)
-    if as_json:
-        print(json.dumps(result, allow_nan=False), flush=True)
-    else:
-        print("\n\n".join(grid.markdown(name, rows) for name, rows in result.items()), flush=True)
+    print(json.dumps(result, allow_nan=False) if as_json else table, flush=True)
 
 
 @commands.command()

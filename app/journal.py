@@ -20,6 +20,7 @@ class Tally:
     staleness_max: int = 0
     in_flight_max: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    network: dict[str, float] | None = None
 
     def add(self, merge: Merged) -> None:
         """Count one merge."""
@@ -28,6 +29,7 @@ class Tally:
         self.staleness_sum += sum(merge.staleness)
         self.staleness_max = max(self.staleness_max, *merge.staleness, 0)
         self.in_flight_max = max(self.in_flight_max, merge.in_flight)
+        self.network = merge.network
         for why in merge.refused:
             self.refused[why] = self.refused.get(why, 0) + 1
 

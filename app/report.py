@@ -41,7 +41,18 @@ def summary(result: dict[str, Any], console: Console) -> None:
     )
     for why, times in result["refused"].items():
         console.print(f"{times} updates were refused: {why}.")
+    if result["network"]:
+        console.print(Text(_network(result["network"], result["virtual_time"])))
     console.print(Text(f"Judge it with: persarank evaluate {result['run']}"))
+
+
+def _network(network: dict[str, float], rounds: float) -> str:
+    """What a network without a server carried."""
+    told = f"In {rounds:.0f} rounds {network['messages']:,.0f} messages, {network['bytes'] / 1e9:.2f} GB, of which "
+    told += f"{network['lost']:,.0f} were lost; of the push-sum weights {network['mass']:.6f} are there. "
+    told += f"Models are √{network['consensus_error']:.3g} from their mean (consensus error). "
+    waited = network["guarded"]
+    return told + f"Nodes with a tiny weight waited {waited:,.0f} times instead of dividing by it."
 
 
 def evaluation(result: dict[str, Any], console: Console) -> None:
@@ -141,9 +152,13 @@ def _own_defaults(row: dict[str, Any], result: dict[str, Any]) -> str:
     """What an algorithm sets otherwise than its objective, its schedule and the clients do by themselves."""
     usual = {part["name"]: part["settings"] for part in (*result["objectives"], *result["schedules"])}
     own = {"updates": row["updates"]}
-    for part in ("objective", "schedule"):
+    for part, default in (
+        ("objective", usual[row["objective"]]),
+        ("schedule", usual[row["schedule"]]),
+        ("local", result["local"]),
+    ):
         settings = row["settings"][part]
-        own |= {name: v for name, v in settings.items() if v != usual[row[part]][name]}
+        own |= {name: v for name, v in settings.items() if v != default[name]}
     return ", ".join(f"{name}={_plain(value)}" for name, value in own.items())
 
 

@@ -100,14 +100,16 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
             f"{ranker_name} is fitted, not trained by gradients, so it can be local or pooled but not "
             f"{' × '.join(cell) if cell else algorithm}: choose one of those, or the ranker mlp."
         )
+    updates = _whole("updates", chosen.get("updates", row.updates), 1, 10**9)
+    often = max(500, updates // 16)
     plain = Settings(
         algorithm=algorithm,
         ranker_name=ranker_name,
         loss=loss,
         seed=_whole("seed", chosen.get("seed", 0), 0, 2**32 - 1),
-        updates=_whole("updates", chosen.get("updates", row.updates), 1, 10**9),
+        updates=updates,
         evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
-        checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", 500), 1, 10**9),
+        checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
         compile=_compiler(chosen.get("compile", False)),
         ranker=RANKERS[ranker_name].ranker,
         row=row,

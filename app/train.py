@@ -251,4 +251,5 @@ def _summary(settings: Settings, out: Path, tally: Tally, seconds: float, finish
             "max": tally.staleness_max,
         },
         "concurrency": tally.in_flight_max,
+        "network": tally.network,
     }

@@ -44,7 +44,8 @@ _MAML_BOUND = 10.0
 
 _FEW_AT_A_TIME = Arrivals(concurrency=20, buffer=10, server_lr=0.5)
 
-_HARSH = Gossip(wake_within=3, max_delay=4, max_failures=3)
+_LOSSY = Gossip(wake_within=3, max_delay=4, max_failures=3, least_weight=0.1)
+_ONE_STEP = LocalSGD(lr=0.02, local_steps=1)
 
 SCHEDULES: dict[str, Schedule[Any]] = {
     "local": Local(),
@@ -73,8 +74,16 @@ ALGORITHMS: dict[str, Row] = {
         MAML(), replace(_FEW_AT_A_TIME, max_update_norm=_MAML_BOUND), "Toghani 2022, option B, buffered"
     ),
     "persa-fl-me-buffered": Row(MoreauEnvelope(), _FEW_AT_A_TIME, "Toghani 2022, option C, buffered"),
-    "push-sum": Row(Vanilla(), Gossip(), "Nedić 2016"),
-    "rasgp": Row(Vanilla(), _HARSH, "Spiridonoff 2020"),
-    "pars-push": Row(MAML(maml_steps=5), replace(_HARSH, max_update_norm=_MAML_BOUND), "Toghani 2022, PARS-Push"),
-    "pars-push-me": Row(MoreauEnvelope(), _HARSH, "PARS-Push with Moreau envelopes"),
+    "push-sum": Row(Vanilla(), Gossip(), "Nedić 2016", _ONE_STEP, 80_000),
+    "rasgp": Row(Vanilla(), _LOSSY, "Spiridonoff 2020", _ONE_STEP, 40_000),
+    "pars-push": Row(
+        MAML(alpha=0.01, maml_steps=5),
+        replace(_LOSSY, max_update_norm=1.0),
+        "Toghani 2022, PARS-Push",
+        _ONE_STEP,
+        30_000,
+    ),
+    "pars-push-me": Row(
+        MoreauEnvelope(), _LOSSY, "PARS-Push with Moreau envelopes (this project)", _ONE_STEP, 30_000
+    ),
 }

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from data.randomness import generator
 from data.schema import DataError
 
-Kind = Literal["complete", "ring", "cycle", "random", "exponential", "scale-free"]
+Kind = Literal["complete", "ring", "cycle", "exponential", "rings", "random", "scale-free"]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Rounds = Annotated[int, Field(ge=1, le=1000)]
@@ -76,39 +76,45 @@ class Graph:
         return cls(int(first[-1]), source, target)
 
 
-def draw(kind: Kind, nodes: int, degree: int, seed: int) -> Graph:
+def draw(kind: Kind, nodes: int, degree: float, seed: int) -> Graph:
     """A strongly connected graph of n nodes.
 
     Args:
         kind: complete: everyone to everyone; ring: to the next; cycle: to both neighbours; exponential: to
-            those 1, 2, 4, … further; random: every possible link with equal probability; scale-free: links
-            in both directions, preferably to those who have many (Barabási and Albert 1999). Where chance
-            leaves a random graph in pieces, a ring through all nodes in random order is added.
-        degree: mean number of links that leave a node of a random graph; half of that is what a new node
-            of a scale-free one brings; of no meaning to the others.
+            those 1, 2, 4, … further; rings: to the next in ``degree`` rings of random order, so that all
+            nodes send and hear equally much; random: every possible link with equal probability;
+            scale-free: links in both directions, preferably to those who have many (Barabási and Albert
+            1999). Where chance leaves a random graph in pieces, a ring of random order is added.
+        degree: links that leave a node, on average where the graph is random; half of that is what a new
+            node of a scale-free one brings; of no meaning to the first four.
     """
-    numbers = range(nodes)
+    links = nx.empty_graph(nodes, nx.DiGraph)
+    chance: Any = generator(seed, "graph")
     if kind == "complete":
         links = nx.complete_graph(nodes, nx.DiGraph)
-    elif kind == "ring":
-        links = nx.DiGraph((i, (i + 1) % nodes) for i in numbers if nodes > 1)
-    elif kind == "cycle":
-        links = nx.DiGraph((i, (i + d) % nodes) for i in numbers for d in (1, -1) if nodes > 1)
     elif kind == "exponential":
         hops = [2**k for k in range((nodes - 1).bit_length())]
-        links = nx.DiGraph((i, (i + hop) % nodes) for i in numbers for hop in hops)
+        links.add_edges_from((i, (i + hop) % nodes) for i in range(nodes) for hop in hops)
+    elif kind in ("ring", "cycle"):
+        _add_ring(links, list(range(nodes)))
+        links = links if kind == "ring" else links.to_undirected().to_directed()
+    elif kind == "rings":
+        for _ in range(round(degree)):
+            _add_ring(links, chance.permutation(nodes).tolist())
+    elif kind == "scale-free" and nodes > 2:
+        brings = min(max(round(degree / 2), 1), nodes - 1)
+        links = nx.barabasi_albert_graph(nodes, brings, seed=chance).to_directed()
     else:
-        chance: Any = generator(seed, "graph")
-        if kind == "scale-free" and nodes > 2:
-            brings = min(max(degree // 2, 1), nodes - 1)
-            links = nx.barabasi_albert_graph(nodes, brings, seed=chance).to_directed()
-        else:
-            often = min(degree / max(nodes - 1, 1), 1)
-            links = nx.fast_gnp_random_graph(nodes, often, chance, directed=True)
-        if nodes > 1 and not nx.is_strongly_connected(links):
-            order = chance.permutation(nodes).tolist()
-            links.add_edges_from(zip(order, [*order[1:], order[0]], strict=True))
+        often = min(degree / max(nodes - 1, 1), 1)
+        links = nx.fast_gnp_random_graph(nodes, often, chance, directed=True)
+    if not nx.is_strongly_connected(links):
+        _add_ring(links, chance.permutation(nodes).tolist())
     return Graph.of(links, nodes)
+
+
+def _add_ring(links: nx.DiGraph, order: list[int]) -> None:
+    if len(order) > 1:
+        nx.add_cycle(links, order)
 
 
 def read(path: str, nodes: int) -> Graph:

@@ -31,7 +31,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Validation figures of the common model (for `local`, of the users' own) after ``updates``."""
+    """Validation figures after ``updates``: of the common model, or without one of the users' own."""
 
     updates: int
     metrics: dict[str, float]
@@ -167,21 +167,26 @@ class Training:
 
     def _evaluate(self, w: Tensor) -> dict[str, float]:
         self._require_finite(w)
+        judged = self._personal(w) if w.dim() == 2 else w
         try:
             with one_thread():
-                return self._task.evaluate(w)
+                return self._task.evaluate(judged)
         except FloatingPointError as error:
             raise _diverged(self._done) from error
 
     def _finish(self, w: Tensor) -> Finished:
         self._require_finite(w)
         common = w if w.dim() == 1 else None
-        personal = w if common is None else None
-        if self._clients.objective.personal:
-            # Of every user's own data, also where it was pooled for learning.
-            personal = replace(self._clients, task=self._task).personalise(w)
-            self._require_finite(personal)
+        personal = self._personal(w) if common is None or self._clients.objective.personal else None
         return Finished(self._done, common, personal, self._seconds)
+
+    def _personal(self, w: Tensor) -> Tensor:
+        """(U, P) the users' own models, of every user's own data, also where it was pooled for learning."""
+        if not self._clients.objective.personal:
+            return w
+        personal = replace(self._clients, task=self._task).personalise(w)
+        self._require_finite(personal)
+        return personal
 
     def _require_finite(self, w: Tensor) -> None:
         if not torch.isfinite(w).all():

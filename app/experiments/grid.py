@@ -1,6 +1,6 @@
-"""`reproduce persa-fl`: every algorithm of the table on the same data, and what asynchrony buys.
+"""`reproduce persa-fl`: every algorithm with a server on the same data, and what asynchrony buys.
 
-For each dataset and seed every row is trained with its own defaults and an equal number of client updates.
+For each dataset and seed every such row is trained with its own defaults and an equal number of client updates.
 The result says how well the users' own models rank, and how much virtual time passed until the common
 model was first seen to rank nearly as well as FedAvg's did in the end.
 """
@@ -8,7 +8,7 @@ model was first seen to rank nearly as well as FedAvg's did in the end.
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,15 +18,18 @@ from numpy.typing import NDArray
 
 from app.evaluate import Ground, judge, prepare
 from app.experiments.children import run_all
-from app.runs import METRICS, RunError, finished, open_run
+from app.experiments.workspace import TABLE, missing, same_scale, save, simulated
+from app.runs import METRICS, open_run
 from data.files import write_bytes
 from data.log_import import PUBLISHED, import_log
 from data.schema import write
-from data.simulator import simulate
 from federated.algorithms import ALGORITHMS
+from federated.schedules.gossip import Gossip
 from ranking.metrics import paired_bootstrap, per_user
 
-RESULT, TABLE = "result.json", "table.md"
+SERVED = [name for name, row in ALGORITHMS.items() if not isinstance(row.schedule, Gossip)]
+"""Without a server a user's updates count for little at first: those rows have an experiment of their own."""
+
 MARKS = {"95 %": 0.95, "99 %": 0.99}
 """Shares of FedAvg's final NMRR on validation slates: what the common models are timed against."""
 TIMELESS = ("local", "pooled")
@@ -60,33 +63,32 @@ def reproduce(out: Path, scale: Scale, shell: Path | None, tell: Callable[[str],
         DataError: the log is not one.
         ChildError: a training failed.
     """
-    _same_scale(out, scale)
+    same_scale(out, scale)
     sources = _datasets(out, scale, shell, tell)
     places = {
         (name, seed, algorithm): out / "runs" / name / f"{algorithm}-{seed}"
         for name, seeds in sources.items()
         for seed in seeds
-        for algorithm in ALGORITHMS
+        for algorithm in SERVED
     }
-    commands = [_command(place, sources[key[0]][key[1]], key, scale) for key, place in places.items()]
+    size = {"updates": scale.updates, "evaluations": scale.evaluations}
+    commands = [
+        missing(place, {"data": sources[name][seed], "algorithm": algorithm, "seed": seed, **size})
+        for (name, seed, algorithm), place in places.items()
+    ]
     run_all([command for command in commands if command], tell)
     result = {name: _judge(name, seeds, places) for name, seeds in sources.items()}
-    write_bytes(out / RESULT, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
-    write_bytes(out / TABLE, "\n\n".join(markdown(name, rows) for name, rows in result.items()).encode())
+    save(out, result)
+    write_bytes(out / TABLE, markdown(result).encode())
     return result
 
 
-def _same_scale(out: Path, scale: Scale) -> None:
-    """Remember the scale of an experiment, or refuse to go on with one of another scale."""
-    ours = (json.dumps(asdict(scale)) + "\n").encode()
-    there = out / "scale.json"
-    if there.is_file() and there.read_bytes() != ours:
-        raise RunError(f"{out} holds this experiment at another scale: choose another --out.")
-    write_bytes(there, ours)
+def markdown(result: dict[str, Any]) -> str:
+    """The result as tables, one for each dataset."""
+    return "\n\n".join(_table(name, rows) for name, rows in result.items())
 
 
-def markdown(name: str, rows: dict[str, Any]) -> str:
-    """One dataset's result as a table."""
+def _table(name: str, rows: dict[str, Any]) -> str:
     lines = [
         f"| {name} | own model's NMRR | 95 % interval | − fedavg | in flight | "
         + " | ".join(f"time to {mark}" for mark in MARKS)
@@ -112,28 +114,14 @@ def _datasets(
     out: Path, scale: Scale, shell: Path | None, tell: Callable[[str], None]
 ) -> dict[str, dict[int, Path]]:
     """Name → seed → directory."""
-    simulated = {seed: out / "data" / f"simulated-{seed}" for seed in scale.seeds}
-    for seed, place in simulated.items():
-        if not (place / "manifest.json").is_file():
-            write(simulate(scale.users, seed), place)
-            tell(f"simulated {place}")
+    ours = simulated(out, scale.users, scale.seeds, tell)
     if shell is None:
-        return {"simulated": simulated}
+        return {"simulated": ours}
     place = out / "data" / "shell"
     if not (place / "manifest.json").is_file():
         write(import_log(shell, "user", "timestamp", "query", "training", PUBLISHED), place)
         tell(f"imported {place}")
-    return {"simulated": simulated, "shell": dict.fromkeys(scale.seeds, place)}
-
-
-def _command(place: Path, data: Path, key: tuple[str, int, str], scale: Scale) -> list[str] | None:
-    """The command that a run still needs."""
-    if place.is_dir() and any(place.iterdir()):
-        return None if finished(place) else ["resume", str(place), "--json"]
-    _, seed, algorithm = key
-    options = {"data": data, "out": place, "algorithm": algorithm, "seed": seed}
-    options |= {"updates": scale.updates, "evaluations": scale.evaluations}
-    return ["train", "--json", *(f"--{name}={value}" for name, value in options.items())]
+    return {"simulated": ours, "shell": dict.fromkeys(scale.seeds, place)}
 
 
 def _judge(name: str, seeds: dict[int, Path], places: dict[tuple[str, int, str], Path]) -> dict[str, Any]:
@@ -144,7 +132,7 @@ def _judge(name: str, seeds: dict[int, Path], places: dict[tuple[str, int, str],
     grounds: dict[Path, Ground] = {}
     for seed, data in seeds.items():
         ground = grounds.get(data) or grounds.setdefault(data, prepare(data, "test"))
-        for algorithm in ALGORITHMS:
+        for algorithm in SERVED:
             run = open_run(places[name, seed, algorithm])
             nmrr = judge(run, ground, "test").personal["nmrr"]
             values[algorithm].append(per_user(nmrr, ground.slates.user)[1])
@@ -163,7 +151,7 @@ def _judge(name: str, seeds: dict[int, Path], places: dict[tuple[str, int, str],
                 for mark, share in MARKS.items()
             },
         }
-        for algorithm in ALGORITHMS
+        for algorithm in SERVED
     }
 
 

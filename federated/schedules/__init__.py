@@ -27,8 +27,9 @@ class Merge:
         held: how many other updates wait to be merged.
         network: without a server, how the network is: ``consensus_error``, the mean of ‖z_i − z̄‖²; ``mass``,
             of all push-sum weights, by which nothing was lost if it is 1; ``smallest_weight``, of a node;
-            ``oldest_stamp``, rounds since the silent most neighbour was heard; and, until now, ``messages``
-            and ``bytes`` sent, messages ``lost``, and nodes ``guarded`` against a tiny weight.
+            ``oldest_stamp`` and ``oldest_model``, rounds since the quietest neighbour was heard and since the
+            last of all nodes made its z; and, until now, ``messages`` and ``bytes`` sent, messages ``lost``,
+            and how often nodes were ``guarded`` against a tiny weight.
     """
 
     w: Tensor

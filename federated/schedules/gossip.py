@@ -28,24 +28,25 @@ class Gossip(network.Faults):
 
     Attributes:
         graph: who sends to whom, see `network.draw`; file: the links are read from ``edge_list``.
-        degree: mean number of links that leave a node (random and scale-free graphs).
+        degree: links that leave a node (rings, and on average random and scale-free graphs).
         edge_list: a text file with one link a line, two user numbers.
         step_sizes: Δ counts fully in every round, or in round t like 1/t: t₀/(t₀ + t) times. s is the sum
             of these factors since the node's last step.
         decay_from: t₀.
         asleep_too: whether nodes take steps at their old z while they are asleep, as in RASGP's own
             experiment, instead of one step for all of these rounds when they wake.
-        least_weight: nodes whose push-sum weight y is smaller keep their z, and are counted as guarded.
+        least_weight: a node whose push-sum weight y is smaller waits until it has heard more: it keeps its
+            z, takes its step later, and is counted as guarded. A step moves z by s Δ/y.
         max_update_norm: updates Δ with a greater Euclidean norm are refused; None: no bound.
     """
 
-    graph: network.Kind | Literal["file"] = "random"
-    degree: Annotated[float, Field(ge=1, le=1e6)] = 4
+    graph: network.Kind | Literal["file"] = "rings"
+    degree: Annotated[int, Field(ge=1, le=100_000)] = 4
     edge_list: str | None = None
     step_sizes: Literal["constant", "1/t"] = "constant"
     decay_from: Annotated[float, Field(gt=0, le=1e9)] = 100
     asleep_too: bool = False
-    least_weight: NonNegative = 1e-3
+    least_weight: NonNegative = 0.02
     max_update_norm: Positive | None = None
 
     pools = False
@@ -78,7 +79,8 @@ class Gossip(network.Faults):
         while True:
             state.owed += self._factor(state.now)
             awake = state.weather.awake(state.now)
-            nodes = np.flatnonzero(np.ones_like(awake) if self.asleep_too else awake)
+            ready = state.mass[:, -1].numpy() >= self.least_weight
+            nodes = np.flatnonzero(ready if self.asleep_too else ready & awake)
             users = nodes.tolist()
             at = state.w if len(nodes) == len(awake) else state.w[torch.from_numpy(nodes)]
             deltas = clients.deltas(users, state.steps[nodes].tolist(), at) if users else at

@@ -117,6 +117,7 @@ class PushSum:
             "mass": float(weight.sum() + under_way) / self.graph.nodes,
             "smallest_weight": float(weight.min()),
             "oldest_stamp": int((self.now - 1 - self.stamp).max(initial=0)),
+            "oldest_model": int((self.now - 1 - self.made).max()),
             "messages": self.messages,
             "bytes": self.messages * (self.mass.shape[1] * self.mass.element_size() + STAMP),
             "lost": self.lost,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.experiments import children, grid
+from app.experiments import children, grid, workspace
 from app.runs import RunError
 
 SMALL = grid.Scale(users=8, seeds=(0, 1), updates=40, evaluations=4)
@@ -15,7 +15,7 @@ NAMES = ("local", "fedavg", "persa-fl-me")
 
 @pytest.fixture(autouse=True)
 def few_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grid, "ALGORITHMS", {name: grid.ALGORITHMS[name] for name in NAMES})
+    monkeypatch.setattr(grid, "SERVED", NAMES)
     monkeypatch.setattr(grid, "QUICK", SMALL)
 
 
@@ -44,10 +44,10 @@ def test_the_grid_is_made_and_a_second_call_only_judges(tmp_path: Path, cli: Cal
 
 
 def test_another_scale_is_refused(tmp_path: Path) -> None:
-    grid._same_scale(tmp_path, SMALL)
-    grid._same_scale(tmp_path, SMALL)
+    workspace.same_scale(tmp_path, SMALL)
+    workspace.same_scale(tmp_path, SMALL)
     with pytest.raises(RunError, match="another scale"):
-        grid._same_scale(tmp_path, grid.Scale())
+        workspace.same_scale(tmp_path, grid.Scale())
 
 
 def test_marks_are_medians_over_seeds_and_need_every_seed(tmp_path: Path) -> None:

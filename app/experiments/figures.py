@@ -1,0 +1,86 @@
+"""Curves with quartile bands, side by side, as PNG and SVG."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+WIDTH, HEIGHT = 330, 260
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Median and quartiles (T,) of some runs at T places x."""
+
+    x: ArrayLike
+    median: ArrayLike
+    low: ArrayLike
+    high: ArrayLike
+
+    @classmethod
+    def of(cls, x: ArrayLike, runs: ArrayLike) -> "Curve":
+        """Of values (R, T)."""
+        low, median, high = np.percentile(np.asarray(runs), [25, 50, 75], axis=0)
+        return cls(x, median, low, high)
+
+    def to_dict(self, x: str) -> dict[str, list[float]]:
+        """As JSON takes it; the places are named ``x``."""
+        columns = {x: self.x, "median": self.median, "low": self.low, "high": self.high}
+        return {name: np.asarray(values).tolist() for name, values in columns.items()}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one of several charts shows: curves, and perhaps levels to compare with, by their names."""
+
+    title: str
+    x: str
+    y: str
+    curves: Mapping[str, Curve]
+    levels: Mapping[str, float] = field(default_factory=dict)
+
+
+def draw(path: Path, legend: str, panels: Sequence[Panel]) -> None:
+    """Write ``path`` with the suffixes .png and .svg.
+
+    Args:
+        path: without a suffix.
+        legend: what the names of the curves are names of.
+        panels: from left to right; all have curves of the same names.
+    """
+    order = [name for name in panels[0].curves]
+    charts = [_chart(panel, legend, order) for panel in panels]
+    whole = alt.hconcat(*charts, spacing=30).resolve_scale(color="shared")
+    whole = whole.configure_axis(titleFontWeight="normal").configure_legend(titleFontWeight="normal")
+    for suffix in (".svg", ".png"):
+        whole.save(str(path.with_suffix(suffix)), scale_factor=2)
+
+
+def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart:
+    frame = pd.concat(
+        [pd.DataFrame({**curve.to_dict("x"), "name": name}) for name, curve in panel.curves.items()]
+    )
+    base = alt.Chart(frame).encode(
+        x=alt.X("x:Q", title=panel.x),
+        color=alt.Color("name:N", title=legend, sort=order, scale=alt.Scale(scheme="viridis", domain=order)),
+    )
+    scale = alt.Scale(zero=False)
+    band = base.mark_area(opacity=0.15).encode(
+        y=alt.Y("low:Q", title=panel.y, scale=scale), y2=alt.Y2("high:Q")
+    )
+    line = base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", title=panel.y, scale=scale))
+    layers: list[alt.Chart] = [band, line]
+    if panel.levels:
+        levels = pd.DataFrame({"name": panel.levels.keys(), "y": panel.levels.values()})
+        rules = alt.Chart(levels).encode(y="y:Q")
+        layers += [
+            rules.mark_rule(strokeDash=[4, 4], color="#555"),
+            rules.mark_text(align="right", dx=-4, dy=-6, color="#555").encode(
+                x=alt.value(WIDTH), text="name:N"
+            ),
+        ]
+    return alt.layer(*layers).properties(title=panel.title, width=WIDTH, height=HEIGHT)

@@ -1,0 +1,239 @@
+"""`reproduce pars-push`: RASGP's table, what a personal budget buys, and what a bad network costs.
+
+The talk's two figures are drawn for logistic regression (convex, many small networks) and for the ranking job
+(200 users, one network), from the personal models that the users have on the way.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from app.evaluate import Ground, judge, prepare
+from app.experiments import convex, rasgp
+from app.experiments.children import run_all
+from app.experiments.figures import Curve, Panel, draw
+from app.experiments.workspace import TABLE, missing, same_scale, save, simulated
+from app.runs import METRICS, open_run
+from data.files import write_bytes
+from federated.schedules.gossip import Gossip
+from ranking.metrics import paired_bootstrap, per_user
+
+USUAL = 5
+"""u where the network is what differs."""
+
+NONE = {"wake_within": 1, "max_delay": 1, "max_failures": 0}
+HARSHEST = {"wake_within": 3, "max_delay": 4, "max_failures": 3}
+ARMS: dict[str, dict[str, dict[str, int]]] = {
+    "personalization": {f"u = {u}": {"maml_steps": u, **HARSHEST} for u in (0, 1, 2, 5, 10)},
+    "asynchrony": {
+        "no faults": {"maml_steps": USUAL, **NONE},
+        "Γf = 3": {"maml_steps": USUAL, **NONE, "max_failures": 3},
+        "Γd = 4": {"maml_steps": USUAL, **NONE, "max_delay": 4},
+        "Γw = 3": {"maml_steps": USUAL, **NONE, "wake_within": 3},
+        "all three": {"maml_steps": USUAL, **HARSHEST},
+    },
+}
+"""What the two figures compare: settings, by name."""
+
+LEGENDS = {"personalization": "personal budget", "asynchrony": "faults"}
+REFERENCES = ("local", "persa-fl-maml")
+"""Algorithms whose end stands beside the curves."""
+
+TRAFFIC = ("rounds", "messages", "lost")
+AWAKE = 4 / 7
+"""Share of nodes that are awake where Γw = 3 and chance is ½: gaps are 1, 2, 3 with ½, ¼, ¼."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the experiment is.
+
+    Attributes:
+        users, seeds, rounds: of the ranking job.
+        looks: how often models are judged on the way.
+        reference_updates: of algorithms to compare with; None: their own defaults.
+        convex_runs, convex_rounds: of logistic regression.
+        rasgp_runs, rasgp_rounds: of RASGP's table.
+    """
+
+    users: int = 200
+    seeds: tuple[int, ...] = (0, 1, 2)
+    rounds: int = 200
+    looks: int = 20
+    reference_updates: int | None = None
+    convex_runs: int = 20
+    convex_rounds: int = 600
+    rasgp_runs: int = 60
+    rasgp_rounds: int = 20_000
+
+
+QUICK = Scale(
+    users=10,
+    seeds=(0,),
+    rounds=20,
+    looks=5,
+    reference_updates=100,
+    convex_runs=3,
+    convex_rounds=60,
+    rasgp_runs=6,
+    rasgp_rounds=400,
+)
+
+
+def reproduce(out: Path, scale: Scale, points: Path | None, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Make what is missing of the experiment in ``out``, its result and its figures.
+
+    Args:
+        out: a directory; runs that are there already are kept, and unfinished ones go on.
+        scale: how large it is.
+        points: the data of RASGP's own experiment; None: points are drawn like them.
+        tell: is told what has been done.
+
+    Raises:
+        RunError: ``out`` holds an experiment at another scale.
+        DataError: the points are none.
+        ChildError: a training failed.
+    """
+    same_scale(out, scale)
+    table = rasgp.reproduce(points, scale.rasgp_runs, scale.rasgp_rounds, tell)
+    data = simulated(out, scale.users, scale.seeds, tell)
+    groups = _trained(out, scale, data, tell)
+    grounds = {split: [prepare(place, split) for place in data.values()] for split in ("validation", "test")}
+    levels = {name: _nmrr(groups[name], grounds["validation"], "validation")["mean"] for name in REFERENCES}
+    ends = {label: {"test_nmrr": _nmrr(runs, grounds["test"], "test")} for label, runs in groups.items()}
+    result: dict[str, Any] = {"rasgp": table, "references": {name: ends[name] for name in REFERENCES}}
+    for figure, arms in ARMS.items():
+        logistic = {name: _logistic(arm, scale) for name, arm in arms.items()}
+        ranking = {name: groups[_label(arm)] for name, arm in arms.items()}
+        _draw(out / figure, figure, logistic, ranking, levels)
+        result[figure] = {
+            "logistic": {name: curve.to_dict("round") for name, curve in logistic.items()},
+            "ranking": {
+                name: _curve(runs, "round").to_dict("round") | ends[_label(arms[name])] | _traffic(runs)
+                for name, runs in ranking.items()
+            },
+        }
+        tell(f"drawn {out / figure}.svg")
+    save(out, result)
+    write_bytes(out / TABLE, markdown(result).encode())
+    return result
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The result as tables."""
+    windows = " | ".join(f"k·E, rounds {window}" for window in rasgp.WINDOWS)
+    lines = [f"| RASGP's setting | {windows} | E at the end |", "|---|---|---|---|---|"]
+    for name, row in result["rasgp"].items():
+        errors = " | ".join(f"{error:.2f}" for error in row["k_error"].values())
+        lines.append(f"| {name} | {errors} | {row['error_20k']:.1e} |")
+    lines += [
+        "",
+        "| | own model's NMRR | 95 % interval | rounds | messages | lost |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows = {f"`{name}`": row for name, row in result["references"].items()}
+    for figure in ARMS:
+        rows |= {f"`pars-push`, {name}": row for name, row in result[figure]["ranking"].items()}
+    for name, row in rows.items():
+        nmrr, traffic = row["test_nmrr"], [f"{row[n]:,.0f}" if n in row else "–" for n in TRAFFIC]
+        interval = f"{nmrr['low']:.3f} to {nmrr['high']:.3f}"
+        lines.append("| " + " | ".join([name, f"{nmrr['mean']:.3f}", interval, *traffic]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _trained(
+    out: Path, scale: Scale, data: dict[int, Path], tell: Callable[[str], None]
+) -> dict[str, list[Path]]:
+    """Label → the finished runs, one for each seed."""
+    every: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for arm in (arm for arms in ARMS.values() for arm in arms.values()):
+        updates = round(scale.rounds * scale.users * (AWAKE if arm["wake_within"] > 1 else 1))
+        size = {"updates": updates, "evaluations": scale.looks, "checkpoint-every": updates}
+        every[_label(arm)] = ({"algorithm": "pars-push", **size}, arm)
+    for name in REFERENCES:
+        size = {"updates": scale.reference_updates} if scale.reference_updates else {}
+        every[name] = ({"algorithm": name, **size}, {})
+    places = {label: [out / "runs" / f"{label}-{seed}" for seed in data] for label in every}
+    commands = [
+        missing(place, {"data": data[seed], "seed": seed, **options}, sets)
+        for label, (options, sets) in every.items()
+        for seed, place in zip(data, places[label], strict=True)
+    ]
+    run_all([command for command in commands if command], tell)
+    return places
+
+
+def _label(arm: dict[str, int]) -> str:
+    return "u{maml_steps}-w{wake_within}-d{max_delay}-f{max_failures}".format(**arm)
+
+
+def _path(run: Path) -> dict[str, list[float]]:
+    """Round, messages and NMRR on validation slates at every look of a run."""
+    path: dict[str, list[float]] = {"round": [], "messages": [], "nmrr": []}
+    with (run / METRICS).open() as lines:
+        for line in lines:
+            event = json.loads(line)
+            if event["event"] == "merged":
+                last = event
+            else:
+                path["round"].append(last["time"])
+                path["messages"].append(last["network"]["messages"])
+                path["nmrr"].append(event["metrics"]["nmrr"])
+    return path
+
+
+def _curve(runs: list[Path], along: str) -> Curve:
+    """NMRR along rounds or messages; runs are looked at in slightly different rounds, so between their looks."""
+    paths = [_path(run) for run in runs]
+    first, last = max(path[along][0] for path in paths), min(path[along][-1] for path in paths)
+    x = np.linspace(first, last, len(paths[0][along]))
+    return Curve.of(x, [np.interp(x, path[along], path["nmrr"]) for path in paths])
+
+
+def _logistic(arm: dict[str, int], scale: Scale) -> Curve:
+    faults = {name: value for name, value in arm.items() if name != "maml_steps"}
+    gossip = Gossip(least_weight=0.1, **faults)
+    return Curve.of(
+        *convex.curves(gossip, arm["maml_steps"], scale.convex_runs, scale.convex_rounds, scale.looks)
+    )
+
+
+def _nmrr(runs: list[Path], grounds: list[Ground], split: str) -> dict[str, float]:
+    """Of the users' own models in the end, users of all seeds together."""
+    judged = [judge(open_run(run), ground, split) for run, ground in zip(runs, grounds, strict=True)]
+    users = [per_user(j.personal["nmrr"], j.ground.slates.user)[1] for j in judged]
+    return paired_bootstrap(np.concatenate(users))
+
+
+def _traffic(runs: list[Path]) -> dict[str, float]:
+    """What a network has carried, medians over seeds."""
+    summaries = [open_run(run).summary for run in runs]
+    carried = [{"rounds": summary["virtual_time"], **summary["network"]} for summary in summaries]
+    return {name: median(one[name] for one in carried) for name in TRAFFIC}
+
+
+def _draw(
+    path: Path,
+    figure: str,
+    logistic: dict[str, Curve],
+    ranking: dict[str, list[Path]],
+    levels: dict[str, float],
+) -> None:
+    nmrr = "NMRR of own models, validation"
+    by_round, by_message = (
+        Panel(
+            f"Ranking, 200 users, by {along}s",
+            f"{along}s",
+            nmrr,
+            {name: _curve(runs, key) for name, runs in ranking.items()},
+            levels,
+        )
+        for along, key in (("round", "round"), ("message", "messages"))
+    )
+    convex_panel = Panel("Logistic regression", "rounds", "loss of own models, held out", logistic)
+    draw(path, LEGENDS[figure], [convex_panel, by_round, by_message])

@@ -1,0 +1,55 @@
+"""An experiment's directory: at which scale it is made, its data, and the runs that are still missing."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from app.runs import RunError, finished
+from data.files import write_bytes
+from data.schema import write
+from data.simulator import simulate
+
+RESULT, TABLE = "result.json", "table.md"
+
+
+def same_scale(out: Path, scale: Any) -> None:
+    """Remember the scale of an experiment, a dataclass, or refuse to go on with one of another scale.
+
+    Raises:
+        RunError: ``out`` holds the experiment at another scale.
+    """
+    ours = (json.dumps(asdict(scale)) + "\n").encode()
+    there = out / "scale.json"
+    if there.is_file() and there.read_bytes() != ours:
+        raise RunError(f"{out} holds an experiment of another kind or scale: choose another --out.")
+    write_bytes(there, ours)
+
+
+def simulated(out: Path, users: int, seeds: Iterable[int], tell: Callable[[str], None]) -> dict[int, Path]:
+    """Seed → directory of a simulated dataset, made if it is missing."""
+    places = {seed: out / "data" / f"simulated-{seed}" for seed in seeds}
+    for seed, place in places.items():
+        if not (place / "manifest.json").is_file():
+            write(simulate(users, seed), place)
+            tell(f"simulated {place}")
+    return places
+
+
+def missing(place: Path, options: dict[str, Any], sets: dict[str, Any] | None = None) -> list[str] | None:
+    """The command that a run in ``place`` still needs: train it, go on with it, or None.
+
+    Args:
+        options: of `persarank train`, without --out.
+        sets: hyper-parameters.
+    """
+    if place.is_dir() and any(place.iterdir()):
+        return None if finished(place) else ["resume", str(place), "--json"]
+    command = ["train", "--json", f"--out={place}", *(f"--{name}={value}" for name, value in options.items())]
+    return command + [f"--set={name}={value}" for name, value in (sets or {}).items()]
+
+
+def save(out: Path, result: dict[str, Any]) -> None:
+    """Write the result."""
+    write_bytes(out / RESULT, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
