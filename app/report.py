@@ -48,8 +48,8 @@ def summary(result: dict[str, Any], console: Console) -> None:
 
 def _network(network: dict[str, float], rounds: float) -> str:
     """What a network without a server carried."""
-    told = f"In {rounds:.0f} rounds {network['messages']:,.0f} messages, {network['bytes'] / 1e9:.2f} GB, of which "
-    told += f"{network['lost']:,.0f} were lost; of the push-sum weights {network['mass']:.6f} are there. "
+    told = f"In {rounds:.0f} rounds {network['messages']:,.0f} messages, {network['bytes'] / 1e9:.2f} GB, "
+    told += f"of which {network['lost']:,.0f} were lost; mass {network['mass']:.6f} of 1 is there. "
     told += f"Models are √{network['consensus_error']:.3g} from their mean (consensus error). "
     waited = network["guarded"]
     return told + f"Nodes with a tiny weight waited {waited:,.0f} times instead of dividing by it."

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from data.randomness import generator
 from data.schema import DataError
 
-Kind = Literal["complete", "ring", "cycle", "exponential", "rings", "random", "scale-free"]
+Kind = Literal["complete", "ring", "cycle", "exponential", "regular", "random", "scale-free"]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Rounds = Annotated[int, Field(ge=1, le=1000)]
@@ -81,12 +81,12 @@ def draw(kind: Kind, nodes: int, degree: float, seed: int) -> Graph:
 
     Args:
         kind: complete: everyone to everyone; ring: to the next; cycle: to both neighbours; exponential: to
-            those 1, 2, 4, … further; rings: to the next in ``degree`` rings of random order, so that all
-            nodes send and hear equally much; random: every possible link with equal probability;
-            scale-free: links in both directions, preferably to those who have many (Barabási and Albert
-            1999). Where chance leaves a random graph in pieces, a ring of random order is added.
-        degree: links that leave a node, on average where the graph is random; half of that is what a new
-            node of a scale-free one brings; of no meaning to the first four.
+            those 1, 2, 4, … further; regular: to those ``degree`` random distances further in a ring of
+            random order, so that all send and hear equally much; random: every possible link with equal
+            probability; scale-free: links in both directions, preferably to those who have many (Barabási
+            and Albert 1999). Where chance leaves a random graph in pieces, a ring is added.
+        degree: links that leave a node, on average where the graph is random; in a scale-free one it is half
+            of what a new node brings, so nearly the average if nodes are many. Of no meaning to the others.
     """
     links = nx.empty_graph(nodes, nx.DiGraph)
     chance: Any = generator(seed, "graph")
@@ -98,9 +98,11 @@ def draw(kind: Kind, nodes: int, degree: float, seed: int) -> Graph:
     elif kind in ("ring", "cycle"):
         _add_ring(links, list(range(nodes)))
         links = links if kind == "ring" else links.to_undirected().to_directed()
-    elif kind == "rings":
-        for _ in range(round(degree)):
-            _add_ring(links, chance.permutation(nodes).tolist())
+    elif kind == "regular":
+        order = chance.permutation(nodes)
+        distances = [1, *chance.permutation(np.arange(2, nodes))]
+        for hop in distances[: min(max(round(degree), 1), nodes - 1)]:
+            links.add_edges_from(zip(order.tolist(), np.roll(order, -hop).tolist(), strict=True))
     elif kind == "scale-free" and nodes > 2:
         brings = min(max(round(degree / 2), 1), nodes - 1)
         links = nx.barabasi_albert_graph(nodes, brings, seed=chance).to_directed()
@@ -217,8 +219,11 @@ class Weather:
         return lost
 
     def arrivals(self, now: int) -> Ints:
-        """(L,) the newest stamp among the messages that arrive in round ``now``, −1 where none does."""
+        """(L,) the newest stamp among the messages that arrive in round ``now``, −1 where none does.
+
+        Ask before sending in that round: what travels for Γd rounds takes the place of these.
+        """
         slot = now % self.faults.max_delay
-        stamps = self.arriving[slot].copy()
+        stamps: Ints = self.arriving[slot].copy()
         self.arriving[slot] = -1
         return stamps

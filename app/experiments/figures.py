@@ -52,7 +52,7 @@ def draw(path: Path, legend: str, panels: Sequence[Panel]) -> None:
         legend: what the names of the curves are names of.
         panels: from left to right; all have curves of the same names.
     """
-    order = [name for name in panels[0].curves]
+    order = list(panels[0].curves)
     charts = [_chart(panel, legend, order) for panel in panels]
     whole = alt.hconcat(*charts, spacing=30).resolve_scale(color="shared")
     whole = whole.configure_axis(titleFontWeight="normal").configure_legend(titleFontWeight="normal")

@@ -1,6 +1,6 @@
 """`reproduce persa-fl`: every algorithm with a server on the same data, and what asynchrony buys.
 
-For each dataset and seed every such row is trained with its own defaults and an equal number of client updates.
+For each dataset and seed every such row is trained with its own defaults and as many client updates.
 The result says how well the users' own models rank, and how much virtual time passed until the common
 model was first seen to rank nearly as well as FedAvg's did in the end.
 """

@@ -188,7 +188,7 @@ def _path(run: Path) -> dict[str, list[float]]:
 
 
 def _curve(runs: list[Path], along: str) -> Curve:
-    """NMRR along rounds or messages; runs are looked at in slightly different rounds, so between their looks."""
+    """NMRR along rounds or messages, between looks where runs were looked at in different rounds."""
     paths = [_path(run) for run in runs]
     first, last = max(path[along][0] for path in paths), min(path[along][-1] for path in paths)
     x = np.linspace(first, last, len(paths[0][along]))

@@ -1,8 +1,8 @@
 """RASGP's own experiment (Spiridonoff, Olshevsky and Paschalidis 2020): a smoothed hinge in four networks.
 
-F(z) = ½‖z‖² + c Σ_j h(b_j (A_j·v + γ)), c = 5/n, over all nodes' 50 points; node i knows 1/n of the first term
-and its own points. Gradients are exact but for noise U[−2, 2]³ in every round, step sizes n/(μk) with k from
-100, and all start at 1. Error E is ‖mean of z_i − z*‖². All runs of a setting are one network in many pieces.
+F(z) = ½‖z‖² + c Σ_j h(b_j (A_j·v + γ)), c = 5/n, over all nodes' 50 points; node i knows 1/n of the first
+term and its own points. Gradients are exact but for noise U[−2, 2]³ in every round, step sizes n/(μk) with k
+from 100, and all start at 1. Error E is ‖mean of z_i − z*‖². All runs are one network in many pieces.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "3": {"graph": "cycle", **LOSSY, "wake_within": 3},
     "4": {"graph": "random", **LOSSY, "wake_within": 3},
 }
-"""By the number of the setting; nodes wake with probability 1/2, links of a random graph too exist with 1/2."""
+"""By the number of the setting; in a random graph every link exists with probability ½."""
 
 
 class NoisyGradients(Clients):

@@ -1,4 +1,4 @@
-"""`Gossip`: no server. Users are nodes of a directed graph, step at their own model and push sums along links.
+"""`Gossip`: no server. Users are nodes of a directed graph, step for themselves and push sums along links.
 
 With `Vanilla` it is stochastic gradient push (Nedić and Olshevsky 2016) or, in a network that sleeps, delays
 and loses, RASGP (Spiridonoff 2020); with u-step `MAML` it is PARS-Push (Toghani 2022).
@@ -15,11 +15,14 @@ from torch import Tensor
 
 from federated import network
 from federated.clients import Clients
-from federated.objectives import NonNegative, Positive
+from federated.objectives import Positive
 from federated.schedules import Merge, Snapshot
 from federated.schedules.admission import refusals
 from federated.schedules.push_sum import PushSum
 from federated.workers import one_thread
+
+PATIENCE = 10
+"""Times Γs in which somebody's weight must suffice, or the run would wait for ever."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Gossip(network.Faults):
 
     Attributes:
         graph: who sends to whom, see `network.draw`; file: the links are read from ``edge_list``.
-        degree: links that leave a node (rings, and on average random and scale-free graphs).
+        degree: links that leave a node (of a regular graph; on average of a random one).
         edge_list: a text file with one link a line, two user numbers.
         step_sizes: Δ counts fully in every round, or in round t like 1/t: t₀/(t₀ + t) times. s is the sum
             of these factors since the node's last step.
@@ -37,16 +40,17 @@ class Gossip(network.Faults):
             experiment, instead of one step for all of these rounds when they wake.
         least_weight: a node whose push-sum weight y is smaller waits until it has heard more: it keeps its
             z, takes its step later, and is counted as guarded. A step moves z by s Δ/y.
-        max_update_norm: updates Δ with a greater Euclidean norm are refused; None: no bound.
+        max_update_norm: updates Δ with a greater Euclidean norm are refused, and not made up for later; None:
+            no bound.
     """
 
-    graph: network.Kind | Literal["file"] = "rings"
+    graph: network.Kind | Literal["file"] = "regular"
     degree: Annotated[int, Field(ge=1, le=100_000)] = 4
     edge_list: str | None = None
     step_sizes: Literal["constant", "1/t"] = "constant"
     decay_from: Annotated[float, Field(gt=0, le=1e9)] = 100
     asleep_too: bool = False
-    least_weight: NonNegative = 0.02
+    least_weight: Annotated[float, Field(ge=0, lt=1)] = 0.02
     max_update_norm: Positive | None = None
 
     pools = False
@@ -86,13 +90,18 @@ class Gossip(network.Faults):
             deltas = clients.deltas(users, state.steps[nodes].tolist(), at) if users else at
             why = refusals(deltas, state.w[0], self.max_update_norm)
             good = np.array([reason is None for reason in why], bool)
-            late = (state.now - 1 - state.made[nodes[good]]).tolist()
+            late = (state.now - 1 - state.made[nodes[good]]).tolist()  # 0: z was made in the round before
             with one_thread():
                 state.step(nodes[good], deltas if good.all() else deltas[torch.from_numpy(good)])
                 state.owed[nodes] = 0
                 state.steps[nodes] += 1
                 state.exchange(awake, self.least_weight)
                 figures = state.figures()
+            if state.now - state.made.max() > PATIENCE * self.silence:
+                raise FloatingPointError(
+                    f"no push-sum weight reached least_weight = {self.least_weight} in "
+                    f"{PATIENCE * self.silence} rounds: choose a smaller one."
+                )
             yield Merge(
                 w=state.w,
                 users=tuple(nodes[good].tolist()),

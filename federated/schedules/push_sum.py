@@ -31,13 +31,14 @@ class PushSum:
     Attributes:
         mass: (n, P + 1) x, the parameters' mass, and in the last column y, the push-sum weight.
         w: (n, P) z = x/y of each node, as of its last waking.
-        shares: (H, n, P + 1) what each node sent on every link in round r, at r mod H.
+        shares: (H, n, P + 1) what each node sent on every link in round r, at r mod H; H doubles when a
+            round would take the place of one that somebody has still to hear.
         sent: (H, n) whether it sent anything then.
         stamp: (L,) κ, the newest round whose sums the link's target has used, −1: none.
         newest: (L,) the newest round whose sums have arrived there.
         owed: (n,) s, the step sizes since each node's last step.
         steps: (n,) how many steps each node has taken.
-        made: (n,) the round in which each node's z was made.
+        made: (n,) the round in which each node's z was made, −1: it is the start.
         now: t, the present round.
         messages, lost, guarded: how many until now; guarded counts nodes that kept their z.
     """
@@ -90,7 +91,7 @@ class PushSum:
             awake: who.
             least_weight: nodes whose y is smaller keep their z, since x/y would be anything.
         """
-        self.newest = np.maximum(self.newest, self.weather.arrivals(self.now))
+        self.newest = np.maximum(self.newest, self.weather.arrivals(self.now))  # before anything is sent
         self._share(awake)
         self.messages += int(self.graph.out_degree[awake].sum())
         self.lost += int(self.weather.send(self.now, awake).sum())
@@ -138,14 +139,13 @@ class PushSum:
         """What `pack` packed, on the same network."""
         tensors = {name: tensor.clone() for name, tensor in snapshot.tensors.items()}
         arrays = {name: tensors[name].numpy() for name in (*ARRAYS, *WEATHER, "sent")}
-        weather = Weather(graph, faults, seed, **{name: arrays.pop(name) for name in WEATHER})
-        state = cls(
-            graph=graph,
-            weather=weather,
-            **{name: tensors[name] for name in ("mass", "w", "shares")},
-            **arrays,
-            **snapshot.plain,
-        )
+        asleep, failed, arriving = (arrays[name] for name in WEATHER)
+        weather = Weather(graph, faults, seed, asleep, failed, arriving)
+        mass, w, shares = (tensors[name] for name in ("mass", "w", "shares"))
+        stamp, newest, owed, steps, made = (arrays[name] for name in ARRAYS)
+        now, messages, lost, guarded = (snapshot.plain[name] for name in COUNTS)
+        sums = (mass, w, shares, arrays["sent"], stamp, newest, owed, steps, made)
+        state = cls(graph, weather, *sums, now, messages, lost, guarded)
         state._arrange(max(len(state.sent), 1), state.shares, state.sent)
         return state
 
@@ -180,7 +180,7 @@ class PushSum:
             raise RuntimeError(f"round {self.now}: a message is older than {faults} allow.")
 
     def _between(self, after: Ints, upto: Ints) -> tuple[Ints, Ints]:
-        """Which shares were sent on each link (L,) in the rounds after … upto: its number, and their places."""
+        """The shares sent on links in the rounds after … upto (L,): each one's link, and its place."""
         number = upto - after
         link = np.repeat(np.arange(len(number)), number)
         within = np.arange(len(link)) - np.repeat(number.cumsum() - number, number)
@@ -190,7 +190,7 @@ class PushSum:
         return link[sent], (slot * self.graph.nodes + source)[sent]
 
     def _copies(self) -> Tensor:
-        """(H · n,) how many links still hold each share; lost ones too, they are in the next message."""
+        """(H · n,) on how many links each share is under way: sent after κ, though it may be lost."""
         _, place = self._between(self.stamp, np.full_like(self.stamp, self.now - 1))
         return torch.from_numpy(np.bincount(place, minlength=self.sent.size)).double()
 
