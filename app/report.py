@@ -50,9 +50,9 @@ def _network(network: dict[str, float], rounds: float) -> str:
     """What a network without a server carried."""
     told = f"In {rounds:.0f} rounds {network['messages']:,.0f} messages, {network['bytes'] / 1e9:.2f} GB, "
     told += f"of which {network['lost']:,.0f} were lost; mass {network['mass']:.6f} of 1 is there. "
-    told += f"Models are √{network['consensus_error']:.3g} from their mean (consensus error). "
-    waited = network["guarded"]
-    return told + f"Nodes with a tiny weight waited {waited:,.0f} times instead of dividing by it."
+    told += f"Consensus error {network['consensus_error']:.3g}; "
+    told += f"smallest weight {network['smallest_weight']:.2g}; "
+    return told + f"nodes waited {network['guarded']:,.0f} times because theirs was tiny."
 
 
 def evaluation(result: dict[str, Any], console: Console) -> None:

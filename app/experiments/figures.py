@@ -64,12 +64,14 @@ def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart:
     frame = pd.concat(
         [pd.DataFrame({**curve.to_dict("x"), "name": name}) for name, curve in panel.curves.items()]
     )
+    colours = alt.Scale(scheme="tableau10", domain=order)
+    strokes = alt.Legend(symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3)
     base = alt.Chart(frame).encode(
         x=alt.X("x:Q", title=panel.x),
-        color=alt.Color("name:N", title=legend, sort=order, scale=alt.Scale(scheme="viridis", domain=order)),
+        color=alt.Color("name:N", title=legend, sort=order, scale=colours, legend=strokes),
     )
     scale = alt.Scale(zero=False)
-    band = base.mark_area(opacity=0.15).encode(
+    band = base.mark_area(opacity=0.1).encode(
         y=alt.Y("low:Q", title=panel.y, scale=scale), y2=alt.Y2("high:Q")
     )
     line = base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", title=panel.y, scale=scale))
@@ -77,10 +79,9 @@ def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart:
     if panel.levels:
         levels = pd.DataFrame({"name": panel.levels.keys(), "y": panel.levels.values()})
         rules = alt.Chart(levels).encode(y="y:Q")
+        names = rules.mark_text(align="left", dx=4, dy=-6, color="#555")
         layers += [
             rules.mark_rule(strokeDash=[4, 4], color="#555"),
-            rules.mark_text(align="right", dx=-4, dy=-6, color="#555").encode(
-                x=alt.value(WIDTH), text="name:N"
-            ),
+            names.encode(x=alt.value(0), text="name:N"),
         ]
     return alt.layer(*layers).properties(title=panel.title, width=WIDTH, height=HEIGHT)

@@ -227,7 +227,7 @@ def _draw(
     nmrr = "NMRR of own models, validation"
     by_round, by_message = (
         Panel(
-            f"Ranking, 200 users, by {along}s",
+            f"Ranking, by {along}s",
             f"{along}s",
             nmrr,
             {name: _curve(runs, key) for name, runs in ranking.items()},

@@ -88,6 +88,7 @@ def test_usage(cli: Cli, arguments: list[str], part: str, tmp_path: Path, monkey
 # 4: bad config
 
 
+PUSH = ["--algorithm", "pars-push"]
 CONFIGS: dict[str, tuple[list[str], str]] = {
     "algorithm": (["--algorithm", "fedavgg"], "unknown algorithm 'fedavgg'; did you mean 'fedavg'?"),
     "ranker": (["--ranker", "mlpcnn"], "unknown ranker 'mlpcnn'; did you mean 'mlp-cnn'?"),
@@ -101,6 +102,10 @@ CONFIGS: dict[str, tuple[list[str], str]] = {
     "no updates": (["--updates", "0"], "updates = 0: it must be a whole number from 1 to"),
     "trees": (["--ranker", "forest"], "forest is fitted, not trained by gradients"),
     "no file": (["--config", "none.toml"], "none.toml cannot be read"),
+    "no delay": ([*PUSH, "--set", "max_delay=0"], "schedule.max_delay = 0: Input should be greater than or"),
+    "no graph": ([*PUSH, "--set", "graph=star"], "schedule.graph = 'star': Input should be 'complete'"),
+    "graph or file": ([*PUSH, "--set", "edge_list=a.txt"], "graph = file and edge_list = FILE belong togeth"),
+    "weight": ([*PUSH, "--set", "least_weight=1"], "schedule.least_weight = 1: Input should be less than 1"),
 }
 
 
@@ -114,6 +119,30 @@ def test_bad_config_file(cli: Cli, tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("[locl]\nlr = 0.1\n")
     called = train(cli, tiny, tmp_path / "out", "--config", tmp_path / "c.toml")
     assert_refused(called, BAD_CONFIG, "unknown table 'locl'; did you mean 'local'?")
+
+
+EDGES = {
+    "in pieces": ("0 1\n1 0", "not strongly connected: nothing gets from node 0 to node 2"),
+    "one way": ("\n".join(f"{i} {i + 1}" for i in range(19)), "nothing gets from node 1 to node 0"),
+    "a loop": ("0 0", "a link from node 0 to itself"),
+    "a stranger": ("0 20", "names node 20, but nodes are users 0 to 19"),
+    "words": ("zero one", "must hold one link a line: two node numbers"),
+}
+
+
+@pytest.mark.parametrize(("edges", "part"), EDGES.values(), ids=EDGES)
+def test_a_bad_network_is_bad_data(cli: Cli, tiny: Path, tmp_path: Path, edges: str, part: str) -> None:
+    (tmp_path / "edges.txt").write_text(edges)
+    more = [*PUSH, "--set", "graph=file", "--set", f"edge_list={tmp_path / 'edges.txt'}"]
+    assert_refused(train(cli, tiny, tmp_path / "out", *more), BAD_DATA, part)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_waits_for_ever_says_so(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    """Without faults all weights are just over one half after the first rounds."""
+    more = ["--algorithm", "push-sum", "--set", "least_weight=0.9", "--updates", 10**6, "--evaluations", 0]
+    called = train(cli, tiny, tmp_path / "out", *more)
+    assert_refused(called, BAD_CONFIG, "no push-sum weight reached least_weight = 0.9", "a smaller one")
 
 
 def test_divergence_names_the_way_out(cli: Cli, tiny: Path, tmp_path: Path) -> None:

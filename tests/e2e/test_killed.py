@@ -84,6 +84,16 @@ CHAINS: dict[str, tuple[list[object], list[Kill]]] = {
             ("half", SUMMARY, 1),
         ],
     ),
+    "pars-push": (
+        ["--updates", 120, "--checkpoint-every", 20, "--set", "maml_steps=1"],
+        [
+            at_random("pars-push", 0, 8),
+            ("half", CHECKPOINT, 2),
+            ("removed", CHECKPOINT, 1),
+            at_random("pars-push", 3, 3),
+            ("whole", SUMMARY, 1),
+        ],
+    ),
 }
 
 

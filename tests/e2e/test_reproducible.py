@@ -11,6 +11,7 @@ import pytest
 CASES = {
     "persa-fl-me × mlp": ["--updates", "60"],
     "persa-fl-maml × mlp-cnn": ["--algorithm", "persa-fl-maml", "--ranker", "mlp-cnn", "--updates", "12"],
+    "pars-push × mlp": ["--algorithm", "pars-push", "--updates", "40"],
     "local × forest": ["--algorithm", "local", "--ranker", "forest", "--set", "n_estimators=5"],
     "pooled × lightgbm": ["--algorithm", "pooled", "--ranker", "lightgbm", "--set", "n_estimators=5"],
 }
@@ -40,11 +41,11 @@ def test_same_seed_same_files(case: str, tiny: Path, tmp_path: Path) -> None:
     assert {"config.toml", "metrics.jsonl", "model.json"} < set(first)
 
 
-@pytest.mark.parametrize("algorithm", ["pfedme", "local"])
+@pytest.mark.parametrize("algorithm", ["pfedme", "local", "pars-push-me"])
 def test_one_two_and_four_threads_give_the_same_bits(algorithm: str, tiny: Path, tmp_path: Path) -> None:
     """Twenty clients make two stacks, which threads share; personal models are made in one or more."""
     outs = {threads: tmp_path / str(threads) for threads in (1, 2, 4)}
-    options = ["--algorithm", algorithm, "--updates", "60"]
+    options = ["--algorithm", algorithm, "--updates", "60", "--evaluations", "2"]
     runs = [start(tiny, out, options, "0", threads) for threads, out in outs.items()]
     assert [run.wait(timeout=300) for run in runs] == [0, 0, 0]
     first, *others = (hashes(out) for out in outs.values())
