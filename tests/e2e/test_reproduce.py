@@ -46,7 +46,7 @@ def test_the_grid_is_made_and_a_second_call_only_judges(tmp_path: Path, cli: Cal
 def test_another_scale_is_refused(tmp_path: Path) -> None:
     workspace.same_scale(tmp_path, SMALL)
     workspace.same_scale(tmp_path, SMALL)
-    with pytest.raises(RunError, match="another scale"):
+    with pytest.raises(RunError, match="another kind or scale"):
         workspace.same_scale(tmp_path, grid.Scale())
 
 
@@ -74,4 +74,4 @@ def test_a_child_that_fails_is_named(tmp_path: Path) -> None:
 def test_another_experiment_is_unknown(tmp_path: Path, cli: Callable[..., object]) -> None:
     called = cli("reproduce", "everything", "--out", tmp_path)
     assert called.code == 2
-    assert "the experiment is persa-fl" in called.err
+    assert "'everything' is not one of 'persa-fl', 'pars-push'" in called.err
