@@ -5,6 +5,7 @@ in a row (Toghani 2022, PARS-Push). What happens in a round is drawn for all nod
 by the round, so it depends neither on what is computed nor on a restart.
 """
 
+import zlib
 from dataclasses import dataclass as plain_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,11 @@ class Graph:
     def out_degree(self) -> Ints:
         """(n,) links that leave each node; no node is its own neighbour."""
         return np.bincount(self.source, minlength=self.nodes)
+
+    @property
+    def checksum(self) -> int:
+        """A number that another graph has hardly ever."""
+        return zlib.crc32(np.array([self.source, self.target]).tobytes())
 
     @classmethod
     def of(cls, links: nx.DiGraph, nodes: int) -> "Graph":

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from data.schema import DataError
 from federated.network import Bools, Faults, Graph, Ints, Weather
 from federated.schedules import Snapshot
 
@@ -132,11 +133,18 @@ class PushSum:
         arrays |= {name: getattr(self.weather, name) for name in WEATHER}
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         tensors |= {"mass": self.mass, "w": self.w, "shares": self.shares[torch.from_numpy(rounds)]}
-        return Snapshot(tensors, {name: getattr(self, name) for name in COUNTS})
+        plain = {name: getattr(self, name) for name in COUNTS} | {"graph": self.graph.checksum}
+        return Snapshot(tensors, plain)
 
     @classmethod
     def unpack(cls, graph: Graph, faults: Faults, seed: int, snapshot: Snapshot) -> "PushSum":
-        """What `pack` packed, on the same network."""
+        """What `pack` packed, on the same network.
+
+        Raises:
+            DataError: it is another one.
+        """
+        if snapshot.plain["graph"] != graph.checksum:
+            raise DataError("the network has other links than when this training began.")
         tensors = {name: tensor.clone() for name, tensor in snapshot.tensors.items()}
         arrays = {name: tensors[name].numpy() for name in (*ARRAYS, *WEATHER, "sent")}
         asleep, failed, arriving = (arrays[name] for name in WEATHER)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from data.randomness import generator
+from data.schema import DataError
 from federated import checkpoint
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import LocalSGD
@@ -14,6 +15,7 @@ from federated.objectives import MAML, MoreauEnvelope, Vanilla
 from federated.schedules import Schedule
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
+from federated.schedules.gossip import Gossip
 from federated.tasks.ranking import RankingTask
 from federated.training import Evaluated, Event, Finished, Merged, Training
 
@@ -31,6 +33,9 @@ SCHEDULES: dict[str, Schedule] = {
     "not too stale, a buffer": Arrivals(concurrency=8, max_staleness=2, buffer=3, weighting="polynomial"),
     "not too large": Arrivals(concurrency=6, max_update_norm=1.25, buffer=2),
     "not too large, a cohort": Cohort(cohort=6, max_update_norm=1.25),
+    "a bad network": Gossip(wake_within=4, max_delay=5, max_failures=4, graph="scale-free", degree=2),
+    "a network of sleepers": Gossip(wake_within=3, asleep_too=True, step_sizes="1/t", graph="ring"),
+    "not too large, a network": Gossip(wake_within=2, max_update_norm=1.25, least_weight=0.3),
 }
 VARIANTS = {name: Row(Vanilla(), schedule, "") for name, schedule in SCHEDULES.items()}
 VARIANTS["in order"] = Row(Vanilla(), Arrivals(), "", LocalSGD(sampling="in-order"))
@@ -141,3 +146,15 @@ def test_another_seed_is_another_training(board: RankingTask, tmp_path: Path) ->
     assert mine.common is not None
     assert theirs.common is not None
     assert not torch.equal(mine.common, theirs.common)
+
+
+def test_a_network_with_other_links_is_not_gone_on_with(board: RankingTask, tmp_path: Path) -> None:
+    edges = tmp_path / "edges.txt"
+    row = Row(Vanilla(), Gossip(graph="file", edge_list=str(edges)), "")
+    links = [(user, (user + 1) % 8) for user in range(8)]
+    edges.write_text("\n".join(f"{a} {b}" for a, b in links))
+    packed = training(board, row).pack()
+    training(board, row).unpack(packed)
+    edges.write_text("\n".join(f"{b} {a}" for a, b in links))
+    with pytest.raises(DataError, match="other links"):
+        training(board, row).unpack(packed)
