@@ -15,6 +15,7 @@ from torch import Tensor
 
 from federated import network
 from federated.clients import Clients
+from federated.network import Ints
 from federated.objectives import Positive
 from federated.schedules import Merge, Snapshot
 from federated.schedules.admission import refusals
@@ -85,31 +86,37 @@ class Gossip(network.Faults):
             awake = state.weather.awake(state.now)
             ready = state.mass[:, -1].numpy() >= self.least_weight
             nodes = np.flatnonzero(ready if self.asleep_too else ready & awake)
-            users = nodes.tolist()
-            at = state.w if len(nodes) == len(awake) else state.w[torch.from_numpy(nodes)]
-            deltas = clients.deltas(users, state.steps[nodes].tolist(), at) if users else at
-            why = refusals(deltas, state.w[0], self.max_update_norm)
+            deltas, why = self._updates(clients, state, nodes)
             good = np.array([reason is None for reason in why], bool)
-            late = (state.now - 1 - state.made[nodes[good]]).tolist()  # 0: z was made in the round before
+            late = state.now - 1 - state.made[nodes[good]]  # 0: z was made in the round before
             with one_thread():
                 state.step(nodes[good], deltas if good.all() else deltas[torch.from_numpy(good)])
                 state.owed[nodes] = 0
                 state.steps[nodes] += 1
                 state.exchange(awake, self.least_weight)
                 figures = state.figures()
-            if state.now - state.made.max() > PATIENCE * self.silence:
-                raise FloatingPointError(
-                    f"no push-sum weight reached least_weight = {self.least_weight} in "
-                    f"{PATIENCE * self.silence} rounds: choose a smaller one."
-                )
+            self._require_weight(state)
+            refused = tuple(reason for reason in why if reason is not None)
+            users = tuple(nodes[good].tolist())
             yield Merge(
-                w=state.w,
-                users=tuple(nodes[good].tolist()),
-                staleness=tuple(late),
-                refused=tuple(reason for reason in why if reason is not None),
-                in_flight=len(users),
-                time=float(state.now),
-                network=figures,
+                state.w, users, tuple(late.tolist()), refused, len(nodes), float(state.now), network=figures
+            )
+
+    def _updates(self, clients: Clients, state: PushSum, nodes: Ints) -> tuple[Tensor, list[str | None]]:
+        """Δ (C, P) of C nodes at their z, and why they are refused."""
+        if not len(nodes):
+            return state.w[:0], []
+        at = state.w if len(nodes) == len(state.w) else state.w[torch.from_numpy(nodes)]
+        deltas = clients.deltas(nodes.tolist(), state.steps[nodes].tolist(), at)
+        return deltas, refusals(deltas, state.w[0], self.max_update_norm)
+
+    def _require_weight(self, state: PushSum) -> None:
+        """Somebody makes a model from time to time."""
+        patience = PATIENCE * self.silence
+        if state.now - state.made.max() > patience:
+            raise FloatingPointError(
+                f"no push-sum weight reached least_weight = {self.least_weight} in {patience} rounds: "
+                "choose a smaller one."
             )
 
     def _factor(self, now: int) -> float:
