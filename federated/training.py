@@ -1,5 +1,6 @@
 """The training loop: one stream of events that progress bars, metrics files and apps consume."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -127,6 +128,8 @@ class Training:
             self._seconds += time.perf_counter() - since
             arrived = len(merge.users) + len(merge.refused)
             self._count(merge, arrived)
+            if not all(map(math.isfinite, (merge.network or {}).values())):
+                raise _diverged(self._done)
             self.at_rest = not self._crossed(arrived)
             yield self._merged(merge)
             if not self.at_rest:

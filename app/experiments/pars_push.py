@@ -129,7 +129,10 @@ def markdown(result: dict[str, Any]) -> str:
     windows = " | ".join(f"k·E, rounds {window}" for window in rasgp.WINDOWS)
     lines = [f"| RASGP's setting | {windows} | E at the end |", "|---|---|---|---|---|"]
     for name, row in result["rasgp"].items():
-        errors = " | ".join(f"{error:.2f}" for error in row["k_error"].values())
+        bands = row["k_error_quartiles"]
+        errors = " | ".join(
+            f"{e:.2f} ({bands[part][0]:.2f} to {bands[part][1]:.2f})" for part, e in row["k_error"].items()
+        )
         lines.append(f"| {name} | {errors} | {row['error_20k']:.1e} |")
     lines += [
         "",

@@ -2,8 +2,7 @@
 
 A node sends the running sums φ of all it ever shared, so whatever a lost message held is in the next one;
 who hears φ(t′) adds what is new since the last stamp κ heard from there, φ(t′) − φ(κ) (Spiridonoff,
-Olshevsky and Paschalidis 2020, RASGP). Here that difference is the sum of the shares between the two stamps:
-the same number, without the digits that differences of ever growing sums lose in float32.
+Olshevsky and Paschalidis 2020, RASGP; Toghani 2022, PARS-Push). `Shares` keeps the sums.
 """
 
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 from data.schema import DataError
 from federated.network import Bools, Faults, Graph, Ints, Weather
 from federated.schedules import Snapshot
+from federated.schedules.shares import Shares
 
 ARRAYS = ("stamp", "newest", "owed", "steps", "made")
 WEATHER = ("asleep", "failed", "arriving")
@@ -32,9 +31,7 @@ class PushSum:
     Attributes:
         mass: (n, P + 1) x, the parameters' mass, and in the last column y, the push-sum weight.
         w: (n, P) z = x/y of each node, as of its last waking.
-        shares: (H, n, P + 1) what each node sent on every link in round r, at r mod H; H doubles when a
-            round would take the place of one that somebody has still to hear.
-        sent: (H, n) whether it sent anything then.
+        shares: what nodes sent in the rounds that somebody has still to hear.
         stamp: (L,) κ, the newest round whose sums the link's target has used, −1: none.
         newest: (L,) the newest round whose sums have arrived there.
         owed: (n,) s, the step sizes since each node's last step.
@@ -48,8 +45,7 @@ class PushSum:
     weather: Weather
     mass: Tensor
     w: Tensor
-    shares: Tensor
-    sent: Bools
+    shares: Shares
     stamp: Ints
     newest: Ints
     owed: NDArray[np.float64]
@@ -71,8 +67,7 @@ class PushSum:
             weather=Weather.start(graph, faults, seed),
             mass=mass,
             w=w,
-            shares=mass.new_zeros(1, *mass.shape),
-            sent=np.zeros((1, n), bool),
+            shares=Shares(torch.zeros_like(mass)[None], np.zeros((1, n), bool)),
             stamp=np.full(links, -1),
             newest=np.full(links, -1),
             owed=np.zeros(n),
@@ -106,13 +101,12 @@ class PushSum:
 
     def total(self) -> Tensor:
         """(P + 1,) float64, the mass of all nodes and of all links; nothing but steps changes it."""
-        under_way = self._copies() @ self.shares.flatten(0, 1).double()
-        return self.mass.double().sum(0) + under_way
+        return self.mass.double().sum(0) + self._under_way() @ self.shares.values.flatten(0, 1).double()
 
     def figures(self) -> dict[str, float]:
         """What the metrics tell of the network, see `Merge.network`."""
         weight = self.mass[:, -1].double()
-        under_way = self._copies() @ self.shares[..., -1].flatten().double()
+        under_way = self._under_way() @ self.shares.values[..., -1].flatten().double()
         apart = self.w - self.w.mean(0)
         return {
             "consensus_error": float((apart * apart).sum(1).mean()),
@@ -128,11 +122,11 @@ class PushSum:
 
     def pack(self) -> Snapshot:
         """See `State.pack`; of the shares only those that somebody still has to hear."""
-        rounds = self._unheard_rounds() % len(self.sent)
-        arrays = {name: getattr(self, name) for name in ARRAYS} | {"sent": self.sent[rounds]}
+        shares, sent = self.shares.only(_awaited(self.stamp, self.now))
+        arrays = {name: getattr(self, name) for name in ARRAYS} | {"sent": sent}
         arrays |= {name: getattr(self.weather, name) for name in WEATHER}
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        tensors |= {"mass": self.mass, "w": self.w, "shares": self.shares[torch.from_numpy(rounds)]}
+        tensors |= {"mass": self.mass, "w": self.w, "shares": shares}
         plain = {name: getattr(self, name) for name in COUNTS} | {"graph": self.graph.checksum}
         return Snapshot(tensors, plain)
 
@@ -152,32 +146,22 @@ class PushSum:
         mass, w, shares = (tensors[name] for name in ("mass", "w", "shares"))
         stamp, newest, owed, steps, made = (arrays[name] for name in ARRAYS)
         now, messages, lost, guarded = (snapshot.plain[name] for name in COUNTS)
-        sums = (mass, w, shares, arrays["sent"], stamp, newest, owed, steps, made)
-        state = cls(graph, weather, *sums, now, messages, lost, guarded)
-        state._arrange(max(len(state.sent), 1), state.shares, state.sent)
-        return state
+        sums = Shares.of(_awaited(stamp, now), shares, arrays["sent"], room=max(len(shares), 1))
+        return cls(
+            graph, weather, mass, w, sums, stamp, newest, owed, steps, made, now, messages, lost, guarded
+        )
 
     def _share(self, awake: Bools) -> None:
         """Split x and y evenly between oneself and all links, and remember what was sent."""
         parts = np.where(awake, self.graph.out_degree + 1, 1)
         self.mass /= torch.from_numpy(parts).to(self.mass.dtype)[:, None]
-        live = self._unheard_rounds()
-        if len(live) == len(self.sent):
-            at = live % len(self.sent)
-            self._arrange(2 * len(live), self.shares[torch.from_numpy(at)], self.sent[at])
-        slot = self.now % len(self.sent)
-        self.shares[slot] = self.mass
-        self.sent[slot] = awake
+        self.shares = self.shares.add(self.now, _awaited(self.stamp, self.now), self.mass, awake)
 
     def _hear(self, awake: Bools) -> None:
         """Add what is new in the newest sums that have arrived."""
         news = awake[self.graph.target] & (self.newest > self.stamp)
         upto = np.where(news, self.newest, self.stamp)
-        link, place = self._between(self.stamp, upto)
-        first = np.searchsorted(self.graph.target[link], np.arange(self.graph.nodes))
-        if len(place):
-            rows, bags = torch.from_numpy(place), torch.from_numpy(first)
-            self.mass += embedding_bag(rows, self.shares.flatten(0, 1), bags, mode="sum")
+        self.mass += self.shares.heard(self.graph, self.stamp, upto)
         self._check(self.now - upto[news], self.now - upto)
         self.stamp = upto
 
@@ -187,28 +171,11 @@ class PushSum:
         if used.max(initial=0) > faults.effective_delay or unheard.max(initial=0) > faults.silence:
             raise RuntimeError(f"round {self.now}: a message is older than {faults} allow.")
 
-    def _between(self, after: Ints, upto: Ints) -> tuple[Ints, Ints]:
-        """The shares sent on links in the rounds after … upto (L,): each one's link, and its place."""
-        number = upto - after
-        link = np.repeat(np.arange(len(number)), number)
-        within = np.arange(len(link)) - np.repeat(number.cumsum() - number, number)
-        slot = (after[link] + 1 + within) % len(self.sent)
-        source = self.graph.source[link]
-        sent = self.sent[slot, source]
-        return link[sent], (slot * self.graph.nodes + source)[sent]
-
-    def _copies(self) -> Tensor:
+    def _under_way(self) -> Tensor:
         """(H · n,) on how many links each share is under way: sent after κ, though it may be lost."""
-        _, place = self._between(self.stamp, np.full_like(self.stamp, self.now - 1))
-        return torch.from_numpy(np.bincount(place, minlength=self.sent.size)).double()
+        return self.shares.copies(self.graph, self.stamp, np.full_like(self.stamp, self.now - 1))
 
-    def _unheard_rounds(self) -> Ints:
-        """Past rounds whose shares somebody has still to hear."""
-        return np.arange(self.stamp.min(initial=self.now - 1) + 1, self.now)
 
-    def _arrange(self, size: int, shares: Tensor, sent: Bools) -> None:
-        """Put the shares of the unheard rounds, in their order, into new memory for ``size`` rounds."""
-        at = self._unheard_rounds() % size
-        self.shares = shares.new_zeros(size, *shares.shape[1:])
-        self.sent = np.zeros((size, self.graph.nodes), bool)
-        self.shares[torch.from_numpy(at)], self.sent[at] = shares, sent
+def _awaited(stamp: Ints, now: int) -> Ints:
+    """Past rounds whose shares somebody has still to hear."""
+    return np.arange(stamp.min(initial=now - 1) + 1, now)

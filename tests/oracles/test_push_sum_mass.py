@@ -104,14 +104,14 @@ def test_little_is_lost_in_float32() -> None:
     """Shares are summed, not the difference of ever growing sums taken, so float32 drifts slowly."""
     walk = Walk(draw("random", 8, 2, 0), HARSHEST, 0, torch.float32)
     walk.go(5000)
-    assert walk.state.mass.dtype == walk.state.shares.dtype == torch.float32
+    assert walk.state.mass.dtype == walk.state.shares.values.dtype == torch.float32
     assert max(walk.errors()) < 1e-5
 
 
 def sent_but_unheard(state: PushSum) -> int:
     """A link whose target has still to hear what was sent first after its stamp."""
-    after = (state.stamp + 1) % len(state.sent)
-    waiting = (state.stamp < state.now - 1) & state.sent[after, state.graph.source]
+    after = (state.stamp + 1) % len(state.shares.sent)
+    waiting = (state.stamp < state.now - 1) & state.shares.sent[after, state.graph.source]
     return int(np.flatnonzero(waiting)[0])
 
 
@@ -120,7 +120,9 @@ def test_a_share_that_is_skipped_is_missed() -> None:
     walk.go(500)
     assert max(walk.errors()) < 1e-9
     link, state = sent_but_unheard(walk.state), walk.state
-    share = float(state.shares[(state.stamp[link] + 1) % len(state.sent), state.graph.source[link], -1])
+    share = float(
+        state.shares.values[(state.stamp[link] + 1) % len(state.shares.sent), state.graph.source[link], -1]
+    )
     assert share > 1e-4
     state.stamp[link] += 1
     assert walk.errors()[1] == pytest.approx(share, abs=1e-9)
