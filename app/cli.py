@@ -198,6 +198,9 @@ def reproduce(
     """Run a whole experiment; stopped and called again, it goes on."""
     from app.experiments import grid, pars_push
 
+    ours = shell is None if experiment == Experiment.pars_push else points is None
+    if not ours:
+        raise click.UsageError("--shell belongs to persa-fl, --points to pars-push.")
     try:
         if experiment == Experiment.persa_fl:
             result = grid.reproduce(out, grid.QUICK if quick else grid.Scale(), shell, warn)
@@ -268,6 +271,7 @@ def _exit_code(error: Exception) -> int | None:
         DataError: BAD_DATA,
         ConfigError: BAD_CONFIG,
         FloatingPointError: BAD_CONFIG,
+        MemoryError: BAD_CONFIG,
         RunError: BAD_RUN,
         ModelError: BAD_MODEL,
     }

@@ -17,6 +17,9 @@ from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
 from ranking.rankers import RANKERS, TREES, Ranker
 
 SECTIONS = ("ranker", "objective", "schedule", "local")
+PATHS = ("delay_trace", "edge_list")
+"""Hyper-parameters that name files."""
+
 GIVEN = (
     "algorithm",
     "objective",
@@ -159,6 +162,8 @@ def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
         if key not in names:
             raise ConfigError(f"unknown setting {key!r} for {settings.label}{_nearest(key, names)}")
         name = key.rpartition(".")[2]
+        if name in PATHS and isinstance(value, str):
+            value = os.path.abspath(value)  # a run may be resumed from elsewhere
         changes.setdefault(owner[name], {})[name] = value
     for section, values in changes.items():  # together, since some settings only make sense together
         try:
@@ -167,7 +172,7 @@ def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
             problem = error.errors()[0]
             at = str(problem["loc"][0]) if problem["loc"] else ""
             named = f"{section}.{at} = {values[at]!r}" if at in values else section
-            raise ConfigError(f"{named}: {problem['msg']}.") from error
+            raise ConfigError(f"{named}: {problem['msg'].removeprefix('Value error, ')}.") from error
     ranker = parts.pop("ranker")
     return dataclasses.replace(settings, ranker=ranker, row=dataclasses.replace(settings.row, **parts))
 

@@ -23,7 +23,7 @@ from data.schema import DataError
 Kind = Literal["complete", "ring", "cycle", "exponential", "regular", "random", "scale-free"]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Rounds = Annotated[int, Field(ge=1, le=1000)]
+Rounds = Annotated[int, Field(ge=1, le=100)]
 
 
 @plain_dataclass(frozen=True)
@@ -129,7 +129,7 @@ def read(path: str, nodes: int) -> Graph:
     """The graph of a text file with one link a line, source and target, counted from 0.
 
     Raises:
-        DataError: the file is not one, or see `Graph.of`.
+        DataError: the file is not one, or holds no network of these nodes.
     """
     try:
         rows = [line.split("#")[0].replace(",", " ").split() for line in Path(path).read_text().splitlines()]
@@ -138,7 +138,10 @@ def read(path: str, nodes: int) -> Graph:
         raise DataError(f"the network {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise DataError(f"the network {path} must hold one link a line: two node numbers.") from error
-    return Graph.of(nx.DiGraph(links), nodes)
+    try:
+        return Graph.of(nx.DiGraph(links), nodes)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -147,16 +150,16 @@ class Faults:
 
     Attributes:
         wake_within: Γw, rounds in which every node wakes at least once; 1: always awake.
-        wake_probability: of waking in a round before that.
+        wake_probability: of waking in a round before that; without meaning where Γw is 1.
         max_delay: Γd, rounds that a message travels at most; each takes 1 to Γd with equal probability.
         max_failures: Γf, messages in a row that a link loses at most; 0: none.
-        failure_probability: of losing a message before that.
+        failure_probability: of losing a message before that; without meaning where Γf is 0.
     """
 
     wake_within: Rounds = 1
     wake_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
     max_delay: Rounds = 1
-    max_failures: Annotated[int, Field(ge=0, le=1000)] = 0
+    max_failures: Annotated[int, Field(ge=0, le=100)] = 0
     failure_probability: Annotated[float, Field(ge=0, le=1)] = 0.3
 
     @property

@@ -76,12 +76,11 @@ def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart:
     )
     line = base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", title=panel.y, scale=scale))
     layers: list[alt.Chart] = [band, line]
-    if panel.levels:
-        levels = pd.DataFrame({"name": panel.levels.keys(), "y": panel.levels.values()})
-        rules = alt.Chart(levels).encode(y="y:Q")
-        names = rules.mark_text(align="left", dx=4, dy=-6, color="#555")
+    for place, (name, level) in enumerate(panel.levels.items()):  # names side by side, should levels be alike
+        rule = alt.Chart(pd.DataFrame({"name": [name], "y": [level]})).encode(y="y:Q")
+        label = rule.mark_text(align="left", dx=4, dy=-6, color="#555")
         layers += [
-            rules.mark_rule(strokeDash=[4, 4], color="#555"),
-            names.encode(x=alt.value(0), text="name:N"),
+            rule.mark_rule(strokeDash=[4, 4], color="#555"),
+            label.encode(x=alt.value(place * WIDTH / 4), text="name:N"),
         ]
     return alt.layer(*layers).properties(title=panel.title, width=WIDTH, height=HEIGHT)

@@ -5,6 +5,7 @@ The talk's two figures are drawn for logistic regression (convex, many small net
 """
 
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from app.evaluate import Ground, judge, prepare
 from app.experiments import convex, rasgp
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
-from app.experiments.workspace import TABLE, missing, same_scale, save, simulated
+from app.experiments.workspace import TABLE, missing, once, same_scale, save, simulated
 from app.runs import METRICS, open_run
 from data.files import write_bytes
 from federated.schedules.gossip import Gossip
@@ -99,8 +100,11 @@ def reproduce(out: Path, scale: Scale, points: Path | None, tell: Callable[[str]
         DataError: the points are none.
         ChildError: a training failed.
     """
+    chosen = rasgp.read(points) if points else rasgp.drawn()
     same_scale(out, scale)
-    table = rasgp.reproduce(points, scale.rasgp_runs, scale.rasgp_rounds, tell)
+    source = {"points": points.name if points else "drawn"}
+    table = {name: _rasgp(out, name, chosen, scale) | source for name in rasgp.SETTINGS}
+    tell("rasgp: " + ", ".join(f"setting {name}" for name in table))
     data = simulated(out, scale.users, scale.seeds, tell)
     groups = _trained(out, scale, data, tell)
     grounds = {split: [prepare(place, split) for place in data.values()] for split in ("validation", "test")}
@@ -108,7 +112,7 @@ def reproduce(out: Path, scale: Scale, points: Path | None, tell: Callable[[str]
     ends = {label: {"test_nmrr": _nmrr(runs, grounds["test"], "test")} for label, runs in groups.items()}
     result: dict[str, Any] = {"rasgp": table, "references": {name: ends[name] for name in REFERENCES}}
     for figure, arms in ARMS.items():
-        logistic = {name: _logistic(arm, scale) for name, arm in arms.items()}
+        logistic = {name: _logistic(out, arm, scale) for name, arm in arms.items()}
         ranking = {name: groups[_label(arm)] for name, arm in arms.items()}
         _draw(out / figure, figure, logistic, ranking, levels)
         result[figure] = {
@@ -156,7 +160,7 @@ def _trained(
     every: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for arm in (arm for arms in ARMS.values() for arm in arms.values()):
         updates = round(scale.rounds * scale.users * (AWAKE if arm["wake_within"] > 1 else 1))
-        size = {"updates": updates, "evaluations": scale.looks, "checkpoint-every": updates}
+        size = {"updates": updates, "evaluations": scale.looks}
         every[_label(arm)] = ({"algorithm": "pars-push", **size}, arm)
     for name in REFERENCES:
         size = {"updates": scale.reference_updates} if scale.reference_updates else {}
@@ -198,12 +202,24 @@ def _curve(runs: list[Path], along: str) -> Curve:
     return Curve.of(x, [np.interp(x, path[along], path["nmrr"]) for path in paths])
 
 
-def _logistic(arm: dict[str, int], scale: Scale) -> Curve:
+def _rasgp(out: Path, name: str, points: rasgp.Points, scale: Scale) -> dict[str, Any]:
+    """One row of RASGP's table."""
+    runs, rounds = scale.rasgp_runs, scale.rasgp_rounds
+    key = {"runs": runs, "rounds": rounds, "points": [zlib.crc32(part.numpy().tobytes()) for part in points]}
+    return once(out / "rasgp" / f"{name}.json", key, lambda: rasgp.reproduce(name, points, runs, rounds))
+
+
+def _logistic(out: Path, arm: dict[str, int], scale: Scale) -> Curve:
+    """Logistic regression under the settings of an arm."""
     faults = {name: value for name, value in arm.items() if name != "maml_steps"}
     gossip = Gossip(least_weight=0.1, **faults)
-    return Curve.of(
-        *convex.curves(gossip, arm["maml_steps"], scale.convex_runs, scale.convex_rounds, scale.looks)
-    )
+    runs, rounds = scale.convex_runs, scale.convex_rounds
+
+    def make() -> dict[str, Any]:
+        curves = convex.curves(gossip, arm["maml_steps"], runs, rounds, scale.looks)
+        return Curve.of(*curves).to_dict("x")
+
+    return Curve(**once(out / "logistic" / f"{_label(arm)}.json", {"runs": runs, "rounds": rounds}, make))
 
 
 def _nmrr(runs: list[Path], grounds: list[Ground], split: str) -> dict[str, float]:

@@ -5,7 +5,6 @@ term and its own points. Gradients are exact but for noise U[−2, 2]³ in every
 from 100, and all start at 1. Error E is ‖mean of z_i − z*‖². All runs are one network in many pieces.
 """
 
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from torch import Tensor
 from data.randomness import generator
 from data.schema import DataError
 from federated.clients import Clients, LocalSGD
-from federated.network import Graph, draw
+from federated.network import Graph, Kind, draw
 from federated.objectives import Vanilla, gradient_of
 from federated.schedules.gossip import Gossip
 from federated.schedules.push_sum import PushSum
@@ -33,13 +32,16 @@ WINDOWS = {"5-10k": (0.25, 0.5), "10-15k": (0.5, 0.75), "15-20k": (0.75, 1.0)}
 """Parts of a run; named by the rounds that they are of 20,000."""
 
 LOSSY = {"max_delay": 4, "max_failures": 3}
-SETTINGS: dict[str, dict[str, Any]] = {
-    "1": {"graph": "cycle"},
-    "2": {"graph": "cycle", **LOSSY},
-    "3": {"graph": "cycle", **LOSSY, "wake_within": 3},
-    "4": {"graph": "random", **LOSSY, "wake_within": 3},
+SETTINGS: dict[str, tuple[Kind, dict[str, int]]] = {
+    "1": ("cycle", {}),
+    "2": ("cycle", LOSSY),
+    "3": ("cycle", LOSSY | {"wake_within": 3}),
+    "4": ("random", LOSSY | {"wake_within": 3}),
 }
-"""By the number of the setting; in a random graph, every run its own, each link exists with probability ½."""
+"""Graph and faults of each setting; every run has a random graph of its own, with half of all links."""
+
+Points = tuple[Tensor, Tensor]
+"""Points (n, 50, 2) and their labels (n, 50) of ±1."""
 
 
 class NoisyGradients(Clients):
@@ -53,38 +55,30 @@ class NoisyGradients(Clients):
         return self.local.lr * (exact + NODES * torch.from_numpy(noise)[who])
 
 
-def reproduce(points: Path | None, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Median k·E in three parts of the runs and median E at their end, for each of the four settings.
+def reproduce(name: str, points: Points, runs: int, rounds: int) -> dict[str, Any]:
+    """Median k·E in three parts of the runs, with quartiles of the runs' own, and median E at their end.
 
     Args:
-        points: the file of the experiment's own data; None: points are drawn like them.
+        name: which of SETTINGS.
+        points: see `read` and `drawn`.
         runs: independent ones, with other noise, faults and random graphs.
         rounds: of each run.
-        tell: is told what has been done.
-
-    Raises:
-        DataError: the file does not hold such points.
     """
-    x, b = _read(points) if points else drawn()
-    best = _minimise(x, b)
-    result: dict[str, Any] = {}
-    for name, setting in SETTINGS.items():
-        k, error = _errors(x, b, best, setting, int(name), runs, rounds)
-        parts = {part: (k > a * rounds) & (k <= e * rounds) for part, (a, e) in WINDOWS.items()}
-        result[name] = {
-            "runs": runs,
-            "rounds": rounds,
-            "points": "the experiment's own" if points else "drawn",
-            "z_star": best.tolist(),
-            "k_error": {part: float(np.median((k * error)[:, there])) for part, there in parts.items()},
-            "k_error_quartiles": {part: _quartiles((k * error)[:, there]) for part, there in parts.items()},
-            "error_20k": float(np.median(error[:, -1])),
-        }
-        tell(f"rasgp, setting {name}: {runs} runs of {rounds} rounds")
-    return result
+    best = _minimise(points)
+    k, error = _errors(points, best, name, runs, rounds)
+    scaled = k * error
+    parts = {part: (k > a * rounds) & (k <= e * rounds) for part, (a, e) in WINDOWS.items()}
+    return {
+        "runs": runs,
+        "rounds": rounds,
+        "z_star": best.tolist(),
+        "k_error": {part: float(np.median(scaled[:, there])) for part, there in parts.items()},
+        "k_error_quartiles": {part: _quartiles(scaled[:, there]) for part, there in parts.items()},
+        "error_20k": float(np.median(error[:, -1])),
+    }
 
 
-def drawn(seed: int = 0) -> tuple[Tensor, Tensor]:
+def drawn(seed: int = 0) -> Points:
     """Points (n, 50, 2) and labels (n, 50): half of them around (3, 3), half around (1, 1), variance 0.75."""
     b = torch.ones(NODES, EACH, dtype=torch.float64)
     b[:, EACH // 2 :] = -1
@@ -92,20 +86,21 @@ def drawn(seed: int = 0) -> tuple[Tensor, Tensor]:
     return 2 + b[..., None] + torch.from_numpy(noise), b
 
 
-def _read(path: Path) -> tuple[Tensor, Tensor]:
+def read(path: Path) -> Points:
+    """Points (n, 50, 2) and labels (n, 50) from a file.
+
+    Raises:
+        DataError: it does not hold them.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
-            x, b = file["points"][:NODES].astype(float), file["labels"][:NODES].astype(float)
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path} must be an .npz file with points and labels: {error}.") from error
-    if (
-        x.shape != (NODES, EACH, 2)
-        or b.shape != (NODES, EACH)
-        or not (np.isfinite(x).all() and (b**2 == 1).all())
-    ):
-        raise DataError(
-            f"{path} must hold {EACH} finite points in the plane, labelled 1 or -1, for {NODES} nodes."
-        )
+            x, b = file["points"], file["labels"]
+        x, b = x[:NODES].astype(float, casting="same_kind"), b[:NODES].astype(float, casting="same_kind")
+    except Exception as error:  # whatever a file that is none makes the reader stumble over
+        raise DataError(f"{path} must be an .npz file with numbers named points and labels.") from error
+    fits = x.shape == (NODES, EACH, 2) and b.shape == (NODES, EACH)
+    if not (fits and np.isfinite(x).all() and (b**2 == 1).all()):
+        raise DataError(f"{path} must hold {EACH} points in the plane, labelled 1 or -1, for {NODES} nodes.")
     return torch.from_numpy(x), torch.from_numpy(b)
 
 
@@ -115,14 +110,14 @@ def _quartiles(k_error: NDArray[np.float64]) -> list[float]:
     return quartiles
 
 
-def _task(x: Tensor, b: Tensor) -> Linear:
+def _task(points: Points) -> Linear:
     """n times each node's part of F, so that F is the nodes' mean."""
-    return Linear(x, b, (x, b), "smoothed-hinge", regularisation=1.0, weight=5.0 * EACH)
+    return Linear(*points, points, "smoothed-hinge", regularisation=1.0, weight=5.0 * EACH)
 
 
-def _minimise(x: Tensor, b: Tensor) -> NDArray[np.float64]:
+def _minimise(points: Points) -> NDArray[np.float64]:
     """z* (3,)."""
-    whole = _task(x, b).pooled()
+    whole = _task(points).pooled()
     data = whole.everything(torch.tensor([0]))
 
     def value_and_slope(z: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -134,20 +129,16 @@ def _minimise(x: Tensor, b: Tensor) -> NDArray[np.float64]:
 
 
 def _errors(
-    x: Tensor,
-    b: Tensor,
-    best: NDArray[np.float64],
-    setting: dict[str, Any],
-    seed: int,
-    runs: int,
-    rounds: int,
+    points: Points, best: NDArray[np.float64], name: str, runs: int, rounds: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """(T,) looked at after k rounds, (runs, T) E."""
-    faults = {name: value for name, value in setting.items() if name != "graph"}
+    graph, faults = SETTINGS[name]
     gossip = Gossip(step_sizes="1/t", decay_from=FIRST, asleep_too=True, least_weight=0, **faults)
-    task = _task(x.repeat(runs, 1, 1), b.repeat(runs, 1))
+    x, b = points
+    task = _task((x.repeat(runs, 1, 1), b.repeat(runs, 1)))
+    seed = int(name)
     clients = NoisyGradients(task, Vanilla(), LocalSGD(lr=1 / FIRST, local_steps=1), seed)
-    pieces = [draw(setting["graph"], NODES, (NODES - 1) / 2, run) for run in range(runs)]
+    pieces = [draw(graph, NODES, (NODES - 1) / 2, run) for run in range(runs)]
     start = torch.ones(3, dtype=torch.float64)
     state = PushSum.start(Graph.side_by_side(pieces), gossip, seed, start)
     errors = []

@@ -50,6 +50,18 @@ def missing(place: Path, options: dict[str, Any], sets: dict[str, Any] | None = 
     return command + [f"--set={name}={value}" for name, value in (sets or {}).items()]
 
 
+def once(path: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make`` gives, kept in a file until the key is another one."""
+    if path.is_file():
+        kept: dict[str, Any] = json.loads(path.read_bytes())
+        if kept["key"] == key:
+            made: dict[str, Any] = kept["made"]
+            return made
+    made = make()
+    write_bytes(path, json.dumps({"key": key, "made": made}).encode())
+    return made
+
+
 def save(out: Path, result: dict[str, Any]) -> None:
     """Write the result."""
     write_bytes(out / RESULT, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

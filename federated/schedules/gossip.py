@@ -23,7 +23,7 @@ from federated.schedules.push_sum import PushSum
 from federated.workers import one_thread
 
 PATIENCE = 10
-"""Times Γs in which somebody's weight must suffice, or the run would wait for ever."""
+"""Times Γs in which every node's weight must suffice once, or its user would never learn."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,13 @@ class Gossip(network.Faults):
         return deltas, refusals(deltas, state.w[0], self.max_update_norm)
 
     def _require_weight(self, state: PushSum) -> None:
-        """Somebody makes a model from time to time."""
+        """Every node makes a model from time to time."""
         patience = PATIENCE * self.silence
-        if state.now - state.made.max() > patience:
+        if state.now - state.made.min() > patience:
             raise FloatingPointError(
-                f"no push-sum weight reached least_weight = {self.least_weight} in {patience} rounds: "
-                "choose a smaller one."
+                f"the push-sum weight of user {state.made.argmin()} has been under least_weight = "
+                f"{self.least_weight} for {patience} rounds: choose a smaller one, or a graph in which "
+                "all send and hear equally much."
             )
 
     def _factor(self, now: int) -> float:

@@ -92,7 +92,8 @@ class PushSum:
         self.messages += int(self.graph.out_degree[awake].sum())
         self.lost += int(self.weather.send(self.now, awake).sum())
         self._hear(awake)
-        firm = awake & (self.mass[:, -1].numpy() >= least_weight)
+        weight = self.mass[:, -1].numpy()
+        firm = awake & (weight >= least_weight) & (weight > 0)  # which it always is but for rounding
         self.guarded += int((awake & ~firm).sum())
         fresh = self.mass[:, :-1] / self.mass[:, -1:]
         self.w = fresh if firm.all() else torch.where(torch.from_numpy(firm)[:, None], fresh, self.w)
@@ -125,8 +126,8 @@ class PushSum:
         shares, sent = self.shares.only(_awaited(self.stamp, self.now))
         arrays = {name: getattr(self, name) for name in ARRAYS} | {"sent": sent}
         arrays |= {name: getattr(self.weather, name) for name in WEATHER}
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        tensors |= {"mass": self.mass, "w": self.w, "shares": shares}
+        tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        tensors |= {"mass": self.mass.clone(), "w": self.w, "shares": shares}
         plain = {name: getattr(self, name) for name in COUNTS} | {"graph": self.graph.checksum}
         return Snapshot(tensors, plain)
 
@@ -166,9 +167,9 @@ class PushSum:
         self.stamp = upto
 
     def _check(self, used: Ints, unheard: Ints) -> None:
-        """Γe and Γs hold, or the network is not what was promised."""
+        """What is used is at most Γe rounds old, what is not heard younger than Γs; as promised."""
         faults = self.weather.faults
-        if used.max(initial=0) > faults.effective_delay or unheard.max(initial=0) > faults.silence:
+        if used.max(initial=0) > faults.effective_delay or unheard.max(initial=0) >= faults.silence:
             raise RuntimeError(f"round {self.now}: a message is older than {faults} allow.")
 
     def _under_way(self) -> Tensor:

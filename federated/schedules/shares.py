@@ -13,6 +13,9 @@ from torch.nn.functional import embedding_bag
 
 from federated.network import Bools, Graph, Ints
 
+MOST = 2**33
+"""Bytes of shares. Messages under way do take memory, and old ones wait for who sleeps or was cut off."""
+
 
 @dataclass
 class Shares:
@@ -28,7 +31,17 @@ class Shares:
 
     @classmethod
     def of(cls, rounds: Ints, values: Tensor, sent: Bools, room: int) -> "Shares":
-        """The shares (R, n, P + 1) of R rounds, with room for as many rounds as ``room``."""
+        """The shares (R, n, P + 1) of R rounds, with room for as many rounds as ``room``.
+
+        Raises:
+            MemoryError: that would be more than MOST.
+        """
+        size = room * values[0].numel() * values.element_size() if len(values) else 0
+        if size > MOST:
+            raise MemoryError(
+                f"a node was not heard for {len(rounds)} rounds, whose shares take {size / 2**30:.0f} GiB: "
+                "lower wake_within, max_delay or max_failures."
+            )
         made = cls(values.new_zeros(room, *values.shape[1:]), np.zeros((room, *sent.shape[1:]), bool))
         made.values[torch.from_numpy(rounds % room)] = values
         made.sent[rounds % room] = sent

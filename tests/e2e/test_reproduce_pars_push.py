@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.experiments import pars_push, rasgp
-from data.schema import DataError
+from app.experiments import convex, pars_push, rasgp
+from federated.network import draw
+from federated.schedules.gossip import Gossip
 from tests.conftest import REAL_DATA
 
 TABLE = {"1": (0.75, 0.61, 0.74), "2": (3.75, 1.40, 1.30), "3": (19.7, 5.3, 3.5)}
@@ -33,11 +34,31 @@ def points() -> Path:
 @pytest.mark.parametrize("setting", TABLE)
 def test_errors_are_those_of_the_table(setting: str, points: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of the table's windows, 16 runs instead of 60; `reproduce pars-push` makes the whole."""
-    monkeypatch.setattr(rasgp, "SETTINGS", {setting: rasgp.SETTINGS[setting]})
     monkeypatch.setattr(rasgp, "WINDOWS", {"5-10k": (0.5, 1.0)})
-    row = rasgp.reproduce(points, runs=16, rounds=10_000, tell=lambda done: None)[setting]
+    row = rasgp.reproduce(setting, rasgp.read(points), runs=16, rounds=10_000)
     assert row["z_star"] == pytest.approx(Z_STAR, abs=5e-5)
     assert 1 / 2 < row["k_error"]["5-10k"] / TABLE[setting][0] < 2
+    assert row["error_20k"] == pytest.approx(row["k_error"]["5-10k"] / 8_500, rel=1)
+
+
+def test_settings_and_windows_are_the_papers() -> None:
+    told = {}
+    for name, (graph, faults) in rasgp.SETTINGS.items():
+        gossip = Gossip(**faults)
+        chances = (gossip.wake_probability, gossip.failure_probability)
+        told[name] = (graph, gossip.wake_within, gossip.max_delay, gossip.max_failures, *chances)
+    assert told == {
+        "1": ("cycle", 1, 1, 0, 0.5, 0.3),
+        "2": ("cycle", 1, 4, 3, 0.5, 0.3),
+        "3": ("cycle", 3, 4, 3, 0.5, 0.3),
+        "4": ("random", 3, 4, 3, 0.5, 0.3),
+    }
+    assert rasgp.WINDOWS == {"5-10k": (0.25, 0.5), "10-15k": (0.5, 0.75), "15-20k": (0.75, 1)}
+
+
+def test_in_the_random_graphs_half_of_all_links_are() -> None:
+    links = [len(draw("random", rasgp.NODES, (rasgp.NODES - 1) / 2, run).source) for run in range(60)]
+    assert np.mean(links) == pytest.approx(45, abs=2)
 
 
 def test_points_are_drawn_where_there_are_none() -> None:
@@ -48,17 +69,42 @@ def test_points_are_drawn_where_there_are_none() -> None:
     assert float(x[b == 1].std(0).mean()) == pytest.approx(0.75**0.5, abs=0.05)
 
 
-@pytest.mark.parametrize("fault", ["missing", "words", "labels", "shape"])
-def test_points_that_are_none_are_refused(fault: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", ["missing", "empty", "words", "names", "labels", "shape", "complex"])
+def test_points_that_are_none_are_refused_before_anything_is_written(
+    fault: str, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
     x, b = (tensor.numpy() for tensor in rasgp.drawn())
-    path = tmp_path / "points.npz"
-    if fault == "words":
-        path.write_text("points")
+    spoilt: dict[str, Any] = {
+        "labels": {"points": x, "labels": b + 1},
+        "shape": {"points": x[:, :3], "labels": b},
+        "complex": {"points": x + 1j, "labels": b},
+        "names": {"x": x, "b": b},
+    }
+    path, out = tmp_path / "points.npz", tmp_path / "out"
+    if fault in spoilt:
+        np.savez(path, **spoilt[fault])
     elif fault != "missing":
-        x, b = (x[:, :3], b) if fault == "shape" else (x, b + 1)
-        np.savez(path, points=x, labels=b)
-    with pytest.raises(DataError, match=r"points\.npz must"):
-        rasgp.reproduce(path, 1, 10, lambda done: None)
+        path.write_text("points" if fault == "words" else "")
+    called = cli("reproduce", "pars-push", "--quick", "--points", path, "--out", out)
+    assert called.code == 3, called.err
+    assert called.err.startswith(f"persarank: {path} must ")
+    assert len(called.err.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_options_of_the_other_experiment_are_refused(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    for experiment, option in (("pars-push", "--shell"), ("persa-fl", "--points")):
+        called = cli("reproduce", experiment, option, "file", "--out", tmp_path / "out")
+        assert called.code == 2
+        assert "--shell belongs to persa-fl, --points to pars-push" in called.err
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_personal_budget_buys_something_where_users_differ() -> None:
+    """Also in the harshest network; the models that are judged are the users' own."""
+    gossip = Gossip(wake_within=3, max_delay=4, max_failures=3, least_weight=0.1)
+    ends = {u: convex.curves(gossip, u, runs=4, rounds=200, looks=2)[1][:, -1] for u in (0, 5)}
+    assert (ends[5] < ends[0] - 0.005).all()
 
 
 def test_the_experiment_is_made_and_a_second_call_only_judges(
@@ -89,6 +135,8 @@ def test_the_experiment_is_made_and_a_second_call_only_judges(
             assert drawn.startswith(begins)
         assert all(name in drawn.decode() for name in (*arms, "local", "persa-fl-maml"))
     ranking = result["asynchrony"]["ranking"]
+    for curve in ranking.values():
+        assert curve["round"][-1] <= curve["rounds"] < curve["messages"]
     assert ranking["no faults"]["lost"] == 0 < ranking["all three"]["lost"]
     assert ranking["all three"]["messages"] < ranking["no faults"]["messages"], "who sleeps sends nothing"
     assert ranking["all three"] == result["personalization"]["ranking"]["u = 5"], "one run for both figures"

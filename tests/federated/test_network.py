@@ -225,7 +225,7 @@ def test_the_newest_of_those_that_arrive_together_is_reported() -> None:
 
 def test_weather_is_drawn_by_seed_and_round_alone() -> None:
     """With bounds out of reach, what happens in round 50 does not depend on what happened before."""
-    faults = Faults(wake_within=1000, max_delay=7, max_failures=1000)
+    faults = Faults(wake_within=100, max_delay=7, max_failures=100)
     graph, everyone = draw("complete", 15, 1, 0), np.ones(15, bool)
     fresh, other, old = (Weather.start(graph, faults, seed) for seed in (1, 2, 1))
     for now in range(50):

@@ -137,7 +137,8 @@ def twin(
             else:
                 guarded += 1
         z, y = torch.stack([node.z for node in nodes.values()]), [node.y for node in nodes.values()]
-        figures = {"messages": messages, "lost": lost, "guarded": guarded}
+        numbers = 8 * (z.shape[1] + 2)  # x, y and the stamp
+        figures = {"messages": messages, "bytes": messages * numbers, "lost": lost, "guarded": guarded}
         figures["oldest_stamp"] = t - min(link.kappa for link in links)
         figures["oldest_model"] = t - min(node.made for node in nodes.values())
         yield Round(z, y, tuple(users), tuple(late), figures)

@@ -97,7 +97,16 @@ def test_the_bounds_are_reached() -> None:
         used = max(used, int((state.now - 1 - heard).max(initial=0)))
         oldest = max(oldest, int(state.figures()["oldest_stamp"]))
     assert used == HARSHEST.effective_delay
-    assert HARSHEST.silence - 4 <= oldest <= HARSHEST.silence
+    assert HARSHEST.silence - 4 <= oldest < HARSHEST.silence
+
+
+def test_the_check_knows_the_bounds() -> None:
+    state = Walk(draw("ring", 3, 1, 0), HARSHEST, 0).state
+    used, unheard = np.array([HARSHEST.effective_delay]), np.array([HARSHEST.silence - 1])
+    state._check(used, unheard)
+    for late, silent in ((used + 1, unheard), (used, unheard + 1)):
+        with pytest.raises(RuntimeError, match="older than"):
+            state._check(late, silent)
 
 
 def test_little_is_lost_in_float32() -> None:
