@@ -76,11 +76,12 @@ def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart:
     )
     line = base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", title=panel.y, scale=scale))
     layers: list[alt.Chart] = [band, line]
-    for place, (name, level) in enumerate(panel.levels.items()):  # names side by side, should levels be alike
+    highest = max(panel.levels.values(), default=0.0)
+    for name, level in panel.levels.items():
         rule = alt.Chart(pd.DataFrame({"name": [name], "y": [level]})).encode(y="y:Q")
-        label = rule.mark_text(align="left", dx=4, dy=-6, color="#555")
+        label = rule.mark_text(align="left", dx=4, dy=-6 if level == highest else 8, color="#555")
         layers += [
             rule.mark_rule(strokeDash=[4, 4], color="#555"),
-            label.encode(x=alt.value(place * WIDTH / 4), text="name:N"),
+            label.encode(x=alt.value(0), text="name:N"),
         ]
     return alt.layer(*layers).properties(title=panel.title, width=WIDTH, height=HEIGHT)
