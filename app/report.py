@@ -41,7 +41,7 @@ def summary(result: dict[str, Any], console: Console) -> None:
     )
     for why, times in result["refused"].items():
         console.print(f"{times} updates were refused: {why}.")
-    if result["network"]:
+    if result.get("network"):
         console.print(Text(_network(result["network"], result["virtual_time"])))
     console.print(Text(f"Judge it with: persarank evaluate {result['run']}"))
 

@@ -102,9 +102,10 @@ def reproduce(out: Path, scale: Scale, points: Path | None, tell: Callable[[str]
     """
     chosen = rasgp.read(points) if points else rasgp.drawn()
     same_scale(out, scale)
-    source = {"points": points.name if points else "drawn"}
-    table = {name: _rasgp(out, name, chosen, scale) | source for name in rasgp.SETTINGS}
-    tell("rasgp: " + ", ".join(f"setting {name}" for name in table))
+    table = {}
+    for name in rasgp.SETTINGS:
+        table[name] = _rasgp(out, name, chosen, scale) | {"points": points.name if points else "drawn"}
+        tell(f"rasgp, setting {name}")
     data = simulated(out, scale.users, scale.seeds, tell)
     groups = _trained(out, scale, data, tell)
     grounds = {split: [prepare(place, split) for place in data.values()] for split in ("validation", "test")}

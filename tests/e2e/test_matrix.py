@@ -25,10 +25,10 @@ def test_trains_and_evaluates(
 ) -> None:
     out = tmp_path / "run"
     small = ["--set", "n_estimators=20"] if ranker in TREES else ["--updates", "20", "--evaluations", "1"]
-    for steps in {"personal_steps", "adapt_steps", "maml_steps"} & vars(
-        ALGORITHMS[algorithm].objective
-    ).keys():
-        small += ["--set", f"{steps}=2"]
+    if ranker not in TREES:
+        names = {"personal_steps", "adapt_steps", "maml_steps"} & vars(ALGORITHMS[algorithm].objective).keys()
+        for name in ("local_steps", *names):
+            small += ["--set", f"{name}=2"]
     options = ["--algorithm", algorithm, "--ranker", ranker, "--loss", loss, *small]
     called = cli("train", "--data", tiny, "--out", out, "--json", *options)
     assert called.code == 0, called.err

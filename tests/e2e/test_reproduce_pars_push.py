@@ -14,8 +14,8 @@ from federated.network import draw
 from federated.schedules.gossip import Gossip
 from tests.conftest import REAL_DATA
 
-TABLE = {"1": (0.75, 0.61, 0.74), "2": (3.75, 1.40, 1.30), "3": (19.7, 5.3, 3.5)}
-"""Median k·E in rounds 5–10k, 10–15k, 15–20k of another implementation, 60 runs of each setting."""
+TABLE = {"1": 0.75, "3": 19.7}
+"""Median k·E in rounds 5–10k of another implementation, 60 runs: without faults, and with all of them."""
 
 Z_STAR = (0.6060, 0.6408, -2.4598)
 FEW = {"personalization": ("u = 0", "u = 5"), "asynchrony": ("no faults", "all three")}
@@ -33,11 +33,11 @@ def points() -> Path:
 
 @pytest.mark.parametrize("setting", TABLE)
 def test_errors_are_those_of_the_table(setting: str, points: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first of the table's windows, 16 runs instead of 60; `reproduce pars-push` makes the whole."""
+    """8 runs instead of 60; `reproduce pars-push` makes the whole table."""
     monkeypatch.setattr(rasgp, "WINDOWS", {"5-10k": (0.5, 1.0)})
-    row = rasgp.reproduce(setting, rasgp.read(points), runs=16, rounds=10_000)
+    row = rasgp.reproduce(setting, rasgp.read(points), runs=8, rounds=10_000)
     assert row["z_star"] == pytest.approx(Z_STAR, abs=5e-5)
-    assert 1 / 2 < row["k_error"]["5-10k"] / TABLE[setting][0] < 2
+    assert 1 / 2 < row["k_error"]["5-10k"] / TABLE[setting] < 2
     assert row["error_20k"] == pytest.approx(row["k_error"]["5-10k"] / 8_500, rel=1)
 
 

@@ -46,6 +46,7 @@ def test_one_two_and_four_threads_give_the_same_bits(algorithm: str, tiny: Path,
     """Twenty clients make two stacks, which threads share; personal models are made in one or more."""
     outs = {threads: tmp_path / str(threads) for threads in (1, 2, 4)}
     options = ["--algorithm", algorithm, "--updates", "60", "--evaluations", "2"]
+    options += ["--set", "personal_steps=5"] if algorithm != "local" else []
     runs = [start(tiny, out, options, "0", threads) for threads, out in outs.items()]
     assert [run.wait(timeout=300) for run in runs] == [0, 0, 0]
     first, *others = (hashes(out) for out in outs.values())
