@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, pairwise
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from federated.schedules.gossip import Gossip
 from federated.tasks.quadratics import Quadratics
 from tests.oracles.test_reductions import quadratics
 
+StepSizes = Literal["constant", "1/t"]
 ONE_STEP = LocalSGD(lr=0.05, local_steps=1, batch_size=2)
 USERS = 6
 HARSH = Gossip(
@@ -78,7 +79,7 @@ def test_on_a_ring_the_error_is_as_large_as_the_step() -> None:
 @pytest.mark.parametrize("local", [ONE_STEP, replace(ONE_STEP, local_steps=3)], ids=["Q = 1", "Q = 3"])
 @pytest.mark.parametrize("step_sizes", ["constant", "1/t"])
 def test_with_instant_links_to_everyone_it_is_centralised_sgd(
-    step_sizes: str, local: LocalSGD, monkeypatch: pytest.MonkeyPatch
+    step_sizes: StepSizes, local: LocalSGD, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever hears everyone's sums in the round they were sent in has the mean of all."""
 
@@ -87,7 +88,7 @@ def test_with_instant_links_to_everyone_it_is_centralised_sgd(
 
     monkeypatch.setattr(Weather, "arrivals", instant)
     task = quadratics(USERS)
-    schedule = Gossip(graph="complete", step_sizes=step_sizes, decay_from=20)  # type: ignore[arg-type]
+    schedule = Gossip(graph="complete", step_sizes=step_sizes, decay_from=20)
     factors = [20 / (20 + t) if step_sizes == "1/t" else 1.0 for t in range(100)]
     alone = centralised(clients(task, local=local), task.initial(0), factors)
     for merge, w in zip(run(schedule, clients(task, local=local), 100), alone, strict=True):
@@ -108,9 +109,9 @@ def test_maml_without_steps_is_vanilla() -> None:
 
 @pytest.mark.parametrize("graph", get_args(Kind))
 @pytest.mark.parametrize("step_sizes", ["constant", "1/t"])
-def test_one_user_is_plain_sgd(step_sizes: str, graph: Kind) -> None:
+def test_one_user_is_plain_sgd(step_sizes: StepSizes, graph: Kind) -> None:
     task = quadratics(1)
-    schedule = Gossip(graph=graph, step_sizes=step_sizes, max_delay=3, max_failures=2)  # type: ignore[arg-type]
+    schedule = Gossip(graph=graph, step_sizes=step_sizes, max_delay=3, max_failures=2)
     factors = [100 / (100 + t) if step_sizes == "1/t" else 1.0 for t in range(50)]
     alone = centralised(clients(task), task.initial(0), factors)
     for merge, w in zip(run(schedule, clients(task), 50), alone, strict=True):
