@@ -215,12 +215,13 @@ def _logistic(out: Path, arm: dict[str, int], scale: Scale) -> Curve:
     faults = {name: value for name, value in arm.items() if name != "maml_steps"}
     gossip = Gossip(least_weight=0.1, **faults)
     runs, rounds = scale.convex_runs, scale.convex_rounds
+    key = {"runs": runs, "rounds": rounds, "looks": scale.looks}
 
     def make() -> dict[str, Any]:
         curves = convex.curves(gossip, arm["maml_steps"], runs, rounds, scale.looks)
         return Curve.of(*curves).to_dict("x")
 
-    return Curve(**once(out / "logistic" / f"{_label(arm)}.json", {"runs": runs, "rounds": rounds}, make))
+    return Curve(**once(out / "logistic" / f"{_label(arm)}.json", key, make))
 
 
 def _nmrr(runs: list[Path], grounds: list[Ground], split: str) -> dict[str, float]:
@@ -244,16 +245,8 @@ def _draw(
     ranking: dict[str, list[Path]],
     levels: dict[str, float],
 ) -> None:
-    nmrr = "NMRR of own models, validation"
-    by_round, by_message = (
-        Panel(
-            f"Ranking, by {along}s",
-            f"{along}s",
-            nmrr,
-            {name: _curve(runs, key) for name, runs in ranking.items()},
-            levels,
-        )
-        for along, key in (("round", "round"), ("message", "messages"))
-    )
-    convex_panel = Panel("Logistic regression", "rounds", "loss of own models, held out", logistic)
-    draw(path, LEGENDS[figure], [convex_panel, by_round, by_message])
+    panels = [Panel("Logistic regression", "rounds", "loss of own models, held out", logistic)]
+    for along, title in (("round", "rounds"), ("messages", "messages")):
+        curves = {name: _curve(runs, along) for name, runs in ranking.items()}
+        panels.append(Panel(f"Ranking, by {title}", title, "NMRR of own models, validation", curves, levels))
+    draw(path, LEGENDS[figure], panels)
