@@ -16,7 +16,10 @@ from pydantic import ValidationError
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
 from ranking.rankers import RANKERS, TREES, Ranker
 
-SECTIONS = ("ranker", "objective", "schedule", "local")
+SECTIONS = ("ranker", "objective", "schedule", "local", "policy")
+PAID = "nmrr"
+"""What stands in the place of a loss where rankings are paid for."""
+
 PATHS = ("delay_trace", "edge_list")
 """Hyper-parameters that name files."""
 
@@ -68,8 +71,12 @@ class Settings:
 
     def sections(self) -> dict[str, dict[str, Any]]:
         """All hyper-parameters that matter to this run, by section."""
+        return {name: _values(part) for name, part in self.parts().items()}
+
+    def parts(self) -> dict[str, Any]:
+        """What holds the hyper-parameters that matter to this run, by section."""
         row = {} if self.fitted else {name: getattr(self.row, name) for name in SECTIONS[1:]}
-        return {name: _values(part) for name, part in {"ranker": self.ranker, **row}.items()}
+        return {"ranker": self.ranker} | {name: part for name, part in row.items() if part is not None}
 
     def to_toml(self, extra: Mapping[str, Any]) -> str:
         """The settings as a TOML file that `read_toml` reads back; ``extra`` becomes further tables."""
@@ -96,8 +103,9 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
     algorithm = _known_name("algorithm", chosen.get("algorithm", "persa-fl-me"), ALGORITHMS)
     row, cell = _cell(ALGORITHMS[algorithm], chosen.get("objective"), chosen.get("schedule"))
     ranker_name = _known_name("ranker", chosen.get("ranker", "mlp"), RANKERS)
-    losses = RANKERS[ranker_name].losses
-    loss = _known_name(f"loss of {ranker_name}", chosen.get("loss", losses[0]), losses)
+    losses = RANKERS[ranker_name].losses if row.policy is None else (PAID,)
+    of = ranker_name if row.policy is None else algorithm
+    loss = _known_name(f"loss of {of}", chosen.get("loss", losses[0]), losses)
     if ranker_name in TREES and (algorithm not in ("local", "pooled") or cell):
         raise ConfigError(
             f"{ranker_name} is fitted, not trained by gradients, so it can be local or pooled but not "
@@ -152,9 +160,7 @@ def _compiler(wanted: Any) -> bool:
 
 
 def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
-    parts = {"ranker": settings.ranker}
-    if not settings.fitted:
-        parts |= {name: getattr(settings.row, name) for name in SECTIONS[1:]}
+    parts = settings.parts()
     owner = {f.name: section for section, part in parts.items() for f in dataclasses.fields(part)}
     names = [*owner, *(f"{section}.{name}" for name, section in owner.items())]
     changes: dict[str, dict[str, Any]] = {}

@@ -32,6 +32,7 @@ from data.schema import DataError, Dataset, ragged
 from federated import checkpoint
 from federated.schedules import Snapshot
 from federated.tasks.ranking import RankingTask
+from federated.tasks.ranking_policy import RankingPolicy
 from federated.training import Event, Finished, Training
 from ranking.features import build, feature_names
 from ranking.history import PublicStatistics
@@ -108,7 +109,9 @@ def resume_run(
         return _complete(started.settings, dataset, started.directory, watch, snapshot)
 
 
-def _task(settings: Settings, dataset: Dataset, public: PublicStatistics, out: Path) -> RankingTask:
+def _task(
+    settings: Settings, dataset: Dataset, public: PublicStatistics, out: Path
+) -> RankingTask | RankingPolicy:
     """What a network learns; where there is much of it, it lies on disk, in the run's directory."""
     features = len(feature_names(public))
     widest = int(np.diff(ragged(dataset.slates, "pool")[0]).max())
@@ -119,7 +122,8 @@ def _task(settings: Settings, dataset: Dataset, public: PublicStatistics, out: P
     ]
     network = settings.ranker.network(features, public.texts)
     users = dataset.users.num_rows
-    return RankingTask.of(network, settings.loss, parts[0], parts[1], users, _teaching(parts[0]))
+    task = RankingTask.of(network, settings.loss, parts[0], parts[1], users, _teaching(parts[0]))
+    return task if settings.row.policy is None else RankingPolicy(task, settings.row.policy)
 
 
 def _teaching(slates: Slates) -> Tensor:
@@ -181,7 +185,7 @@ def _learned(
 
 def _train(
     settings: Settings,
-    task: RankingTask,
+    task: RankingTask | RankingPolicy,
     identity: str,
     out: Path,
     watch: Watch,

@@ -10,17 +10,22 @@ from federated.schedules.alone import Local, Pooled
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
+from federated.tasks.ranking_policy import PlackettLuce
 
 
 @dataclass(frozen=True)
 class Row:
-    """One algorithm with the defaults of its hyper-parameters; ``updates`` are client updates."""
+    """One algorithm with the defaults of its hyper-parameters; ``updates`` are client updates.
+
+    Where there is a ``policy``, users learn from what is paid for rankings drawn by it, not from a loss.
+    """
 
     objective: Objective
     schedule: Schedule[Any]
     source: str
     local: LocalSGD = field(default_factory=LocalSGD)
     updates: int = 8000
+    policy: PlackettLuce | None = None
 
     @property
     def cell(self) -> tuple[str, str]:

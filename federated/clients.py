@@ -19,7 +19,7 @@ from torch import Tensor
 from data.randomness import generator
 from federated.compiling import compiled
 from federated.objectives import Objective, Positive
-from federated.tasks import Batch, Task
+from federated.tasks import Batch, Chance, Task
 from federated.workers import in_parallel
 
 STACK = 50
@@ -91,7 +91,7 @@ class Clients:
         personal = torch.empty_like(start, memory_format=torch.contiguous_format)
 
         def piece(users: Tensor) -> None:
-            data = self.task.everything(users)
+            data = self.task.everything(users, self.seed)
             personal[users] = self.objective.personalise(self.task.loss, start[users], data)
 
         by_size = torch.argsort(self.samples, stable=True)  # users of like size waste no padding
@@ -103,7 +103,8 @@ class Clients:
             return self._delta(users * 2, counters * 2, start.expand(2, -1))[:1]
         w = start.clone()
         if self.local.local_steps:
-            for batches in self.task.batches(torch.tensor(users), self._draw(users, counters)):
+            chance = Chance(self.seed, "behaviour", users, counters)
+            for batches in self.task.batches(torch.tensor(users), self._draw(users, counters), chance):
                 self._step(w, batches)
         return start - w
 

@@ -46,8 +46,8 @@ class Objective(Protocol):
         """The estimate (C, P) of ∇F_i at w (C, P) from ``draws`` batches."""
         ...
 
-    def personalise(self, loss: Loss, w: Tensor, data: Batch) -> Tensor:
-        """The users' own models (C, P), from w (C, P) and all their training data."""
+    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
+        """The users' own models (C, P), from w (C, P) and all their training data, see `Task.everything`."""
         ...
 
 
@@ -62,7 +62,7 @@ class Vanilla:
         """See `Objective.gradient`."""
         return gradient_of(loss, w, batches[0])
 
-    def personalise(self, loss: Loss, w: Tensor, data: Batch) -> Tensor:
+    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """A copy of w: nothing is personal here."""
         return w.clone()
 
@@ -103,11 +103,11 @@ class MAML:
                 v = v - self.alpha * self._hessian_times(loss, path[r], v, batches[u + 1 + r])
         return v
 
-    def personalise(self, loss: Loss, w: Tensor, data: Batch) -> Tensor:
+    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """See `Objective.personalise`: u full-batch steps."""
         personal = w.clone()
-        for _ in range(self.maml_steps):
-            personal = personal - self.alpha * gradient_of(loss, personal, data)
+        for r in range(self.maml_steps):
+            personal = personal - self.alpha * gradient_of(loss, personal, data[r % len(data)])
         return personal
 
     def _hessian_times(self, loss: Loss, w: Tensor, v: Tensor, batch: Batch) -> Tensor:
@@ -148,11 +148,11 @@ class Reptile:
         """See `Objective.gradient`."""
         return gradient_of(loss, w, batches[0])
 
-    def personalise(self, loss: Loss, w: Tensor, data: Batch) -> Tensor:
+    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """See `Objective.personalise`."""
         personal = w.clone()
-        for _ in range(self.adapt_steps):
-            personal = personal - self.adapt_lr * gradient_of(loss, personal, data)
+        for r in range(self.adapt_steps):
+            personal = personal - self.adapt_lr * gradient_of(loss, personal, data[r % len(data)])
         return personal
 
 
@@ -170,6 +170,8 @@ class MoreauEnvelope:
         inner_lr: size of the inner steps.
         tolerance: ν, the norm of ∇h that is accurate enough.
         personal_steps: at most so many steps for the user's own model.
+        inner_batches: all inner steps of a gradient on the "same" batch, or each on a "fresh" one, as MEMRL
+            has it (Toghani 2023): behaviour is sampled from the policy of the moment.
     """
 
     lam: Positive = 15.0
@@ -177,22 +179,27 @@ class MoreauEnvelope:
     inner_lr: Positive = 0.02
     tolerance: NonNegative = 1e-3
     personal_steps: Steps = 50
+    inner_batches: Literal["same", "fresh"] = "same"
 
-    draws = 1
     personal = True
+
+    @property
+    def draws(self) -> int:
+        """See `Objective.draws`."""
+        return self.inner_steps if self.inner_batches == "fresh" else 1
 
     def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
         """See `Objective.gradient`."""
-        return self.lam * (w - self._minimise(loss, w, batches[0], self.inner_steps))
+        return self.lam * (w - self._minimise(loss, w, batches, self.inner_steps))
 
-    def personalise(self, loss: Loss, w: Tensor, data: Batch) -> Tensor:
+    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """See `Objective.personalise`: θ̂ on all of the user's training data."""
         return self._minimise(loss, w, data, self.personal_steps)
 
-    def _minimise(self, loss: Loss, w: Tensor, batch: Batch, steps: int) -> Tensor:
+    def _minimise(self, loss: Loss, w: Tensor, batches: Sequence[Batch], steps: int) -> Tensor:
         theta = w.clone()  # a copy, so that what follows may work in place, which is faster
-        for _ in range(steps):
-            slope = gradient_of(loss, theta, batch).add_(theta - w, alpha=self.lam)
+        for k in range(steps):
+            slope = gradient_of(loss, theta, batches[k % len(batches)]).add_(theta - w, alpha=self.lam)
             moving = slope.norm(dim=1, keepdim=True) > self.tolerance
             if not torch.compiler.is_compiling() and not moving.any():
                 break  # compiled programs take the remaining steps, which move nobody

@@ -50,7 +50,7 @@ class NoisyGradients(Clients):
     def deltas(self, users: list[int], counters: list[int], w: Tensor) -> Tensor:
         """See `Clients.deltas`."""
         who = torch.tensor(users)
-        exact = gradient_of(self.task.loss, w, self.task.everything(who))
+        exact = gradient_of(self.task.loss, w, self.task.everything(who, self.seed)[0])
         noise = generator(self.seed, "noise", counters[0]).uniform(-NOISE, NOISE, (self.number, w.shape[1]))
         return self.local.lr * (exact + NODES * torch.from_numpy(noise)[who])
 
@@ -118,7 +118,7 @@ def _task(points: Points) -> Linear:
 def _minimise(points: Points) -> NDArray[np.float64]:
     """z* (3,)."""
     whole = _task(points).pooled()
-    data = whole.everything(torch.tensor([0]))
+    data = whole.everything(torch.tensor([0]), 0)[0]
 
     def value_and_slope(z: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         w = torch.from_numpy(z)[None]

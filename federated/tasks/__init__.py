@@ -1,15 +1,48 @@
 """What is being learned: a batch, its loss, and how good a model is. Nothing else in `federated` knows."""
 
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from torch import Tensor
+
+from data.randomness import generator
 
 Batch = Any
 """Training data of C clients, stacked; only its task looks inside."""
 
 Loss = Callable[[Tensor, Batch], Tensor]
 """Each client's own loss (C,) for its own parameters (C, P) on its own part of a batch."""
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Where behaviour is sampled: what keys the draws of C clients, beside those of their samples."""
+
+    seed: int
+    purpose: str
+    users: Sequence[int]
+    counters: Sequence[int]
+
+    def generators(self) -> list[np.random.Generator]:
+        """A stream of random numbers for each client."""
+        pairs = zip(self.users, self.counters, strict=True)
+        return [generator(self.seed, self.purpose, user, counter) for user, counter in pairs]
+
+
+class Endless(Sequence[Batch]):
+    """Batches without end; number r is made when it is asked for, and the same every time."""
+
+    def __init__(self, make: Callable[[int], Batch]) -> None:
+        self._make = make
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, r: Any) -> Any:
+        return self._make(r)
 
 
 class Task(Protocol):
@@ -24,17 +57,22 @@ class Task(Protocol):
         """Start parameters (P,)."""
         ...
 
-    def batches(self, users: Tensor, index: Tensor) -> Sequence[Sequence[Batch]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> Sequence[Sequence[Batch]]:
         """For each of Q local steps its D batches, all fetched at once.
 
         Args:
             users: (C,) whose data it is.
             index: (Q, D, C, B) samples, counted within each user's own data.
+            chance: what is drawn beside them, if anything.
         """
         ...
 
-    def everything(self, users: Tensor) -> Batch:
-        """All training data of users (C,), each sample weighing the same within its user."""
+    def everything(self, users: Tensor, seed: int) -> Sequence[Batch]:
+        """All training data of users (C,), each sample weighing the same within its user.
+
+        It is one batch; where behaviour is sampled, there is a new one for every step that is taken, and
+        ``seed`` keys it. Step r uses batch r modulo their number.
+        """
         ...
 
     def loss(self, w: Tensor, batch: Batch) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from federated.tasks import Chance
+
 
 def smoothed_hinge(s: Tensor) -> Tensor:
     """h(s) with slope −1 for s ≤ 0, s − 1 between 0 and 1, and 0 from there (Spiridonoff 2020)."""
@@ -52,14 +54,14 @@ class Linear:
         """Zeros, whatever the seed."""
         return self.points.new_zeros(self.points.shape[2] + 1)
 
-    def batches(self, users: Tensor, index: Tensor) -> list[list[tuple[Tensor, Tensor]]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[tuple[Tensor, Tensor]]]:
         """See `Task.batches`."""
         points, labels = self.points[users[:, None], index], self.labels[users[:, None], index]
         return [list(zip(*step, strict=True)) for step in zip(points, labels, strict=True)]
 
-    def everything(self, users: Tensor) -> tuple[Tensor, Tensor]:
+    def everything(self, users: Tensor, seed: int) -> list[tuple[Tensor, Tensor]]:
         """See `Task.everything`."""
-        return self.points[users], self.labels[users]
+        return [(self.points[users], self.labels[users])]
 
     def loss(self, w: Tensor, batch: tuple[Tensor, Tensor]) -> Tensor:
         """See `Task.loss`."""

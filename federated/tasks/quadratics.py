@@ -5,6 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from federated.tasks import Chance
+
+Exact = tuple[Tensor, Tensor, Tensor]
+"""H (C, P, P), c and noise (C, P)."""
+
 
 @dataclass(frozen=True)
 class Quadratics:
@@ -29,16 +34,16 @@ class Quadratics:
         """Zeros, whatever the seed."""
         return torch.zeros_like(self.centre[0])
 
-    def batches(self, users: Tensor, index: Tensor) -> list[list[tuple[Tensor, Tensor, Tensor]]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[Exact]]:
         """See `Task.batches`."""
         noise = self.noise[users[:, None], index].mean(3)
         return [[(self.curvature[users], self.centre[users], draw) for draw in step] for step in noise]
 
-    def everything(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def everything(self, users: Tensor, seed: int) -> list[Exact]:
         """See `Task.everything`."""
-        return self.curvature[users], self.centre[users], self.noise[users].mean(1)
+        return [(self.curvature[users], self.centre[users], self.noise[users].mean(1))]
 
-    def loss(self, w: Tensor, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def loss(self, w: Tensor, batch: Exact) -> Tensor:
         """See `Task.loss`."""
         curvature, centre, noise = batch
         away = w - centre

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from data.schema import DataError
+from federated.tasks import Chance
 from ranking.losses import LOSSES
 from ranking.metrics import slate_metrics, summarise
 from ranking.rankers.network import Network
@@ -20,17 +21,18 @@ class RankingBatch:
     rows: Rows
     position: Tensor
     mask: Tensor
+    wanted: Tensor
     weight: Tensor
 
     @classmethod
     def of(cls, slates: Slates, weight: Tensor) -> "RankingBatch":
         """The batch of slates (C, B); weights of a client sum to 1."""
-        return cls(Rows.of(slates), slates.position, slates.mask, weight)
+        return cls(Rows.of(slates), slates.position, slates.mask, slates.wanted, weight)
 
     def split(self, clients: int) -> list["RankingBatch"]:
         """Views of this batch, so many clients each, with no more padding than they need."""
         sizes = self.mask.flatten(1).sum(1).view(-1, clients).amax(1).tolist()
-        tensors = (self.position, self.mask, self.weight)
+        tensors = (self.position, self.mask, self.wanted, self.weight)
         rest = zip(*(tensor.split(clients) for tensor in tensors), strict=True)
         rows = self.rows.split(clients, sizes)
         return [RankingBatch(part, *others) for part, others in zip(rows, rest, strict=True)]
@@ -42,7 +44,7 @@ class RankingTask:
 
     Attributes:
         network: the ranker.
-        loss_name: a key of LOSSES.
+        loss_name: a key of LOSSES; without meaning where a `RankingPolicy` learns from payments.
         train: slates sorted by user; users are 0 … U−1 and each has at least one.
         validation: slates for `evaluate`.
         rows: (R,) which of ``train`` to learn from, in their order.
@@ -90,7 +92,7 @@ class RankingTask:
         """See `Task.initial`."""
         return self.network.layout.initial(torch.Generator().manual_seed(seed))
 
-    def batches(self, users: Tensor, index: Tensor) -> list[list[RankingBatch]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[RankingBatch]]:
         """See `Task.batches`."""
         steps, draws, clients, size = index.shape
         together = self.train[self.rows[(self.start[users][:, None] + index).reshape(-1, size)]]
@@ -98,14 +100,14 @@ class RankingTask:
         parts = whole.split(clients)
         return [parts[step * draws : (step + 1) * draws] for step in range(steps)]
 
-    def everything(self, users: Tensor) -> RankingBatch:
+    def everything(self, users: Tensor, seed: int) -> list[RankingBatch]:
         """See `Task.everything`; users with fewer slates than the longest get slates of weight 0."""
         size = self.samples[users][:, None]
         index = torch.arange(int(size.max())).expand(len(users), -1)
         slates = self.train[self.rows[self.start[users][:, None] + torch.minimum(index, size - 1)]]
         real = index < size
         slates = replace(slates, mask=slates.mask & real[..., None])
-        return RankingBatch.of(slates, real / size)
+        return [RankingBatch.of(slates, real / size)]
 
     def loss(self, w: Tensor, batch: RankingBatch) -> Tensor:
         """See `Task.loss`."""
@@ -114,12 +116,16 @@ class RankingTask:
 
     def evaluate(self, w: Tensor) -> dict[str, float]:
         """Validation loss and NMRR, averaged over each user's slates and then over users."""
+        scores, nmrr = self.judge(w)
+        loss = LOSSES[self.loss_name](scores, self.validation.position, self.validation.mask)
+        return summarise({"loss": loss, "nmrr": nmrr}, self.validation.user)
+
+    def judge(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (S, N) of the validation slates and their NMRR (S,)."""
         scores = network_scores(self.network, w, self.validation)
         if not torch.isfinite(scores).all():
             raise FloatingPointError("the model's scores are no longer finite.")
-        loss = LOSSES[self.loss_name](scores, self.validation.position, self.validation.mask)
-        metrics = slate_metrics(scores, self.validation)
-        return summarise({"loss": loss, "nmrr": metrics["nmrr"]}, self.validation.user)
+        return scores, slate_metrics(scores, self.validation)["nmrr"]
 
     def pooled(self) -> "RankingTask":
         """See `Task.pooled`."""

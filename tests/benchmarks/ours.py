@@ -22,6 +22,7 @@ from federated.clients import Clients, LocalSGD
 from federated.objectives import MoreauEnvelope
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
+from federated.tasks import Chance
 from ranking.rankers.network import Layout, dense, dense_shapes
 
 Batch = tuple[Tensor, Tensor]
@@ -71,16 +72,16 @@ class Classification:
         """The problem's start, whatever the seed, since all engines have the same."""
         return self.start
 
-    def batches(self, users: Tensor, index: Tensor) -> list[list[Batch]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[Batch]]:
         """See `Task.batches`."""
         rows = (users[:, None] * self.y.shape[1] + index).reshape(-1)
         x = self.X.flatten(0, 1).index_select(0, rows).view(*index.shape, -1)
         y = self.y.flatten().index_select(0, rows).view(index.shape)
         return [list(zip(xs, ys, strict=True)) for xs, ys in zip(x, y, strict=True)]
 
-    def everything(self, users: Tensor) -> Batch:
+    def everything(self, users: Tensor, seed: int) -> list[Batch]:
         """See `Task.everything`."""
-        return self.X[users], self.y[users]
+        return [(self.X[users], self.y[users])]
 
     def loss(self, w: Tensor, batch: Batch) -> Tensor:
         """See `Task.loss`."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from federated.objectives import gradient_of
+from federated.tasks import Chance
 from federated.tasks.linear import LOSSES, Linear, smoothed_hinge
 
 losses = pytest.mark.parametrize("name", LOSSES)
@@ -33,7 +34,7 @@ def test_the_smoothed_hinge_has_the_slope_of_its_paper() -> None:
 def test_the_gradient_is_that_of_a_loop_over_points(name: str) -> None:
     it = task(name)
     w = torch.randn(4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    gradient = gradient_of(it.loss, w, it.everything(torch.arange(4)))
+    gradient = gradient_of(it.loss, w, it.everything(torch.arange(4), 0)[0])
     for user in range(4):
         expected = 0.3 * w[user]
         for a, b in zip(it.points[user], it.labels[user], strict=True):
@@ -47,7 +48,7 @@ def test_the_gradient_is_that_of_a_loop_over_points(name: str) -> None:
 def test_it_is_strongly_convex(name: str) -> None:
     """The mean of two values is over the value between them, by μ/8 of the squared distance at least."""
     it = task(name)
-    data = it.everything(torch.arange(4))
+    data = it.everything(torch.arange(4), 0)[0]
     draw = torch.Generator().manual_seed(2)
     for _ in range(50):
         a, b = 3 * torch.randn(2, 4, 3, generator=draw, dtype=torch.float64)
@@ -60,7 +61,7 @@ def test_batches_are_the_samples_that_were_asked_for(name: str) -> None:
     it = task(name)
     users = torch.tensor([2, 0])
     index = torch.arange(2 * 3 * 2 * 2).view(2, 3, 2, 2) % 6
-    batches = it.batches(users, index)
+    batches = it.batches(users, index, Chance(0, "", [], []))
     assert (len(batches), len(batches[0])) == (2, 3)
     x, b = batches[1][2]
     for client, user in enumerate(users.tolist()):
@@ -71,8 +72,8 @@ def test_batches_are_the_samples_that_were_asked_for(name: str) -> None:
 def test_pooled_is_the_mean_of_all() -> None:
     it = task("logistic")
     w = torch.ones(1, 3, dtype=torch.float64)
-    apart = it.loss(w.expand(4, -1), it.everything(torch.arange(4))).mean()
-    together = it.pooled().loss(w, it.pooled().everything(torch.tensor([0])))[0]
+    apart = it.loss(w.expand(4, -1), it.everything(torch.arange(4), 0)[0]).mean()
+    together = it.pooled().loss(w, it.pooled().everything(torch.tensor([0]), 0)[0])[0]
     torch.testing.assert_close(together, apart)
     assert it.pooled().evaluate(w[0]) == pytest.approx(it.evaluate(w[0]))
 

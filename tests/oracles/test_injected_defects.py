@@ -114,8 +114,8 @@ def test_adapting_on_what_is_judged(name: str, board: RankingTask, caught: Caugh
     everything = RankingTask.everything
 
     def inject(patch: Patch) -> None:
-        def judged(self: RankingTask, users: Tensor) -> Any:
-            return everything(replace(self, train=self.validation), users)
+        def judged(self: RankingTask, users: Tensor, seed: int) -> Any:
+            return everything(replace(self, train=self.validation), users, seed)
 
         patch.setattr(RankingTask, "everything", judged)
 
@@ -130,7 +130,7 @@ def test_an_optimiser_step_in_the_validation(name: str, board: RankingTask, caug
     def inject(patch: Patch) -> None:
         def stepping(self: RankingTask, w: Tensor) -> dict[str, float]:
             each = w if w.dim() == 2 else w.expand(8, -1)
-            slope = gradient_of(self.loss, each, self.everything(torch.arange(8)))
+            slope = gradient_of(self.loss, each, self.everything(torch.arange(8), 0)[0])
             w -= 0.01 * (slope if w.dim() == 2 else slope.mean(0))
             return evaluate(self, w)
 

@@ -29,7 +29,7 @@ def w() -> Tensor:
 
 
 def everything(task: Quadratics, draws: int) -> list[object]:
-    return [task.everything(torch.arange(6))] * draws
+    return task.everything(torch.arange(6), 0) * draws
 
 
 def apply(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def test_maml(quadratics: Quadratics, w: Tensor, steps: int, curvature: str) -> 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_maml_personalises(quadratics: Quadratics, w: Tensor, steps: int) -> None:
-    personal = MAML(ALPHA, steps).personalise(quadratics.loss, w, quadratics.everything(torch.arange(6)))
+    personal = MAML(ALPHA, steps).personalise(quadratics.loss, w, quadratics.everything(torch.arange(6), 0))
     shrink = torch.linalg.matrix_power(torch.eye(5) - ALPHA * quadratics.curvature, steps)
     expected = quadratics.centre + apply(shrink, w - quadratics.centre)
     torch.testing.assert_close(personal, expected, rtol=0, atol=1e-12)
@@ -66,7 +66,7 @@ def test_moreau(quadratics: Quadratics, w: Tensor) -> None:
     objective = MoreauEnvelope(LAM, inner_steps=2000, inner_lr=0.1, tolerance=1e-10, personal_steps=2000)
     pull = quadratics.curvature + LAM * torch.eye(5)
     minimiser = torch.linalg.solve(pull, apply(quadratics.curvature, quadratics.centre) + LAM * w)
-    personal = objective.personalise(quadratics.loss, w, quadratics.everything(torch.arange(6)))
+    personal = objective.personalise(quadratics.loss, w, quadratics.everything(torch.arange(6), 0))
     torch.testing.assert_close(personal, minimiser, rtol=0, atol=1e-6)
     gradient = objective.gradient(quadratics.loss, w, everything(quadratics, 1))
     expected = LAM * torch.linalg.solve(pull, apply(quadratics.curvature, w - quadratics.centre))
@@ -88,22 +88,22 @@ def test_moreau_is_as_accurate_as_it_says(quadratics: Quadratics, w: Tensor, tol
 
 def self_theta(task: Quadratics, objective: MoreauEnvelope, w: Tensor, user: int) -> Tensor:
     one = torch.tensor([user])
-    return w[one] - objective.gradient(task.loss, w[one], [task.everything(one)]) / objective.lam
+    return w[one] - objective.gradient(task.loss, w[one], task.everything(one, 0)) / objective.lam
 
 
 def test_maml_gradient_of_a_network_is_the_finite_difference_of_its_objective(board: RankingTask) -> None:
     """∇ [w ↦ f(w − α∇f(w))], central differences in float64 along random directions."""
     task = in_double(board)
     users = torch.tensor([0, 3])
-    data = task.everything(users)
+    data = task.everything(users, 0)
     draw = torch.Generator().manual_seed(0)
     w = torch.stack([task.initial(0).double(), task.initial(1).double()])
     objective = MAML(alpha=0.05, maml_steps=2)
-    gradient = objective.gradient(task.loss, w, [data] * objective.draws)
+    gradient = objective.gradient(task.loss, w, data * objective.draws)
     for _ in range(5):
         direction = torch.randn(w.shape, generator=draw, dtype=torch.float64)
         ahead, behind = (
-            task.loss(objective.personalise(task.loss, w + step * direction, data), data)
+            task.loss(objective.personalise(task.loss, w + step * direction, data), data[0])
             for step in (1e-6, -1e-6)
         )
         slope = (gradient * direction).sum(1)
@@ -112,10 +112,10 @@ def test_maml_gradient_of_a_network_is_the_finite_difference_of_its_objective(bo
 
 def test_finite_difference_curvature_approaches_the_exact_one_on_a_network(board: RankingTask) -> None:
     task = in_double(board)
-    data = task.everything(torch.tensor([0, 3]))
+    data = task.everything(torch.tensor([0, 3]), 0)
     w = torch.stack([task.initial(0).double(), task.initial(1).double()])
     exact, close, first = (
-        MAML(0.05, 1, kind, 1e-5).gradient(task.loss, w, [data] * 3)  # type: ignore[arg-type]
+        MAML(0.05, 1, kind, 1e-5).gradient(task.loss, w, data * 3)  # type: ignore[arg-type]
         for kind in ("exact", "finite-difference", "first-order")
     )
     torch.testing.assert_close(close, exact, rtol=1e-5, atol=1e-7)
@@ -124,14 +124,14 @@ def test_finite_difference_curvature_approaches_the_exact_one_on_a_network(board
 
 def test_inputs_and_memory_are_left_alone(quadratics: Quadratics, w: Tensor) -> None:
     before = w.clone()
-    data = quadratics.everything(torch.arange(6))
+    data = quadratics.everything(torch.arange(6), 0)
     for objective in (Vanilla(), MAML(ALPHA), MoreauEnvelope(LAM)):
-        objective.gradient(quadratics.loss, w, [data] * objective.draws)
+        objective.gradient(quadratics.loss, w, data * objective.draws)
         personal = objective.personalise(quadratics.loss, w, data)
         assert personal.data_ptr() != w.data_ptr(), "a personal model never shares memory"
         personal += 1
         assert torch.equal(w, before)
-    assert not gradient_of(quadratics.loss, w, data).requires_grad
+    assert not gradient_of(quadratics.loss, w, data[0]).requires_grad
 
 
 def in_double(task: RankingTask) -> RankingTask:

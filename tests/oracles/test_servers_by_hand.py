@@ -12,6 +12,7 @@ from federated.objectives import MAML, MoreauEnvelope, Reptile, Vanilla
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.staleness import weight
+from federated.tasks import Chance
 from federated.tasks.quadratics import Quadratics
 from tests.oracles.test_reductions import LOCAL, final, merges, quadratics
 
@@ -143,9 +144,9 @@ class Listening:
     def __getattr__(self, name: str) -> object:
         return getattr(self.task, name)
 
-    def batches(self, users: Tensor, index: Tensor) -> object:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> object:
         self.asked.append((users, index))
-        return self.task.batches(users, index)
+        return self.task.batches(users, index, chance)
 
 
 @pytest.mark.parametrize("objective", [Vanilla(), MAML(0.01, 1)], ids=["one draw", "three draws"])

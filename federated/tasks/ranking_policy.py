@@ -1,0 +1,109 @@
+"""Ranking as reinforcement learning: scores are a Plackett–Luce policy, paid by the NMRR of its rankings.
+
+Users are tasks. An episode is a ranking, drawn place by place; a place that goes to a wanted candidate pays
+1/(place · H_m), and all of a ranking's payments are its NMRR. It trains the very metric that is reported.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from federated.tasks import Chance, Endless
+from federated.tasks.policy_gradient import leave_one_out, rewards_to_go, surrogate
+from federated.tasks.ranking import RankingBatch, RankingTask
+from ranking.metrics import summarise
+from ranking.plackett_luce import draw_rankings, log_probabilities, nmrr_payments
+
+
+@dataclass(frozen=True)
+class PlackettLuce:
+    """How the policy is sampled.
+
+    Attributes:
+        rankings: M, drawn for each slate of a batch; each one's baseline is the mean of the others'.
+        reward_scale: what NMRR 1 pays. Steps of the usual size suit losses that are sums over a pool.
+    """
+
+    rankings: Annotated[int, Field(ge=2, le=1000)] = 8
+    reward_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 100.0
+
+
+@plain_dataclass(frozen=True)
+class PolicyBatch:
+    """Slates (C, B), and exponential variables (C, B, M, N) that decide which rankings a policy draws."""
+
+    slates: RankingBatch
+    exponential: Tensor
+
+
+@plain_dataclass(frozen=True)
+class RankingPolicy:
+    """The slates of a `RankingTask`, learned by drawing rankings of them."""
+
+    slates: RankingTask
+    policy: PlackettLuce
+
+    @property
+    def samples(self) -> Tensor:
+        """See `Task.samples`: training slates per user."""
+        return self.slates.samples
+
+    def initial(self, seed: int) -> Tensor:
+        """See `Task.initial`."""
+        return self.slates.initial(seed)
+
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[PolicyBatch]]:
+        """See `Task.batches`."""
+        steps, draws, _, size = index.shape
+        noise = self._noise(chance, (steps, draws, size))
+        slates = self.slates.batches(users, index, chance)
+        return [
+            [PolicyBatch(slates[step][d], noise[:, step, d]) for d in range(draws)] for step in range(steps)
+        ]
+
+    def everything(self, users: Tensor, seed: int) -> Sequence[PolicyBatch]:
+        """See `Task.everything`: new rankings of all slates in every batch."""
+        slates = self.slates.everything(users, seed)[0]
+        size = (slates.mask.shape[1],)
+        people = users.tolist()
+
+        def batch(step: int) -> PolicyBatch:
+            chance = Chance(seed, "personal rankings", people, [step] * len(people))
+            return PolicyBatch(slates, self._noise(chance, size))
+
+        return Endless(batch)
+
+    def loss(self, w: Tensor, batch: PolicyBatch) -> Tensor:
+        """Minus the mean NMRR (C,) of the rankings drawn, with the derivatives of its expectation."""
+        slates = batch.slates
+        scores = slates.rows.unpack(self.slates.network.scores(w, slates.rows))
+        with torch.no_grad():
+            rankings = draw_rankings(scores, slates.mask, batch.exponential)
+            paid = nmrr_payments(slates.position, slates.wanted, rankings)
+            to_go = rewards_to_go(paid, discount=1)
+            advantage = leave_one_out(to_go)
+        chosen = log_probabilities(scores, slates.mask, rankings)
+        value = (to_go[..., 0] + surrogate(chosen, advantage)).mean(-1)
+        return -self.policy.reward_scale * (value * slates.weight).sum(1)
+
+    def evaluate(self, w: Tensor) -> dict[str, float]:
+        """See `Task.evaluate`: NMRR of ranking validation slates by score, and minus what it is paid."""
+        _, nmrr = self.slates.judge(w)
+        paid = self.policy.reward_scale * nmrr
+        return summarise({"loss": -paid, "nmrr": nmrr}, self.slates.validation.user)
+
+    def pooled(self) -> "RankingPolicy":
+        """See `Task.pooled`."""
+        return RankingPolicy(self.slates.pooled(), self.policy)
+
+    def _noise(self, chance: Chance, slates: tuple[int, ...]) -> Tensor:
+        """(C, …slates, M, N) exponential variables, N that of all slates: no key means two things."""
+        shape = (*slates, self.policy.rankings, self.slates.train.mask.shape[1])
+        drawn = [one.standard_exponential(shape, dtype=np.float32) for one in chance.generators()]
+        return torch.from_numpy(np.stack(drawn))

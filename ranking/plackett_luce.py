@@ -1,0 +1,51 @@
+"""The Plackett–Luce policy: rankings drawn by choosing without replacement, with odds exp(score).
+
+The first place goes to candidate j with probability exp(s_j) / Σ exp(s), the next by the same rule among
+those who are left, and so on (Plackett 1975). A ranking is an episode: at place k a candidate is chosen.
+"""
+
+import torch
+from torch import Tensor
+
+
+def draw_rankings(scores: Tensor, mask: Tensor, exponential: Tensor) -> Tensor:
+    """(…, M, N) int64: M rankings of each slate's candidates by their number; padding comes last.
+
+    Candidates in the order of exponential / exp(score) are distributed by Plackett–Luce.
+
+    Args:
+        scores: (…, N).
+        mask: (…, N), True where there is a candidate.
+        exponential: (…, M, N) independent standard exponential variables.
+    """
+    late = exponential.log() - scores[..., None, :]
+    return late.masked_fill(~mask[..., None, :], torch.inf).argsort(dim=-1, stable=True)
+
+
+def log_probabilities(scores: Tensor, mask: Tensor, rankings: Tensor) -> Tensor:
+    """(…, M, N) log-probability of each choice, given those before it; 0 in the padding.
+
+    Args:
+        scores: (…, N), differentiable.
+        mask: (…, N).
+        rankings: (…, M, N), see `draw_rankings`.
+    """
+    shape = rankings.shape
+    ordered = scores.masked_fill(~mask, -1e30)[..., None, :].expand(shape).gather(-1, rankings)
+    left = ordered.flip(-1).logcumsumexp(-1).flip(-1)
+    return (ordered - left) * mask[..., None, :].expand(shape).gather(-1, rankings)
+
+
+def nmrr_payments(position: Tensor, wanted: Tensor, rankings: Tensor) -> Tensor:
+    """(…, M, N) what each place of a ranking adds to its NMRR: 1/(place · H_m) if it holds what was wanted.
+
+    Args:
+        position: (…, N) places in the reference, 0 outside it.
+        wanted: (…) m, the length of the reference.
+        rankings: (…, M, N).
+    """
+    place = torch.arange(1, 1 + max(rankings.shape[-1], int(wanted.max())))
+    harmonic = (1 / place).cumsum(0)
+    payment = (position > 0) / harmonic[wanted.long() - 1][..., None]
+    chosen = payment[..., None, :].expand(rankings.shape).gather(-1, rankings)
+    return chosen / place[: rankings.shape[-1]]
