@@ -32,7 +32,7 @@ from data.schema import DataError, Dataset, ragged
 from federated import checkpoint
 from federated.schedules import Snapshot
 from federated.tasks.ranking import RankingTask
-from federated.tasks.ranking_policy import RankingPolicy
+from federated.tasks.ranking_policy import RankingPolicy, learned
 from federated.training import Event, Finished, Training
 from ranking.features import build, feature_names
 from ranking.history import PublicStatistics
@@ -122,8 +122,8 @@ def _task(
     ]
     network = settings.ranker.network(features, public.texts)
     users = dataset.users.num_rows
-    task = RankingTask.of(network, settings.loss, parts[0], parts[1], users, _teaching(parts[0]))
-    return task if settings.row.policy is None else RankingPolicy(task, settings.row.policy)
+    slates = RankingTask.of(network, settings.loss, parts[0], parts[1], users, _teaching(parts[0]))
+    return learned(slates, settings.row.policy)
 
 
 def _teaching(slates: Slates) -> Tensor:

@@ -91,4 +91,7 @@ ALGORITHMS: dict[str, Row] = {
     "pars-push-me": Row(
         MoreauEnvelope(), _LOSSY, "PARS-Push with Moreau envelopes (this project)", _ONE_STEP, 30_000
     ),
+    "memrl": Row(
+        MoreauEnvelope(inner_batches="fresh"), Cohort(shares="equal"), "Toghani 2023", policy=PlackettLuce()
+    ),
 }

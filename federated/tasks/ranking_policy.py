@@ -20,6 +20,9 @@ from federated.tasks.ranking import RankingBatch, RankingTask
 from ranking.metrics import summarise
 from ranking.plackett_luce import draw_rankings, log_probabilities, nmrr_payments
 
+CHUNK = 1000
+"""Slates judged at once."""
+
 
 @dataclass(frozen=True)
 class PlackettLuce:
@@ -61,7 +64,8 @@ class RankingPolicy:
     def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[PolicyBatch]]:
         """See `Task.batches`."""
         steps, draws, _, size = index.shape
-        noise = self._noise(chance, (steps, draws, size))
+        widest = self.slates.train.mask.shape[1]  # whoever is in the batch: no key means two things
+        noise = self._noise(chance, (steps, draws, size, widest))
         slates = self.slates.batches(users, index, chance)
         return [
             [PolicyBatch(slates[step][d], noise[:, step, d]) for d in range(draws)] for step in range(steps)
@@ -70,12 +74,11 @@ class RankingPolicy:
     def everything(self, users: Tensor, seed: int) -> Sequence[PolicyBatch]:
         """See `Task.everything`: new rankings of all slates in every batch."""
         slates = self.slates.everything(users, seed)[0]
-        size = (slates.mask.shape[1],)
         people = users.tolist()
 
         def batch(step: int) -> PolicyBatch:
             chance = Chance(seed, "personal rankings", people, [step] * len(people))
-            return PolicyBatch(slates, self._noise(chance, size))
+            return PolicyBatch(slates, self._noise(chance, slates.mask.shape[1:]))
 
         return Endless(batch)
 
@@ -93,17 +96,29 @@ class RankingPolicy:
         return -self.policy.reward_scale * (value * slates.weight).sum(1)
 
     def evaluate(self, w: Tensor) -> dict[str, float]:
-        """See `Task.evaluate`: NMRR of ranking validation slates by score, and minus what it is paid."""
-        _, nmrr = self.slates.judge(w)
-        paid = self.policy.reward_scale * nmrr
-        return summarise({"loss": -paid, "nmrr": nmrr}, self.slates.validation.user)
+        """On validation slates NMRR, ranked by score, and as loss minus what drawn rankings are paid."""
+        scores, nmrr = self.slates.judge(w)
+        slates = self.slates.validation
+        loss = []
+        for chunk, part in enumerate(torch.arange(len(slates)).split(CHUNK)):
+            some = slates[part]
+            chance = Chance(0, "judged rankings", [0], [chunk])
+            rankings = draw_rankings(scores[part], some.mask, self._noise(chance, some.mask.shape)[0])
+            paid = nmrr_payments(some.position, some.wanted, rankings)
+            loss.append(-self.policy.reward_scale * paid.sum(-1).mean(-1))
+        return summarise({"loss": torch.cat(loss), "nmrr": nmrr}, slates.user)
 
     def pooled(self) -> "RankingPolicy":
         """See `Task.pooled`."""
         return RankingPolicy(self.slates.pooled(), self.policy)
 
-    def _noise(self, chance: Chance, slates: tuple[int, ...]) -> Tensor:
-        """(C, …slates, M, N) exponential variables, N that of all slates: no key means two things."""
-        shape = (*slates, self.policy.rankings, self.slates.train.mask.shape[1])
-        drawn = [one.standard_exponential(shape, dtype=np.float32) for one in chance.generators()]
+    def _noise(self, chance: Chance, shape: Sequence[int]) -> Tensor:
+        """(C, …, M, N) exponential variables for slates of shape (…, N)."""
+        size = (*shape[:-1], self.policy.rankings, shape[-1])
+        drawn = [one.standard_exponential(size, dtype=np.float32) for one in chance.generators()]
         return torch.from_numpy(np.stack(drawn))
+
+
+def learned(slates: RankingTask, policy: PlackettLuce | None) -> RankingTask | RankingPolicy:
+    """What is learned of slates: their loss, or with a policy what it is paid."""
+    return slates if policy is None else RankingPolicy(slates, policy)

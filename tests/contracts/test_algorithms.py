@@ -11,6 +11,7 @@ from federated.clients import Clients
 from federated.objectives import MAML
 from federated.schedules.gossip import Gossip
 from federated.tasks.ranking import RankingTask
+from federated.tasks.ranking_policy import learned
 from federated.training import Evaluated, Finished, Merged, train
 from ranking.metrics import slate_metrics
 from ranking.scoring import network_scores
@@ -22,7 +23,7 @@ rows = pytest.mark.parametrize("row", ALGORITHMS.values(), ids=ALGORITHMS)
 def run(
     task: RankingTask, row: Row, seed: int = 0, updates: int = UPDATES, evaluations: int = 2
 ) -> list[object]:
-    return list(train(task, row, seed, updates, evaluations))
+    return list(train(learned(task, row.policy), row, seed, updates, evaluations))
 
 
 def finished(events: list[object]) -> Finished:
@@ -64,7 +65,7 @@ def test_data_and_start_are_left_alone(row: Row, board: RankingTask) -> None:
     run(board, row)
     assert torch.equal(board.train.features, features)
     assert torch.equal(board.initial(0), start)
-    clients = Clients(board, row.objective, row.local, 0)
+    clients = Clients(learned(board, row.policy), row.objective, row.local, 0)
     w = start.expand(3, -1).clone()
     clients.deltas([0, 1, 2], [0, 0, 0], w)
     clients.personalise(start)
@@ -80,7 +81,7 @@ def test_no_steps_change_nothing(row: Row, board: RankingTask) -> None:
         assert torch.equal(end.common, start)
     else:
         assert end.personal is not None
-        own = Clients(board, row.objective, row.local, 0).personalise(start)
+        own = Clients(learned(board, row.policy), row.objective, row.local, 0).personalise(start)
         # Averages of equal numbers are equal but for rounding.
         torch.testing.assert_close(end.personal, own, rtol=0, atol=1e-5 if apart(row) else 0)
 
@@ -106,7 +107,8 @@ def test_same_seed_same_model_and_ten_seeds_ten_models(row: Row, board: RankingT
 @rows
 def test_stopping_early_gives_the_model_of_that_moment(row: Row, board: RankingTask) -> None:
     asked = iter([False] * 3 + [True] * 1000)
-    stopped = list(train(board, row, 0, 800, 0, stop=lambda: next(asked)))
+    task = learned(board, row.policy)
+    stopped = list(train(task, row, 0, 800, 0, stop=lambda: next(asked)))
     merges = [event for event in stopped if isinstance(event, Merged)]
     assert len(merges) == 3
     assert same(finished(stopped), finished(run(board, row, 0, merges[-1].updates, 0)))

@@ -17,6 +17,7 @@ from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
 from federated.tasks.ranking import RankingTask
+from federated.tasks.ranking_policy import PlackettLuce, learned
 from federated.training import Evaluated, Event, Finished, Merged, Training
 
 SEED, UPDATES, EVALUATIONS, MOMENTS = 3, 60, 7, 3
@@ -37,15 +38,19 @@ SCHEDULES: dict[str, Schedule] = {
     "a network of sleepers": Gossip(wake_within=3, asleep_too=True, step_sizes="1/t", graph="ring"),
     "not too large, a network": Gossip(wake_within=2, max_update_norm=1.25, least_weight=0.3),
 }
+MEMRL = ALGORITHMS["memrl"]
 VARIANTS = {name: Row(Vanilla(), schedule, "") for name, schedule in SCHEDULES.items()}
 VARIANTS["in order"] = Row(Vanilla(), Arrivals(), "", LocalSGD(sampling="in-order"))
 VARIANTS["moreau, idle"] = Row(MoreauEnvelope(), Arrivals(idle_time=1.0, buffer=2), "")
 VARIANTS["maml, mixing"] = Row(MAML(0.05, 2), Arrivals(merge="model", server_lr=0.5), "")
+VARIANTS["memrl, arrivals"] = Row(MEMRL.objective, Arrivals(buffer=2), "", policy=PlackettLuce(rankings=3))
+VARIANTS["memrl, a bad network"] = Row(MEMRL.objective, SCHEDULES["a bad network"], "", policy=MEMRL.policy)
+VARIANTS["maml paid by rankings"] = Row(MAML(0.002, 2), Cohort(cohort=5), "", policy=PlackettLuce(rankings=2))
 ROWS = ALGORITHMS | VARIANTS
 
 
 def training(task: RankingTask, row: Row) -> Training:
-    return Training(task, row, SEED, UPDATES, EVALUATIONS)
+    return Training(learned(task, row.policy), row, SEED, UPDATES, EVALUATIONS)
 
 
 def told(events: list[Event]) -> list[Event]:
