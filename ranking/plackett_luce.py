@@ -4,6 +4,8 @@ The first place goes to candidate j with probability exp(s_j) / Σ exp(s), the n
 those who are left, and so on (Plackett 1975). A ranking is an episode: at place k a candidate is chosen.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -25,15 +27,21 @@ def draw_rankings(scores: Tensor, mask: Tensor, exponential: Tensor) -> Tensor:
 def log_probabilities(scores: Tensor, mask: Tensor, rankings: Tensor) -> Tensor:
     """(…, M, N) log-probability of each choice, given those before it; 0 in the padding.
 
+    It can be differentiated twice. Candidates with less than 1e-38 of the best one's odds count as equal.
+
     Args:
         scores: (…, N), differentiable.
         mask: (…, N).
         rankings: (…, M, N), see `draw_rankings`.
     """
-    shape = rankings.shape
-    ordered = scores.masked_fill(~mask, -1e30)[..., None, :].expand(shape).gather(-1, rankings)
-    left = ordered.flip(-1).logcumsumexp(-1).flip(-1)
-    return (ordered - left) * mask[..., None, :].expand(shape).gather(-1, rankings)
+    best = scores.detach().masked_fill(~mask, -torch.inf).amax(-1, keepdim=True)
+    tiny = torch.finfo(scores.dtype).tiny
+    relative = (scores - best).masked_fill(~mask, 0).clamp(min=math.log(tiny))
+    ordered = relative[..., None, :].expand(rankings.shape).gather(-1, rankings)
+    real = mask[..., None, :].expand(rankings.shape).gather(-1, rankings)
+    odds = ordered.exp() * real
+    left = odds.flip(-1).cumsum(-1).flip(-1)  # from the least likely on, which spares the small ones
+    return (ordered - left.masked_fill(~real, 1).log()).masked_fill(~real, 0)
 
 
 def nmrr_payments(position: Tensor, wanted: Tensor, rankings: Tensor) -> Tensor:

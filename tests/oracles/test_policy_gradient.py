@@ -223,6 +223,23 @@ def test_padding_is_ranked_last_without_probability_or_payment() -> None:
     assert (nmrr_payments(position, WANTED, rankings)[:, 4:] == 0).all()
 
 
+def test_log_probabilities_can_be_differentiated_twice_beside_padding() -> None:
+    scores = torch.cat([SCORES, torch.zeros(2, dtype=torch.float64)]).requires_grad_()
+    mask = torch.tensor([True] * 4 + [False] * 2)
+    rankings = torch.tensor([[2, 0, 3, 1, 4, 5], [1, 0, 2, 3, 5, 4]])
+    assert torch.autograd.gradcheck(lambda s: log_probabilities(s, mask, rankings), (scores,))
+    assert torch.autograd.gradgradcheck(lambda s: log_probabilities(s, mask, rankings), (scores,))
+
+
+def test_hopeless_candidates_do_no_harm() -> None:
+    """Odds of e^−500 are no number in single precision."""
+    scores = torch.tensor([500.0, 0.0, -500.0]).requires_grad_()
+    logs = log_probabilities(scores, torch.ones(3, dtype=torch.bool), torch.tensor([[0, 1, 2], [2, 1, 0]]))
+    (slope,) = torch.autograd.grad(logs.sum(), scores)
+    assert torch.isfinite(logs).all()
+    assert torch.isfinite(slope).all()
+
+
 def test_rankings_are_drawn_as_often_as_plackett_and_luce_say() -> None:
     number = 100_000
     exponential = torch.empty(number, 4).exponential_(generator=torch.Generator().manual_seed(1))
