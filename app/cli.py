@@ -29,6 +29,7 @@ class Experiment(StrEnum):
 
     persa_fl = "persa-fl"
     pars_push = "pars-push"
+    memrl = "memrl"
 
 
 SIGNALLED = 130
@@ -182,7 +183,10 @@ def list_tables(as_json: Json = False) -> None:
 def reproduce(
     experiment: Annotated[
         Experiment,
-        typer.Argument(help="persa-fl: all algorithms with a server; pars-push: the network without one."),
+        typer.Argument(
+            help="persa-fl: all algorithms with a server; pars-push: the network without one; "
+            "memrl: navigation, and rankings learned from what they are paid."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="A directory; what is finished there is kept.")],
     quick: Annotated[bool, typer.Option("--quick", help="A small version, to see that it works.")] = False,
@@ -196,18 +200,24 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Run a whole experiment; stopped and called again, it goes on."""
-    from app.experiments import grid, pars_push
+    from app.experiments import grid, memrl, pars_push
 
-    ours = shell is None if experiment == Experiment.pars_push else points is None
-    if not ours:
-        raise click.UsageError("--shell belongs to persa-fl, --points to pars-push.")
+    for option, given, owner in (
+        ("shell", shell, Experiment.persa_fl),
+        ("points", points, Experiment.pars_push),
+    ):
+        if given is not None and experiment != owner:
+            raise click.UsageError(f"--{option} belongs to {owner.value}.")
     try:
         if experiment == Experiment.persa_fl:
             result = grid.reproduce(out, grid.QUICK if quick else grid.Scale(), shell, warn)
             table = grid.markdown(result)
-        else:
+        elif experiment == Experiment.pars_push:
             result = pars_push.reproduce(out, pars_push.QUICK if quick else pars_push.Scale(), points, warn)
             table = pars_push.markdown(result)
+        else:
+            result = memrl.reproduce(out, memrl.QUICK if quick else memrl.Scale(), warn)
+            table = memrl.markdown(result)
     except KeyboardInterrupt:
         warn("stopped; what is finished is kept, and the same command goes on.")
         sys.exit(INTERRUPTED)

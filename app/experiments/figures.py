@@ -1,20 +1,21 @@
-"""Curves with quartile bands, side by side, as PNG and SVG."""
+"""Curves with bands, and ways through the plane, side by side, as PNG and SVG."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 WIDTH, HEIGHT = 330, 260
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Median and quartiles (T,) of some runs at T places x."""
+    """A middle with a band (T,) at T places x: by `of`, median and quartiles of some runs."""
 
     x: ArrayLike
     median: ArrayLike
@@ -54,10 +55,43 @@ def draw(path: Path, legend: str, panels: Sequence[Panel]) -> None:
     """
     order = list(panels[0].curves)
     charts = [_chart(panel, legend, order) for panel in panels]
-    whole = alt.hconcat(*charts, spacing=30).resolve_scale(color="shared")
-    whole = whole.configure_axis(titleFontWeight="normal").configure_legend(titleFontWeight="normal")
+    _save(alt.hconcat(*charts, spacing=30).resolve_scale(color="shared"), path)
+
+
+def draw_paths(path: Path, goals: ArrayLike, panels: Mapping[str, ArrayLike]) -> None:
+    """Write ``path`` with the suffixes .png and .svg: ways through the plane, in one colour for each goal.
+
+    Args:
+        path: without a suffix.
+        goals: (U, 2), each drawn as a cross.
+        panels: by their titles, from left to right: positions (U, N, H, 2), NaN where there is none.
+    """
+    targets = pd.DataFrame(np.asarray(goals), columns=["x", "y"]).rename_axis("goal").reset_index()
+    reach = alt.Scale(domain=[-0.8, 0.8], clamp=True)
+    colour = alt.Color("goal:N", legend=None, scale=alt.Scale(scheme="tableau10"))
+    where = {"x": alt.X("x:Q", title=None, scale=reach), "y": alt.Y("y:Q", title=None, scale=reach)}
+    crosses = alt.Chart(targets).mark_point(shape="cross", size=150, filled=True)
+    charts = []
+    for title, positions in panels.items():
+        lines = alt.Chart(_long(np.asarray(positions))).mark_line(strokeWidth=1.2, opacity=0.7)
+        lines = lines.encode(**where, color=colour, detail="episode:N", order="step:Q")
+        layers = alt.layer(lines, crosses.encode(**where, color=colour, stroke=alt.value("black")))
+        charts.append(layers.properties(title=title, width=HEIGHT, height=HEIGHT))
+    _save(alt.hconcat(*charts, spacing=30), path)
+
+
+def _long(positions: NDArray[Any]) -> pd.DataFrame:
+    """A row for each position (U, N, H, 2) there is."""
+    index = pd.MultiIndex.from_product(
+        [range(n) for n in positions.shape[:3]], names=["goal", "episode", "step"]
+    )
+    return pd.DataFrame(positions.reshape(-1, 2), index, ["x", "y"]).dropna().reset_index()
+
+
+def _save(chart: alt.HConcatChart, path: Path) -> None:
+    chart = chart.configure_axis(titleFontWeight="normal").configure_legend(titleFontWeight="normal")
     for suffix in (".svg", ".png"):
-        whole.save(str(path.with_suffix(suffix)), scale_factor=2)
+        chart.save(str(path.with_suffix(suffix)), scale_factor=2)
 
 
 def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart:

@@ -19,6 +19,7 @@ from federated.tasks.policy_gradient import leave_one_out, rewards_to_go, surrog
 from federated.tasks.ranking import RankingBatch, RankingTask
 from ranking.metrics import summarise
 from ranking.plackett_luce import draw_rankings, log_probabilities, nmrr_payments
+from ranking.rankers.network import Network
 
 CHUNK = 1000
 """Slates judged at once."""
@@ -53,6 +54,11 @@ class RankingPolicy:
     policy: PlackettLuce
 
     @property
+    def network(self) -> Network:
+        """What gives the scores."""
+        return self.slates.network
+
+    @property
     def samples(self) -> Tensor:
         """See `Task.samples`: training slates per user."""
         return self.slates.samples
@@ -85,7 +91,7 @@ class RankingPolicy:
     def loss(self, w: Tensor, batch: PolicyBatch) -> Tensor:
         """Minus the mean NMRR (C,) of the rankings drawn, with the derivatives of its expectation."""
         slates = batch.slates
-        scores = slates.rows.unpack(self.slates.network.scores(w, slates.rows))
+        scores = slates.rows.unpack(self.network.scores(w, slates.rows))
         with torch.no_grad():
             rankings = draw_rankings(scores, slates.mask, batch.exponential)
             paid = nmrr_payments(slates.position, slates.wanted, rankings)

@@ -1,0 +1,180 @@
+"""`reproduce memrl`: start weights that adapt to new goals, and rankings learned from what they are paid."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from app.evaluate import Ground, judge, prepare
+from app.experiments import navigation
+from app.experiments.children import run_all
+from app.experiments.figures import Curve, Panel, draw, draw_paths
+from app.experiments.workspace import TABLE, missing, once, same_scale, save, simulated
+from app.runs import open_run
+from data.files import write_bytes
+from ranking.metrics import paired_bootstrap, per_user
+
+BLIND = -38.3
+"""Return that no policy exceeds which does not know the goal: minus 100 times the mean distance, at best."""
+
+DRAWN_GOALS, DRAWN_EPISODES, DRAWN_STEPS = 5, 3, (0, 1, 3)
+RANKING: dict[str, dict[str, Any]] = {
+    "memrl": {"algorithm": "memrl"},
+    "memrl-no-envelope": {"algorithm": "memrl", "objective": "vanilla"},
+    "persa-fl-me": {"algorithm": "persa-fl-me"},
+}
+"""Who ranks: options of `train`. Without its envelope, λ → ∞, MEMRL is multi-task policy gradient."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the experiment is.
+
+    Attributes:
+        seeds: of both parts.
+        episodes: for each method of navigation to learn from.
+        held_out: goals to judge by, in each seed.
+        users: who rank.
+        updates: of rankers; None: their own defaults.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    episodes: int = 240_000
+    held_out: int = 100
+    users: int = 200
+    updates: int | None = None
+
+
+QUICK = Scale(seeds=(0,), episodes=4_800, held_out=10, users=10, updates=40)
+
+
+def reproduce(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Make what is missing of the experiment in ``out``, its result and its figures.
+
+    Args:
+        out: a directory; what is finished there is kept.
+        scale: how large it is.
+        tell: is told what has been done.
+
+    Raises:
+        RunError: ``out`` holds an experiment at another scale.
+        ChildError: a training failed.
+    """
+    same_scale(out, scale)
+    made = _navigated(out, scale, tell)
+    returns = {
+        method: np.concatenate([np.array(one["returns"]) for one in seeds], axis=1)
+        for method, seeds in made.items()
+    }
+    result = {
+        "navigation": {method: _steps(values) for method, values in returns.items()},
+        "memrl_minus": {
+            method: _steps(returns["memrl"] - values)
+            for method, values in returns.items()
+            if method != "memrl"
+        },
+        "step_sizes": {method: [one["step_size"] for one in seeds] for method, seeds in made.items()},
+        "ranking": _ranked(out, scale, tell),
+    }
+    _draw(out, result["navigation"], made["memrl"][0], scale, tell)
+    save(out, result)
+    write_bytes(out / TABLE, markdown(result).encode())
+    return result
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The result as tables."""
+    steps = [row["step"] for row in result["navigation"]["memrl"]]
+    heads = " | ".join(f"{step} steps" for step in steps)
+    lines = [f"| mean return after | {heads} | step size |", "|---" * (len(steps) + 2) + "|"]
+    for method, rows in result["navigation"].items():
+        cells = [f"{row['mean']:.1f} ({row['low']:.1f} to {row['high']:.1f})" for row in rows]
+        sizes = " / ".join(f"{size:g}" for size in result["step_sizes"][method])
+        lines.append("| " + " | ".join([f"`{method}`", *cells, sizes]) + " |")
+    lines += ["", f"| `memrl` minus | {heads} |", "|---" * (len(steps) + 1) + "|"]
+    for method, rows in result["memrl_minus"].items():
+        cells = [f"{row['mean']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in rows]
+        lines.append("| " + " | ".join([f"`{method}`", *cells]) + " |")
+    lines += ["", "| ranking | own model's NMRR | 95 % interval | `memrl` minus it |", "|---|---|---|---|"]
+    for name, row in result["ranking"].items():
+        nmrr, less = row["nmrr"], row["memrl_minus"]
+        cells = [f"`{name}`", f"{nmrr['mean']:.3f}", f"{nmrr['low']:.3f} to {nmrr['high']:.3f}"]
+        cells.append(f"{less['mean']:+.3f} ({less['low']:+.3f} to {less['high']:+.3f})" if less else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _navigated(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str, list[dict[str, Any]]]:
+    """Method → what it came to in each seed, see `navigation.reproduce`."""
+    size = navigation.Size(scale.episodes, scale.held_out)
+    made: dict[str, list[dict[str, Any]]] = {method: [] for method in navigation.METHODS}
+    for seed in scale.seeds:
+        for method in made:
+            key = {"scale": [size.episodes, size.held_out, size.steps], **navigation.describe(method)}
+            place = out / "navigation" / f"{method}-{seed}.json"
+            one = once(place, key, lambda m=method, s=seed: navigation.reproduce(m, s, size))
+            made[method].append(one)
+            speed = f"{one['speed']:,.0f} environment steps a second" if one["speed"] else "not trained"
+            tell(f"navigation, {method}, seed {seed}: {speed}")
+    return made
+
+
+def _steps(returns: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Means of (steps, goals) with their intervals."""
+    return [{"step": step, **paired_bootstrap(values)} for step, values in enumerate(returns)]
+
+
+def _ranked(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str, Any]:
+    """NMRR of the users' own models on test slates, and how much MEMRL's is above it; users of all seeds."""
+    data = simulated(out, scale.users, scale.seeds, tell)
+    size = {"updates": scale.updates} if scale.updates else {}
+    places = {name: [out / "runs" / f"{name}-{seed}" for seed in data] for name in RANKING}
+    commands = [
+        missing(place, {"data": data[seed], "seed": seed, "evaluations": 0, **options, **size})
+        for name, options in RANKING.items()
+        for seed, place in zip(data, places[name], strict=True)
+    ]
+    run_all([command for command in commands if command], tell)
+    grounds = [prepare(place, "test") for place in data.values()]
+    users = {name: _users(runs, grounds) for name, runs in places.items()}
+    return {
+        name: {
+            "nmrr": paired_bootstrap(values),
+            "memrl_minus": None if name == "memrl" else paired_bootstrap(users["memrl"] - values),
+        }
+        for name, values in users.items()
+    }
+
+
+def _users(runs: list[Path], grounds: list[Ground]) -> NDArray[np.float64]:
+    """NMRR of each user, ranked by their own model or, where there is none, by that for all."""
+    judged = [judge(open_run(run), ground, "test") for run, ground in zip(runs, grounds, strict=True)]
+    return np.concatenate([per_user(j.personal["nmrr"], j.ground.slates.user)[1] for j in judged])
+
+
+def _draw(
+    out: Path,
+    returns: dict[str, list[dict[str, Any]]],
+    memrl: dict[str, Any],
+    scale: Scale,
+    tell: Callable[[str], None],
+) -> None:
+    """Returns by steps of adaptation, and the first seed's paths to a few new goals."""
+    curves = {
+        method: Curve(*([row[name] for row in rows] for name in ("step", "mean", "low", "high")))
+        for method, rows in returns.items()
+    }
+    panel = Panel("2-D navigation, new goals", "steps of adaptation", "mean return", curves, {"blind": BLIND})
+    draw(out / "adaptation", "start weights from", [panel])
+    seed = scale.seeds[0]
+    task = navigation.goals(seed, "held-out goals", DRAWN_GOALS)
+    w = torch.tensor(memrl["w"])
+    policies = navigation.adapted(task, "memrl", w, memrl["step_size"], max(DRAWN_STEPS), seed)
+    names = {step: f"after {step} step{'s' * (step > 1)}" if step else "before" for step in DRAWN_STEPS}
+    paths = {name: navigation.paths(task, policies[step], DRAWN_EPISODES) for step, name in names.items()}
+    draw_paths(out / "paths", task.goals.numpy(), paths)
+    tell(f"drawn {out / 'adaptation.svg'} and {out / 'paths.svg'}")

@@ -1,0 +1,161 @@
+"""Meta-learning on 2-D navigation: every method on the same number of episodes, judged on goals never seen.
+
+A method learns start weights from 1000 goals of its seed. Its adaptation to a new goal, by 20 episodes a
+step, is its own; how large the steps are is chosen on validation goals, by the mean return after 1, 2 and 3.
+"""
+
+import time
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.randomness import generator
+from federated.algorithms import Row
+from federated.clients import Clients, LocalSGD
+from federated.objectives import MAML, MoreauEnvelope, Objective, Reptile
+from federated.schedules.cohort import Cohort
+from federated.tasks import Batch
+from federated.tasks.navigation import HORIZON, Navigation, draw_goals
+from federated.workers import in_parallel
+
+GOALS, META_BATCH, EPISODES = 1000, 20, 20
+SIZES = (0.14, 0.2, 0.28, 0.4, 0.56, 0.8)
+"""Steps of adaptation to choose from."""
+
+CHOSEN_BY = (1, 2, 3)
+"""Steps whose mean return decides."""
+
+FEW = 25
+"""Goals in one piece of work."""
+
+COHORT = Cohort(cohort=META_BATCH, shares="equal")
+
+
+def _row(
+    objective: Objective, lr: float, local_steps: int = 1, episodes: int = EPISODES, **cohort: Any
+) -> Row:
+    return Row(objective, replace(COHORT, **cohort), "", LocalSGD(lr, local_steps, episodes))
+
+
+METHODS: dict[str, Row | None] = {
+    "memrl": _row(
+        MoreauEnvelope(lam=0.3, inner_steps=3, inner_lr=0.5, tolerance=0, inner_batches="fresh"),
+        lr=0.35 / 0.3,
+    ),
+    "maml": _row(MAML(alpha=0.5, curvature="first-order"), lr=0.5),
+    "maml-exact": _row(MAML(alpha=0.5), lr=0.5),
+    "reptile": _row(Reptile(), lr=0.5, local_steps=3, server_lr=0.35),
+    "multi-task": _row(Reptile(), lr=1.0, episodes=3 * EPISODES),
+    "random": None,
+}
+"""Who learns how; None: not at all. Reptile as objective is plain descent with personal steps."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the experiment is.
+
+    Attributes:
+        episodes: of learning, in a method and seed.
+        held_out: goals to judge by, and as many to choose steps by.
+        steps: of adaptation.
+    """
+
+    episodes: int
+    held_out: int
+    steps: int = 5
+
+
+def reproduce(method: str, seed: int, size: Size) -> dict[str, Any]:
+    """Start weights ``w`` (P,) of a method, the ``step_size`` that it adapts by, its ``returns``
+    (steps + 1, held_out) on new goals after so many steps, and how fast it ``learned``: steps in the
+    environment per second."""
+    row = METHODS[method]
+    w, speed = _learned(row, seed, size.episodes)
+    validation, unseen = (goals(seed, f"{kind} goals", size.held_out) for kind in ("validation", "held-out"))
+
+    def returns(task: Navigation, step_size: float, steps: int) -> NDArray[np.float64]:
+        path = adapted(task, method, w, step_size, steps, seed)
+        return np.stack([task.judge(policies, seed).double().numpy() for policies in path])
+
+    scores = {a: returns(validation, a, max(CHOSEN_BY))[list(CHOSEN_BY)].mean() for a in SIZES}
+    best = max(SIZES, key=scores.__getitem__)
+    judged = returns(unseen, best, size.steps)
+    return {"w": w.tolist(), "step_size": best, "returns": judged.tolist(), "speed": speed}
+
+
+def describe(method: str) -> dict[str, Any]:
+    """All settings of a method, as JSON takes them."""
+    row = METHODS[method]
+    return (
+        {}
+        if row is None
+        else {part: asdict(getattr(row, part)) for part in ("objective", "schedule", "local")}
+    )
+
+
+def goals(seed: int, purpose: str, number: int) -> Navigation:
+    """A task of new goals."""
+    return Navigation(torch.from_numpy(draw_goals(generator(seed, purpose), number)), episodes=EPISODES)
+
+
+def adapted(
+    task: Navigation, method: str, w: Tensor, step_size: float, steps: int, seed: int
+) -> list[Tensor]:
+    """Policies (U, P) for the task's goals after 0, 1, … steps from w (P,), that many at a time."""
+    row = METHODS[method]
+    objective = Reptile() if row is None else row.objective
+    personal = _personal(objective, step_size, steps)
+    path: list[list[Tensor]] = [[] for _ in range(steps + 1)]
+
+    def piece(users: Tensor) -> list[Tensor]:
+        seen: list[Tensor] = []
+
+        def loss(theta: Tensor, batch: Batch) -> Tensor:
+            seen.append(theta.detach().clone())
+            return task.loss(theta, batch)
+
+        end = personal.personalise(loss, w.expand(len(users), -1), task.everything(users, seed))
+        return [*seen, end]
+
+    for part in in_parallel(piece, torch.arange(len(task.goals)).split(FEW)):
+        for step, theta in enumerate(part):
+            path[step].append(theta)
+    return [torch.cat(theta) for theta in path]
+
+
+def paths(task: Navigation, policies: Tensor, episodes: int) -> NDArray[np.float32]:
+    """Positions (U, episodes, H, 2) of new episodes of each goal's policy (U, P); NaN after their end."""
+    users = torch.arange(len(task.goals))
+    goals, noise = task.attempts(users, 0, "drawn episodes")[0]
+    taken = task.take(policies, (goals, noise[:, :episodes]))
+    return taken.observations.masked_fill(~taken.alive[..., None], torch.nan).numpy()
+
+
+def _personal(objective: Objective, step_size: float, steps: int) -> Objective:
+    """The same adaptation, in steps of this size and number."""
+    if isinstance(objective, MoreauEnvelope):
+        return replace(objective, inner_lr=step_size, personal_steps=steps)
+    if isinstance(objective, MAML):
+        return replace(objective, alpha=step_size, maml_steps=steps)
+    return Reptile(step_size, steps)
+
+
+def _learned(row: Row | None, seed: int, episodes: int) -> tuple[Tensor, float]:
+    """Start weights (P,), and steps in the environment per second."""
+    task = goals(seed, "goals", GOALS)
+    if row is None:
+        return task.initial(seed), 0.0
+    each = row.local.local_steps * row.objective.draws * row.local.batch_size
+    updates = max(1, episodes // each // META_BATCH) * META_BATCH
+    clients = Clients(task, row.objective, row.local, seed)
+    state = row.schedule.start(clients, task.initial(seed))
+    since = time.perf_counter()
+    for _ in islice(row.schedule.run(clients, state), updates // META_BATCH):
+        pass
+    return state.w, updates * each * HORIZON / (time.perf_counter() - since)
