@@ -96,8 +96,9 @@ def table_of_everything() -> dict[str, Any]:
                 "source": row.source,
                 "updates": row.updates,
                 "settings": {
-                    part: dataclasses.asdict(getattr(row, part))
-                    for part in ("objective", "schedule", "local")
+                    part: dataclasses.asdict(settings)
+                    for part in ("objective", "schedule", "local", "policy")
+                    if (settings := getattr(row, part)) is not None
                 },
             }
             for name, row in ALGORITHMS.items()
@@ -156,9 +157,10 @@ def _own_defaults(row: dict[str, Any], result: dict[str, Any]) -> str:
         ("objective", usual[row["objective"]]),
         ("schedule", usual[row["schedule"]]),
         ("local", result["local"]),
+        ("policy", {}),
     ):
-        settings = row["settings"][part]
-        own |= {name: v for name, v in settings.items() if v != default[name]}
+        settings = row["settings"].get(part, {})
+        own |= {name: v for name, v in settings.items() if name not in default or v != default[name]}
     return ", ".join(f"{name}={_plain(value)}" for name, value in own.items())
 
 

@@ -101,7 +101,7 @@ def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart:
     colours = alt.Scale(scheme="tableau10", domain=order)
     strokes = alt.Legend(symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3)
     base = alt.Chart(frame).encode(
-        x=alt.X("x:Q", title=panel.x),
+        x=alt.X("x:Q", title=panel.x, axis=alt.Axis(tickMinStep=1)),
         color=alt.Color("name:N", title=legend, sort=order, scale=colours, legend=strokes),
     )
     scale = alt.Scale(zero=False)

@@ -27,8 +27,9 @@ from federated.algorithms import ALGORITHMS
 from federated.schedules.gossip import Gossip
 from ranking.metrics import paired_bootstrap, per_user
 
-SERVED = [name for name, row in ALGORITHMS.items() if not isinstance(row.schedule, Gossip)]
-"""Without a server a user's updates count for little at first: those rows have an experiment of their own."""
+SERVED = [name for name, row in ALGORITHMS.items() if not (isinstance(row.schedule, Gossip) or row.policy)]
+"""Without a server a user's updates count for little at first, and policies have no loss: those rows have
+experiments of their own."""
 
 MARKS = {"95 %": 0.95, "99 %": 0.99}
 """Shares of FedAvg's final NMRR on validation slates: what the common models are timed against."""

@@ -24,7 +24,7 @@ from federated.tasks.navigation import HORIZON, Navigation, draw_goals
 from federated.workers import in_parallel
 
 GOALS, META_BATCH, EPISODES = 1000, 20, 20
-SIZES = (0.14, 0.2, 0.28, 0.4, 0.56, 0.8)
+SIZES = (0.16, 0.2, 0.24, 0.28, 0.32, 0.4, 0.5, 0.7)
 """Steps of adaptation to choose from."""
 
 CHOSEN_BY = (1, 2, 3)
@@ -44,13 +44,12 @@ def _row(
 
 METHODS: dict[str, Row | None] = {
     "memrl": _row(
-        MoreauEnvelope(lam=0.3, inner_steps=3, inner_lr=0.5, tolerance=0, inner_batches="fresh"),
-        lr=0.35 / 0.3,
+        MoreauEnvelope(lam=0.1, inner_steps=3, inner_lr=0.5, tolerance=0, inner_batches="fresh"), lr=3.3
     ),
-    "maml": _row(MAML(alpha=0.5, curvature="first-order"), lr=0.5),
-    "maml-exact": _row(MAML(alpha=0.5), lr=0.5),
-    "reptile": _row(Reptile(), lr=0.5, local_steps=3, server_lr=0.35),
-    "multi-task": _row(Reptile(), lr=1.0, episodes=3 * EPISODES),
+    "maml": _row(MAML(alpha=0.5, curvature="first-order"), lr=0.3),
+    "maml-exact": _row(MAML(alpha=0.5), lr=0.5, max_update_norm=1.0),
+    "reptile": _row(Reptile(), lr=0.5, local_steps=3, server_lr=0.3),
+    "multi-task": _row(Reptile(), lr=0.7, episodes=3 * EPISODES),
     "random": None,
 }
 """Who learns how; None: not at all. Reptile as objective is plain descent with personal steps."""

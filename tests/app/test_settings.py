@@ -15,6 +15,7 @@ from app.runs import settings_from
 from app.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
 from federated.schedules.cohort import Cohort
+from federated.tasks.ranking_policy import PlackettLuce
 from ranking.rankers import RANKERS, TREES
 
 GRID = [
@@ -34,7 +35,8 @@ def saved(settings: Settings, tmp_path: Path, extra: dict[str, Any] | None = Non
 def test_every_cell_resolves_and_round_trips(algorithm: str, ranker: str, tmp_path: Path) -> None:
     chosen = resolve({"algorithm": algorithm, "ranker": ranker, "seed": 7}, {})
     assert (chosen.row, chosen.ranker) == (ALGORITHMS[algorithm], RANKERS[ranker].ranker)
-    assert (chosen.loss, chosen.updates) == (RANKERS[ranker].losses[0], ALGORITHMS[algorithm].updates)
+    loss = "nmrr" if ALGORITHMS[algorithm].policy else RANKERS[ranker].losses[0]
+    assert (chosen.loss, chosen.updates) == (loss, ALGORITHMS[algorithm].updates)
     path = saved(chosen, tmp_path, {"data": {"path": "/somewhere", "fingerprint": "abc"}})
     assert resolve(*read_toml(path)) == chosen
     assert tomllib.loads(path.read_text())["data"]["path"] == "/somewhere"
@@ -129,6 +131,22 @@ def test_one_axis_can_be_exchanged_and_the_other_keeps_its_settings() -> None:
         resolve({"schedule": "buffer"}, {})
     with pytest.raises(ConfigError, match="not vanilla × cohort"):
         resolve({"algorithm": "local", "schedule": "cohort", "ranker": "forest"}, {})
+
+
+def test_a_policy_is_paid_and_stays_one_when_an_axis_is_exchanged() -> None:
+    given = {"algorithm": "memrl", "objective": "vanilla", "schedule": "gossip"}
+    chosen = resolve(given, {"rankings": 3, "policy.reward_scale": 10.0})
+    assert chosen.row.policy == PlackettLuce(rankings=3, reward_scale=10.0)
+    assert chosen.loss == "nmrr"
+    assert chosen.cell == ("vanilla", "gossip")
+    with pytest.raises(ConfigError, match="unknown loss of memrl 'bce'; known are nmrr"):
+        resolve({"algorithm": "memrl", "loss": "bce"}, {})
+    with pytest.raises(ConfigError, match="unknown loss of mlp 'nmrr'"):
+        resolve({"algorithm": "persa-fl-me", "loss": "nmrr"}, {})
+    with pytest.raises(ConfigError, match="unknown setting 'rankings'"):
+        resolve({"algorithm": "persa-fl-me"}, {"rankings": 3})
+    with pytest.raises(ConfigError, match=r"policy\.rankings = 1: Input should be greater"):
+        resolve({"algorithm": "memrl"}, {"rankings": 1})
 
 
 def test_settings_that_belong_together_are_taken_together() -> None:

@@ -11,7 +11,7 @@ from ranking.rankers import RANKERS, TREES
 
 ENDS = [(r, loss, a) for r, row in RANKERS.items() for loss in row.losses for a in ("local", "pooled")]
 GRID = [
-    (r, row.losses[0], a)
+    (r, "nmrr" if ALGORITHMS[a].policy else row.losses[0], a)
     for r, row in RANKERS.items()
     for a in ALGORITHMS
     if r not in TREES and a not in ("local", "pooled")

@@ -1,6 +1,7 @@
 """Objectives against closed forms on quadratics, and against finite differences on a network."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -62,16 +63,36 @@ def test_maml_personalises(quadratics: Quadratics, w: Tensor, steps: int) -> Non
     torch.testing.assert_close(personal, expected, rtol=0, atol=1e-12)
 
 
-def test_moreau(quadratics: Quadratics, w: Tensor) -> None:
-    objective = MoreauEnvelope(LAM, inner_steps=2000, inner_lr=0.1, tolerance=1e-10, personal_steps=2000)
+@pytest.mark.parametrize("inner_batches", ["same", "fresh"])
+def test_moreau(quadratics: Quadratics, w: Tensor, inner_batches: Literal["same", "fresh"]) -> None:
+    objective = MoreauEnvelope(LAM, 2000, 0.1, 1e-10, personal_steps=2000, inner_batches=inner_batches)
+    assert objective.draws == (1 if inner_batches == "same" else 2000)
     pull = quadratics.curvature + LAM * torch.eye(5)
     minimiser = torch.linalg.solve(pull, apply(quadratics.curvature, quadratics.centre) + LAM * w)
     personal = objective.personalise(quadratics.loss, w, quadratics.everything(torch.arange(6), 0))
     torch.testing.assert_close(personal, minimiser, rtol=0, atol=1e-6)
-    gradient = objective.gradient(quadratics.loss, w, everything(quadratics, 1))
+    gradient = objective.gradient(quadratics.loss, w, everything(quadratics, objective.draws))
     expected = LAM * torch.linalg.solve(pull, apply(quadratics.curvature, w - quadratics.centre))
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(gradient, LAM * (w - minimiser), rtol=0, atol=1e-6)
+
+
+def test_fresh_batches_are_used_one_after_the_other_and_then_again(quadratics: Quadratics, w: Tensor) -> None:
+    """θ ← θ − a (H(θ − c) + noise_k + λ(θ − w)), step by step, in a gradient and in a user's own model."""
+    users = torch.arange(6)
+    noises = torch.randn(3, 6, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    batches = [(quadratics.curvature[users], quadratics.centre[users], noise) for noise in noises]
+
+    def by_hand(steps: int) -> Tensor:
+        theta = w
+        for k in range(steps):
+            slope = apply(quadratics.curvature, theta - quadratics.centre) + noises[k % 3] + LAM * (theta - w)
+            theta = theta - 0.05 * slope
+        return theta
+
+    objective = MoreauEnvelope(LAM, 3, 0.05, 0, personal_steps=5, inner_batches="fresh")
+    torch.testing.assert_close(objective.gradient(quadratics.loss, w, batches), LAM * (w - by_hand(3)))
+    torch.testing.assert_close(objective.personalise(quadratics.loss, w, batches), by_hand(5))
 
 
 @pytest.mark.parametrize("tolerance", [1.0, 0.1, 0.001])
