@@ -121,7 +121,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
         updates=updates,
         evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
         checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
-        compile=_compiler(chosen.get("compile", False)),
+        compile=_compiler(chosen.get("compile", False), row),
         ranker=RANKERS[ranker_name].ranker,
         row=row,
         cell=cell,
@@ -151,9 +151,11 @@ def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str]
     return exchanged, cell
 
 
-def _compiler(wanted: Any) -> bool:
+def _compiler(wanted: Any, row: Row) -> bool:
     if not isinstance(wanted, bool):
         raise ConfigError(f"compile = {wanted!r}: it must be true or false.")
+    if wanted and row.policy:
+        raise ConfigError("compile = true is for losses: the drawing of rankings does not compile.")
     if wanted and not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
         raise ConfigError("compile = true needs a C++ compiler, and neither g++ nor clang++ is installed.")
     return wanted

@@ -92,6 +92,10 @@ ALGORITHMS: dict[str, Row] = {
         MoreauEnvelope(), _LOSSY, "PARS-Push with Moreau envelopes (this project)", _ONE_STEP, 30_000
     ),
     "memrl": Row(
-        MoreauEnvelope(inner_batches="fresh"), Cohort(shares="equal"), "Toghani 2023", policy=PlackettLuce()
+        MoreauEnvelope(lam=5, inner_lr=0.05, personal_steps=25, inner_batches="fresh"),
+        Cohort(shares="equal"),
+        "Toghani 2023",
+        updates=4000,
+        policy=PlackettLuce(),
     ),
 }

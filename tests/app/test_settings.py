@@ -147,6 +147,8 @@ def test_a_policy_is_paid_and_stays_one_when_an_axis_is_exchanged() -> None:
         resolve({"algorithm": "persa-fl-me"}, {"rankings": 3})
     with pytest.raises(ConfigError, match=r"policy\.rankings = 1: Input should be greater"):
         resolve({"algorithm": "memrl"}, {"rankings": 1})
+    with pytest.raises(ConfigError, match="compile = true is for losses"):
+        resolve({"algorithm": "memrl", "compile": True}, {})
 
 
 def test_settings_that_belong_together_are_taken_together() -> None:
