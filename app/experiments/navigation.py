@@ -71,9 +71,9 @@ class Size:
 
 
 def reproduce(method: str, seed: int, size: Size) -> dict[str, Any]:
-    """Start weights ``w`` (P,) of a method, the ``step_size`` that it adapts by, its ``returns``
-    (steps + 1, held_out) on new goals after so many steps, and how fast it ``learned``: steps in the
-    environment per second."""
+    """What a method comes to: its start weights ``w`` (P,), the ``step_size`` it adapts by, its ``returns``
+    (steps + 1, held_out) on new goals after so many steps, and its ``speed``, in environment steps a second.
+    """
     row = METHODS[method]
     w, speed = _learned(row, seed, size.episodes)
     validation, unseen = (goals(seed, f"{kind} goals", size.held_out) for kind in ("validation", "held-out"))
@@ -91,11 +91,8 @@ def reproduce(method: str, seed: int, size: Size) -> dict[str, Any]:
 def describe(method: str) -> dict[str, Any]:
     """All settings of a method, as JSON takes them."""
     row = METHODS[method]
-    return (
-        {}
-        if row is None
-        else {part: asdict(getattr(row, part)) for part in ("objective", "schedule", "local")}
-    )
+    parts = () if row is None else ("objective", "schedule", "local")
+    return {"step_sizes": list(SIZES), **{part: asdict(getattr(row, part)) for part in parts}}
 
 
 def goals(seed: int, purpose: str, number: int) -> Navigation:
