@@ -6,7 +6,6 @@ step, is its own; how large the steps are is chosen on validation goals, by the 
 
 import time
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,9 @@ from data.randomness import generator
 from federated.algorithms import Row
 from federated.clients import Clients, LocalSGD
 from federated.objectives import MAML, MoreauEnvelope, Objective, Reptile
+from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
+from federated.schedules.gossip import Gossip
 from federated.tasks import Batch
 from federated.tasks.navigation import HORIZON, Navigation, draw_goals
 from federated.workers import in_parallel
@@ -34,6 +35,8 @@ FEW = 25
 """Goals in one piece of work."""
 
 COHORT = Cohort(cohort=META_BATCH, shares="equal")
+NODES = 40
+"""Goals, where each is a node of a network."""
 
 
 def _row(
@@ -42,15 +45,18 @@ def _row(
     return Row(objective, replace(COHORT, **cohort), "", LocalSGD(lr, local_steps, episodes))
 
 
+MEMRL = _row(MoreauEnvelope(lam=0.1, inner_steps=3, inner_lr=0.5, tolerance=0, inner_batches="fresh"), lr=3.3)
 METHODS: dict[str, Row | None] = {
-    "memrl": _row(
-        MoreauEnvelope(lam=0.1, inner_steps=3, inner_lr=0.5, tolerance=0, inner_batches="fresh"), lr=3.3
-    ),
+    "memrl": MEMRL,
     "maml": _row(MAML(alpha=0.5, curvature="first-order"), lr=0.3),
     "maml-exact": _row(MAML(alpha=0.5), lr=0.5, max_update_norm=1.0),
     "reptile": _row(Reptile(), lr=0.5, local_steps=3, server_lr=0.3),
     "multi-task": _row(Reptile(), lr=0.7, episodes=3 * EPISODES),
     "random": None,
+    "memrl-arrivals": replace(MEMRL, schedule=Arrivals(concurrency=META_BATCH, server_lr=1 / META_BATCH)),
+    "memrl-gossip": replace(
+        MEMRL, schedule=Gossip(wake_within=3, max_delay=4, max_failures=3, least_weight=0.1)
+    ),
 }
 """Who learns how; None: not at all. Reptile as objective is plain descent with personal steps."""
 
@@ -143,15 +149,19 @@ def _personal(objective: Objective, step_size: float, steps: int) -> Objective:
 
 
 def _learned(row: Row | None, seed: int, episodes: int) -> tuple[Tensor, float]:
-    """Start weights (P,), and steps in the environment per second."""
+    """Start weights (P,), in a network the nodes' mean, and steps in the environment per second."""
     task = goals(seed, "goals", GOALS)
     if row is None:
         return task.initial(seed), 0.0
+    if isinstance(row.schedule, Gossip):
+        task = replace(task, goals=task.goals[:NODES])
     each = row.local.local_steps * row.objective.draws * row.local.batch_size
-    updates = max(1, episodes // each // META_BATCH) * META_BATCH
     clients = Clients(task, row.objective, row.local, seed)
     state = row.schedule.start(clients, task.initial(seed))
-    since = time.perf_counter()
-    for _ in islice(row.schedule.run(clients, state), updates // META_BATCH):
-        pass
-    return state.w, updates * each * HORIZON / (time.perf_counter() - since)
+    since, taken = time.perf_counter(), 0
+    for merge in row.schedule.run(clients, state):
+        taken += each * (len(merge.users) + len(merge.refused))
+        if taken >= episodes:
+            break
+    w = merge.w if merge.w.dim() == 1 else merge.w.mean(0)
+    return w, taken * HORIZON / (time.perf_counter() - since)

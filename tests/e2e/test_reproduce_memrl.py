@@ -67,7 +67,8 @@ def test_methods_learn_from_equally_many_episodes() -> None:
         for name, row in navigation.METHODS.items()
         if row
     }
-    assert each == {"memrl": 60, "maml": 40, "maml-exact": 60, "reptile": 60, "multi-task": 60}
+    assert each.pop("maml") == 40
+    assert set(each.values()) == {60}
     budget = memrl.Scale().episodes
     assert all(budget % (n * navigation.META_BATCH) == 0 for n in each.values())
 
