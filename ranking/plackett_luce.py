@@ -27,7 +27,8 @@ def draw_rankings(scores: Tensor, mask: Tensor, exponential: Tensor) -> Tensor:
 def log_probabilities(scores: Tensor, mask: Tensor, rankings: Tensor) -> Tensor:
     """(…, M, N) log-probability of each choice, given those before it; 0 in the padding.
 
-    It can be differentiated twice. Candidates with less than 1e-38 of the best one's odds count as equal.
+    It can be differentiated twice. Candidates with less than 1e-19 (single precision) of the best one's odds
+    count as equal: the second derivative divides by squares of odds.
 
     Args:
         scores: (…, N), differentiable.
@@ -35,8 +36,8 @@ def log_probabilities(scores: Tensor, mask: Tensor, rankings: Tensor) -> Tensor:
         rankings: (…, M, N), see `draw_rankings`.
     """
     best = scores.detach().masked_fill(~mask, -torch.inf).amax(-1, keepdim=True)
-    tiny = torch.finfo(scores.dtype).tiny
-    relative = (scores - best).masked_fill(~mask, 0).clamp(min=math.log(tiny))
+    least = math.log(torch.finfo(scores.dtype).tiny) / 2
+    relative = (scores - best).masked_fill(~mask, 0).clamp(min=least)
     ordered = relative[..., None, :].expand(rankings.shape).gather(-1, rankings)
     real = mask[..., None, :].expand(rankings.shape).gather(-1, rankings)
     odds = ordered.exp() * real

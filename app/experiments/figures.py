@@ -67,13 +67,13 @@ def draw_paths(path: Path, goals: ArrayLike, panels: Mapping[str, ArrayLike]) ->
         panels: by their titles, from left to right: positions (U, N, H, 2), NaN where there is none.
     """
     targets = pd.DataFrame(np.asarray(goals), columns=["x", "y"]).rename_axis("goal").reset_index()
-    reach = alt.Scale(domain=[-0.8, 0.8], clamp=True)
+    reach = alt.Scale(domain=[-0.8, 0.8])
     colour = alt.Color("goal:N", legend=None, scale=alt.Scale(scheme="tableau10"))
     where = {"x": alt.X("x:Q", title=None, scale=reach), "y": alt.Y("y:Q", title=None, scale=reach)}
     crosses = alt.Chart(targets).mark_point(shape="cross", size=150, filled=True)
     charts = []
     for title, positions in panels.items():
-        lines = alt.Chart(_long(np.asarray(positions))).mark_line(strokeWidth=1.2, opacity=0.7)
+        lines = alt.Chart(_long(np.asarray(positions))).mark_line(strokeWidth=1.2, opacity=0.7, clip=True)
         lines = lines.encode(**where, color=colour, detail="episode:N", order="step:Q")
         layers = alt.layer(lines, crosses.encode(**where, color=colour, stroke=alt.value("black")))
         charts.append(layers.properties(title=title, width=HEIGHT, height=HEIGHT))

@@ -1,7 +1,8 @@
 """Meta-learning on 2-D navigation: every method on the same number of episodes, judged on goals never seen.
 
-A method learns start weights from 1000 goals of its seed. Its adaptation to a new goal, by 20 episodes a
-step, is its own; how large the steps are is chosen on validation goals, by the mean return after 1, 2 and 3.
+A method learns start weights from 1000 goals of its seed, without a server from 40, a node each. Its
+adaptation to a new goal, by 20 episodes a step, is its own; how large the steps are is chosen on validation
+goals, by the mean return after 1, 2 and 3.
 """
 
 import time
@@ -30,6 +31,9 @@ SIZES = (0.16, 0.2, 0.24, 0.28, 0.32, 0.4, 0.5, 0.7)
 
 CHOSEN_BY = (1, 2, 3)
 """Steps whose mean return decides."""
+
+APART = 1_000_000
+"""Between the seeds of episodes to choose steps by and of those to judge by: they share no random number."""
 
 FEW = 25
 """Goals in one piece of work."""
@@ -88,21 +92,22 @@ def reproduce(method: str, seed: int, size: Size) -> dict[str, Any]:
     w, speed = _learned(row, seed, size.episodes)
     validation, unseen = (goals(seed, f"{kind} goals", size.held_out) for kind in ("validation", "held-out"))
 
-    def returns(task: Navigation, step_size: float, steps: int) -> NDArray[np.float64]:
-        path = adapted(task, method, w, step_size, steps, seed)
-        return np.stack([task.judge(policies, seed).double().numpy() for policies in path])
+    def returns(task: Navigation, step_size: float, steps: int, key: int) -> NDArray[np.float64]:
+        path = adapted(task, method, w, step_size, steps, key)
+        return np.stack([task.judge(policies, key).double().numpy() for policies in path])
 
-    scores = {a: returns(validation, a, max(CHOSEN_BY))[list(CHOSEN_BY)].mean() for a in SIZES}
+    scores = {a: returns(validation, a, max(CHOSEN_BY), seed)[list(CHOSEN_BY)].mean() for a in SIZES}
     best = max(SIZES, key=scores.__getitem__)
-    judged = returns(unseen, best, size.steps)
+    judged = returns(unseen, best, size.steps, seed + APART)
     return {"w": w.tolist(), "step_size": best, "returns": judged.tolist(), "speed": speed}
 
 
 def describe(method: str) -> dict[str, Any]:
-    """All settings of a method, as JSON takes them."""
+    """What a method's results depend on beside seed and size, as JSON takes it."""
     row = METHODS[method]
     parts = () if row is None else ("objective", "schedule", "local")
-    return {"step_sizes": list(SIZES), **{part: asdict(getattr(row, part)) for part in parts}}
+    common = {"goals": [GOALS, NODES], "episodes": EPISODES, "sizes": list(SIZES), "by": list(CHOSEN_BY)}
+    return common | {part: asdict(getattr(row, part)) for part in parts}
 
 
 def goals(seed: int, purpose: str, number: int) -> Navigation:
@@ -136,11 +141,13 @@ def adapted(
 
 
 def paths(task: Navigation, policies: Tensor, episodes: int) -> NDArray[np.float32]:
-    """Positions (U, episodes, H, 2) of new episodes of each goal's policy (U, P); NaN after their end."""
+    """Positions (U, episodes, H, 2) of new episodes of each goal's policy (U, P); NaN after the arrival."""
     users = torch.arange(len(task.goals))
     goals, noise = task.attempts(users, 0, "drawn episodes")[0]
     taken = task.take(policies, (goals, noise[:, :episodes]))
-    return taken.observations.masked_fill(~taken.alive[..., None], torch.nan).numpy()
+    over = ~taken.alive.roll(1, -1)  # the position that the last step led to is seen one step later
+    over[..., 0] = False
+    return taken.observations.masked_fill(over[..., None], torch.nan).numpy()
 
 
 def _personal(objective: Objective, step_size: float, steps: int) -> Objective:

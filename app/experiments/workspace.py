@@ -51,12 +51,15 @@ def missing(place: Path, options: dict[str, Any], sets: dict[str, Any] | None = 
 
 
 def once(path: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``make`` gives, kept in a file until the key is another one."""
-    if path.is_file():
-        kept: dict[str, Any] = json.loads(path.read_bytes())
+    """What ``make`` gives, kept in a file until the key is another one or the file is damaged."""
+    made: dict[str, Any]
+    try:
+        kept = json.loads(path.read_bytes())
         if kept["key"] == key:
-            made: dict[str, Any] = kept["made"]
+            made = kept["made"]
             return made
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        pass  # there is none
     made = make()
     write_bytes(path, json.dumps({"key": key, "made": made}).encode())
     return made

@@ -165,7 +165,7 @@ class Navigation:
             returns = rewards_to_go(taken.rewards, self.discount)
             baseline = linear_baseline(taken.observations, returns, taken.alive)
             advantage = normalised(returns - baseline, taken.alive)
-        chosen = self.policy.log_probability(w, taken.observations, taken.actions) * taken.alive
+        chosen = self.policy.log_probability(w, taken.observations, taken.actions)
         return -surrogate(chosen, advantage).mean(1) / HORIZON
 
     def take(self, w: Tensor, batch: Attempt) -> Episodes:

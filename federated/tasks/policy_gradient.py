@@ -54,8 +54,8 @@ def surrogate(log_probability: Tensor, advantage: Tensor) -> Tensor:
     """0 (…), with the derivatives of the expected return, to all orders.
 
     Args:
-        log_probability: log π(a_h|s_h) (…, H), differentiable; 0 where no step was taken.
-        advantage: R_h − b(s_h) (…, H), not differentiated.
+        log_probability: log π(a_h|s_h) (…, H), differentiable.
+        advantage: R_h − b(s_h) (…, H), not differentiated; 0 where no step was taken.
     """
     so_far = log_probability.cumsum(-1)
     before = so_far - log_probability

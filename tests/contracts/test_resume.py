@@ -45,7 +45,7 @@ VARIANTS["moreau, idle"] = Row(MoreauEnvelope(), Arrivals(idle_time=1.0, buffer=
 VARIANTS["maml, mixing"] = Row(MAML(0.05, 2), Arrivals(merge="model", server_lr=0.5), "")
 VARIANTS["memrl, arrivals"] = Row(MEMRL.objective, Arrivals(buffer=2), "", policy=PlackettLuce(rankings=3))
 VARIANTS["memrl, a bad network"] = Row(MEMRL.objective, SCHEDULES["a bad network"], "", policy=MEMRL.policy)
-VARIANTS["maml paid by rankings"] = Row(MAML(0.002, 2), Cohort(cohort=5), "", policy=PlackettLuce(rankings=2))
+VARIANTS["maml paid by rankings"] = Row(MAML(0.002), Cohort(cohort=5), "", policy=PlackettLuce(rankings=2))
 ROWS = ALGORITHMS | VARIANTS
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -93,8 +94,30 @@ def test_personal_steps_draw_new_rankings_of_all_slates(task: RankingPolicy) -> 
     assert torch.equal(batches[1].exponential, again[1].exponential)
     assert not torch.equal(batches[1].exponential, batches[2].exponential)
     assert not torch.equal(batches[1].exponential, task.everything(users, 1)[1].exponential)
+    other = task.everything(torch.tensor([5, 9]), 0)[1].exponential
+    size = min(other.shape[1], batches[1].exponential.shape[1])
+    assert torch.equal(other[1, :size], batches[1].exponential[1, :size]), "whoever is beside the user"
+    assert not torch.equal(other[0, :size], batches[1].exponential[0, :size])
     assert batches[1].slates.weight.sum(1).tolist() == pytest.approx([1, 1])
     assert (batches[1].slates.weight > 0).sum(1).tolist() == task.samples[users].tolist()
+
+
+def test_no_two_purposes_share_random_numbers(task: RankingPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learning, a user's own steps and judging, of rankings and of navigation, of one user at counter 0."""
+    seen = []
+    generators = Chance.generators
+
+    def remembering(self: Chance) -> list[np.random.Generator]:
+        seen.append(self.purpose)
+        return generators(self)
+
+    monkeypatch.setattr(Chance, "generators", remembering)
+    for learned, what in ((task, "rankings"), (goals(), "episodes")):
+        Clients(learned, Vanilla(), LocalSGD(local_steps=1), 0).deltas([0], [0], start(learned, 1))
+        assert learned.everything(torch.tensor([0]), 0)[0] is not None
+        learned.evaluate(learned.initial(0))
+        assert set(seen) == {"behaviour", f"personal {what}", f"judged {what}"}
+        seen.clear()
 
 
 def test_validation_says_what_is_paid_and_the_nmrr_of_the_best_guess(task: RankingPolicy) -> None:

@@ -232,12 +232,16 @@ def test_log_probabilities_can_be_differentiated_twice_beside_padding() -> None:
 
 
 def test_hopeless_candidates_do_no_harm() -> None:
-    """Odds of e^−500 are no number in single precision."""
-    scores = torch.tensor([500.0, 0.0, -500.0]).requires_grad_()
-    logs = log_probabilities(scores, torch.ones(3, dtype=torch.bool), torch.tensor([[0, 1, 2], [2, 1, 0]]))
-    (slope,) = torch.autograd.grad(logs.sum(), scores)
-    assert torch.isfinite(logs).all()
-    assert torch.isfinite(slope).all()
+    """Odds of e^−500 are no number in single precision, nor are the squares of those of e^−60."""
+    for spread in (500.0, 60.0, 45.0):
+        scores = torch.tensor([spread, 0.0, -spread]).requires_grad_()
+        mask, rankings = torch.ones(3, dtype=torch.bool), torch.tensor([[0, 1, 2], [2, 1, 0]])
+        logs = log_probabilities(scores, mask, rankings)
+        (slope,) = torch.autograd.grad(logs.sum(), scores, create_graph=True)
+        (bend,) = torch.autograd.grad((slope * torch.tensor([1.0, 2.0, -1.0])).sum(), scores)
+        assert torch.isfinite(logs).all()
+        assert torch.isfinite(slope).all()
+        assert torch.isfinite(bend).all()
 
 
 def test_rankings_are_drawn_as_often_as_plackett_and_luce_say() -> None:
