@@ -72,7 +72,7 @@ def shares_memory(self: Any, loss: Any, w: Tensor, data: Any) -> Tensor:
 
 
 def adapts_in_place(self: Any, loss: Any, w: Tensor, data: Any) -> Tensor:
-    return w.sub_(0.1 * gradient_of(loss, w, data))
+    return w.sub_(0.1 * gradient_of(loss, w, data[0]))
 
 
 @pytest.mark.parametrize("defect", [shares_memory, adapts_in_place])
@@ -170,19 +170,19 @@ def test_scores_that_have_seen_the_answers(
 # gradients that are not those of the objective
 
 
-def without_pull(self: MoreauEnvelope, loss: Any, w: Tensor, batch: Any, steps: int) -> Tensor:
+def without_pull(self: MoreauEnvelope, loss: Any, w: Tensor, batches: Any, steps: int) -> Tensor:
     """θ and w are one object: λ (θ − w) is zero."""
     theta = w.clone()
     for _ in range(steps):
-        theta = theta - self.inner_lr * gradient_of(loss, theta, batch)
+        theta = theta - self.inner_lr * gradient_of(loss, theta, batches[0])
     return theta
 
 
-def accumulating(self: MoreauEnvelope, loss: Any, w: Tensor, batch: Any, steps: int) -> Tensor:
+def accumulating(self: MoreauEnvelope, loss: Any, w: Tensor, batches: Any, steps: int) -> Tensor:
     """Gradients are set to zero before the inner loop, not in it."""
     theta, summed = w.clone(), torch.zeros_like(w)
     for _ in range(steps):
-        summed = summed + gradient_of(loss, theta, batch) + self.lam * (theta - w)
+        summed = summed + gradient_of(loss, theta, batches[0]) + self.lam * (theta - w)
         theta = theta - self.inner_lr * summed
     return theta
 
@@ -194,7 +194,7 @@ def test_a_wrong_inner_loop(
     def inject(patch: Patch) -> None:
         patch.setattr(MoreauEnvelope, "_minimise", defect)
 
-    caught(inject, test_objectives.test_moreau, quadratics, w)
+    caught(inject, test_objectives.test_moreau, quadratics, w, "same")
     caught(inject, test_naive_twin.test_stacked_updates_equal_a_loop_over_clients, MoreauEnvelope(), task)
 
 
@@ -203,7 +203,7 @@ def test_personal_steps_that_accumulate_gradients(quadratics: Quadratics, w: Ten
         def personalise(self: MAML, loss: Any, w: Tensor, data: Any) -> Tensor:
             summed = torch.zeros_like(w)
             for _ in range(self.maml_steps):
-                summed = summed + gradient_of(loss, w, data)
+                summed = summed + gradient_of(loss, w, data[0])
                 w = w - self.alpha * summed
             return w
 
