@@ -29,6 +29,8 @@ def test_trains_and_evaluates(
         names = {"personal_steps", "adapt_steps", "maml_steps"} & vars(ALGORITHMS[algorithm].objective).keys()
         for name in ("local_steps", *names):
             small += ["--set", f"{name}=2"]
+    if ranker == "mlp-cnn":
+        small += ["--set", "filters=4", "--set", "characters=8"]
     options = ["--algorithm", algorithm, "--ranker", ranker, "--loss", loss, *small]
     called = cli("train", "--data", tiny, "--out", out, "--json", *options)
     assert called.code == 0, called.err
