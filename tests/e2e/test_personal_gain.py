@@ -26,7 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
         out = tmp_path_factory.mktemp("gain")
         for command in (
             ["data", "simulate", "--users", "60", "--strength", str(strength), "--out", str(data), "--json"],
-            ["train", "--data", str(data), "--out", str(out), "--updates", "1200", "--json"],
+            ["train", "--data", str(data), "--out", str(out), "--updates", "1600", "--json"],
         ):
             with pytest.raises(SystemExit) as ended:
                 app.cli.main(command)
