@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -91,6 +92,12 @@ def column(table: pa.Table, name: str) -> NDArray[Any]:
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.int64())
     array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return array
+
+
+def in_split(events: pa.Table, split: str) -> NDArray[np.bool_]:
+    """(E,) which events are in a split."""
+    array: NDArray[np.bool_] = pc.equal(events.column("split"), split).to_numpy()
     return array
 
 

@@ -4,15 +4,16 @@ Fixed constants bring every feature to a standard deviation of about 1 on typica
 methods want it. They are never statistics of the data at hand: a device asks nobody to compute its own.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.schema import DataError, Dataset, column, ragged
-from ranking.history import History, PublicStatistics, walk
-from ranking.slates import Slates
+from data.arrays import Int
+from ranking.history import HISTORY, Past, PublicStatistics
+
+Floats = NDArray[np.float64]
 
 POPULARITY = "popularity"
 """The feature that the most-popular baseline ranks by."""
@@ -36,126 +37,186 @@ def feature_names(public: PublicStatistics) -> list[str]:
     ]
 
 
-def features(
-    history: History, prefix: str, pool: NDArray[np.int32], session: int | None, group: str | None
-) -> NDArray[np.float32]:
-    """The (N, F) features of a pool of N candidates for one user at one moment.
+@dataclass(frozen=True)
+class Moments:
+    """S moments at which somebody typed, with N_s candidates each and R of them in all.
+
+    Attributes:
+        user: (S,) as in the events of the past.
+        passed: (S,) number of the first event of the past that had not happened yet, of this user or a later one.
+        begin: (S,) number of the user's first event.
+        trained: (S,) number of the user's first event after their training period.
+        moment: (S,) see `PublicStatistics.moment`.
+        session: (S,) the present session; an earlier event of the same one tells the session's topic.
+        group: (S,) the user's group at this moment, −1 for none.
+        typed: (S,) characters of the prefix.
+        size: (S,) N_s.
+        pool: (R,) query ids, moment by moment.
+    """
+
+    user: Int
+    passed: Int
+    begin: Int
+    trained: Int
+    moment: Int
+    session: Int
+    group: Int
+    typed: Int
+    size: Int
+    pool: Int
+
+
+def features(past: Past, moments: Moments) -> NDArray[np.float32]:
+    """The features (R, F) of all candidates of some moments.
 
     Args:
-        history: the user's state, holding strictly earlier events only.
-        prefix: what has been typed.
-        pool: (N,) query ids.
-        session: the present session; an earlier event of the same one tells the session's topic.
-        group: the user's group at this moment, or None.
+        past: holds at least all events of the users whose moments these are.
+        moments: S of them.
     """
-    public = history.public
-    own = history.count[pool]
-    followed, own_followed, repeated = _previous(history, pool)
+    rows = _Rows(past, moments)
     columns = [
-        (np.log1p(public.count[pool] - _look_up(history.own, pool)) - 2) / 1.5,
-        _group_popularity(history, pool, group),
-        (public.length[pool] - 20) / 10,
-        5 * len(prefix) / public.length[pool],
-        followed,
-        3 * np.log1p(own),
-        np.where(own > 0, 5 / (len(history.events) - history.last[pool]), 0),
-        own_followed,
-        repeated,
-        np.log1p([history.tokens[t] for t in public.first_token[pool].tolist()]),
-        *_topics(history, pool, session),
+        (np.log1p(rows.popularity) - 2) / 1.5,
+        np.log1p(rows.group_popularity) / 1.5,
+        (rows.length - 20) / 10,
+        (5 * moments.typed)[rows.of] / rows.length,
+        2 * np.log1p(rows.followers),
+        3 * np.log1p(rows.own_count),
+        rows.own_recency,
+        5 * np.log1p(rows.own_followers),
+        5.0 * rows.equals_previous,
+        np.log1p(rows.own_first_token),
+        *rows.topics(),
     ]
-    return np.stack(columns, axis=1).astype(np.float32)
+    values = np.empty((len(moments.pool), len(columns)), np.float32)
+    for number, column in enumerate(columns):
+        values[:, number] = column
+    return values
 
 
-def _group_popularity(history: History, pool: NDArray[np.int32], group: str | None) -> NDArray[np.float64]:
-    if group is None:
-        return np.zeros(len(pool))
-    own = np.array([history.own_in_group[group, q] for q in pool.tolist()])
-    counts: NDArray[np.float64] = _look_up(history.public.group_count[group], pool) - own
-    return np.log1p(counts) / 1.5
+class _Rows:
+    """R candidates, and what is counted for each of them.
 
-
-def _previous(history: History, pool: NDArray[np.int32]) -> list[NDArray[np.float64]]:
-    """How often each candidate followed the previous query: for others, for the user; is it the same."""
-    if not history.events:
-        return [np.zeros(len(pool))] * 3
-    previous = history.events[-1].query
-    others = _look_up(history.public.followers[previous], pool)
-    others -= _look_up(history.own_followers[previous], pool)
-    own = _look_up(history.followers[previous], pool)
-    return [2 * np.log1p(others), 5 * np.log1p(own), 5.0 * (pool == previous)]
-
-
-def _topics(history: History, pool: NDArray[np.int32], session: int | None) -> list[NDArray[np.float64]]:
-    """The topic's share of the user's history, whether it is the session's, and which one it is."""
-    public = history.public
-    if not public.topics:
-        return []
-    topic = public.topic[pool]
-    share = np.where(topic >= 0, history.topics[topic], 0) / max(history.topics.sum(), 1)
-    same = np.zeros(len(pool))
-    if history.events and history.events[-1].session == session:
-        same = ((topic >= 0) & (topic == public.topic[history.events[-1].query])).astype(float)
-    return [4 * share, 3 * same, *(3.0 * (topic[None] == np.arange(len(public.topics))[:, None]))]
-
-
-def _look_up(counts: Mapping[int, int], pool: NDArray[np.int32]) -> NDArray[np.float64]:
-    if not counts:
-        return np.zeros(len(pool))
-    return np.array([counts.get(q, 0) for q in pool.tolist()], dtype=float)
-
-
-def build(
-    dataset: Dataset,
-    public: PublicStatistics | None = None,
-    split: str | None = None,
-    directory: Path | None = None,
-) -> Slates:
-    """Slates of a dataset as one stacked tensor set.
-
-    Args:
-        dataset: where they come from.
-        public: its public statistics, if they are known already.
-        split: only the slates of this part, in user and time order; None: all, in the dataset's order.
-        directory: where to keep them on disk; None: in memory. See `Slates.empty`.
-
-    Raises:
-        DataError: a feature that is not a finite number, or no slate at all.
+    Most candidates their user has never searched; what counts own searches looks at the others only.
     """
-    public = public or PublicStatistics(dataset)
-    offsets, pool = ragged(dataset.slates, "pool")
-    reference_offsets, reference = ragged(dataset.slates, "reference")
-    prefix = dataset.slates.column("prefix")
-    of_event = column(dataset.slates, "event_id")
-    session = column(dataset.events, "session_id")
-    user = column(dataset.events, "user_id")
-    groups = dataset.events.column("group").to_pylist()
-    chosen = split_rows(dataset, split)
-    place_of = dict(zip(chosen.tolist(), range(len(chosen)), strict=True))
-    widest = int(np.diff(offsets)[chosen].max())
-    slates = Slates.empty(len(chosen), widest, len(feature_names(public)), directory)
-    for row, history in walk(dataset, public):
-        if row not in place_of:
-            continue
-        place, event, typed = place_of[row], of_event[row], prefix[row].as_py()
-        candidates = pool[offsets[row] : offsets[row + 1]]
-        values = features(history, typed, candidates, int(session[event]), groups[event])
-        wanted = reference[reference_offsets[row] : reference_offsets[row + 1]]
-        slates.put(place, values, candidates, wanted, int(user[event]), len(typed))
-    return slates
 
+    def __init__(self, past: Past, moments: Moments) -> None:
+        self.past, self.moments, self.public = past, moments, past.public
+        self.of = np.repeat(np.arange(len(moments.size)), moments.size)
+        self.query = moments.pool
+        number = past.searched.number(moments.user[self.of] * len(self.public.texts) + self.query)
+        self.own = np.flatnonzero(number >= 0)  # rows of candidates that are the user's own, at any time
+        self.number, own_of = number[self.own], self.of[self.own]
+        self.passed = moments.passed[own_of]
+        self.begin = np.maximum(moments.passed - HISTORY, moments.begin)[own_of]
+        # Own training events that public counts hold, and which are taken off them.
+        self.counted = moments.trained[own_of]
+        if self.public.strict:
+            self.counted = np.minimum(self.counted, self.passed)
 
-def split_rows(dataset: Dataset, split: str | None) -> NDArray[np.int64]:
-    """Which slates of a dataset belong to a split, in user and time order; all of them for None.
+    def _for_all(self, of_own: NDArray[np.generic]) -> Floats:
+        values = np.zeros(len(self.query))
+        values[self.own] = of_own
+        return values
 
-    Raises:
-        DataError: there is none.
-    """
-    if split is None:
-        return np.arange(dataset.slates.num_rows)
-    of_event = column(dataset.slates, "event_id")
-    chosen = np.flatnonzero(column(dataset.events, "split")[of_event] == split)
-    if not len(chosen):
-        raise DataError(f"no slate is left in the {split} part of the data: import it without --drop-missed.")
-    user = column(dataset.events, "user_id")[of_event[chosen]]
-    return chosen[np.argsort(user, kind="stable")]
+    @cached_property
+    def length(self) -> Int:
+        return self.public.length[self.query]
+
+    @property
+    def popularity(self) -> Floats:
+        """Searches by others."""
+        mine = self._for_all(self.past.searched.before(self.number, self.counted))
+        return self.public.searched(self.query, self.moments.moment[self.of]) - mine
+
+    @property
+    def group_popularity(self) -> Floats:
+        """Searches by others of the user's group."""
+        group = self.moments.group[self.of]
+        if (group < 0).all():
+            return np.zeros(len(group))
+        others = self.public.in_group(group, self.query, self.moments.moment[self.of])
+        mine = np.zeros(len(self.own), np.int64)
+        at = self.past.grouped.number(self.past.group_key(self.number, group[self.own]))
+        some = np.flatnonzero((at >= 0) & (group[self.own] >= 0))
+        mine[some] = self.past.grouped.before(at[some], self.counted[some])
+        return others - self._for_all(mine)
+
+    @cached_property
+    def own_count(self) -> Floats:
+        """Own searches within the latest HISTORY events."""
+        searched = self.past.searched
+        return self._for_all(searched.before(self.number, self.passed) - searched.before(self.number, self.begin))
+
+    @property
+    def own_recency(self) -> Floats:
+        """5 / (how many events ago the user searched it), 0 for never within the latest HISTORY."""
+        searched = self.past.searched
+        recent = self.own_count[self.own] > 0
+        number, passed = self.number[recent], self.passed[recent]
+        values = np.zeros(len(self.own))
+        values[recent] = 5 / (passed - searched.last(number, searched.before(number, passed)))
+        return self._for_all(values)
+
+    @cached_property
+    def previous(self) -> Int:
+        """(S,) the query before each moment, −1 where there is none."""
+        events, moments = self.past.events, self.moments
+        before = np.maximum(moments.passed - 1, 0)
+        return np.where(moments.passed > moments.begin, events.query[before], -1)
+
+    @property
+    def equals_previous(self) -> NDArray[np.bool_]:
+        """Whether it is the query before."""
+        same: NDArray[np.bool_] = self.query == self.previous[self.of]
+        return same
+
+    @property
+    def followers(self) -> Floats:
+        """How often others searched it right after the previous query."""
+        some = np.flatnonzero(self.previous[self.of] >= 0)
+        counted = np.zeros(len(self.query))
+        counted[some] = self.public.followed(
+            self.previous[self.of[some]], self.query[some], self.moments.moment[self.of[some]]
+        )
+        return counted - self._for_all(self._own_pairs(np.zeros_like(self.counted), self.counted))
+
+    @property
+    def own_followers(self) -> Floats:
+        """How often the user searched it right after the previous query, within the latest HISTORY events."""
+        return self._for_all(self._own_pairs(self.begin + 1, self.passed))
+
+    def _own_pairs(self, begin: Int, end: Int) -> Int:
+        """(own rows,) how often it followed the previous query from event number ``begin`` until before ``end``."""
+        past = self.past
+        of = self.of[self.own]
+        before = np.maximum(self.moments.passed - 1, 0)[of]
+        pair = past.followed.number(past.pair(past.number[before], self.number))
+        some = np.flatnonzero((pair >= 0) & (self.previous[of] >= 0))
+        counted = np.zeros(len(self.own), np.int64)
+        known, end = pair[some], np.maximum(end, begin)
+        counted[some] = past.followed.before(known, end[some]) - past.followed.before(known, begin[some])
+        return counted
+
+    @property
+    def own_first_token(self) -> Int:
+        """How many of the latest HISTORY events begin with the same word."""
+        moments = self.moments
+        begin = np.maximum(moments.passed - HISTORY, moments.begin)
+        return self.past.tokens(
+            moments.user[self.of], self.query, begin[self.of], moments.passed[self.of]
+        )
+
+    def topics(self) -> list[Floats]:
+        """The topic's share of the user's history, whether it is the session's, and which one it is."""
+        public, past, moments = self.public, self.past, self.moments
+        if not public.topics:
+            return []
+        topic = public.topic[self.query]
+        begin = np.maximum(moments.passed - HISTORY, moments.begin)
+        counted = (past.topics[moments.passed] - past.topics[begin])[self.of, topic].astype(float)
+        looked = np.maximum(moments.passed - begin, 1).astype(float)
+        share = np.where(topic >= 0, counted, 0) / looked[self.of]
+        before = np.maximum(moments.passed - 1, 0)
+        present = (self.previous >= 0) & (past.events.session[before] == moments.session)
+        same = present[self.of] & (topic >= 0) & (topic == public.topic[self.previous][self.of])
+        return [4 * share, 3 * same.astype(float), *(3.0 * (topic[None] == np.arange(len(public.topics))[:, None]))]

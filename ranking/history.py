@@ -2,142 +2,213 @@
 
 Public statistics are counts over the training period of everyone *else*: a user's own training events
 are taken off them. So what a user does at or after t never changes that user's features at t, and no
-ranker can tell a future search by a count that is one lower than other users see it.
+ranker can tell a future search by a count that is one lower than other users see it. What *others* did
+later than t in their training periods is in the counts, as in a log that was collected before; a dataset
+that was imported with ``strict_time`` counts nothing that happened at or after t.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from data.schema import Dataset, column
+from data.arrays import Int, Occurrences
+from data.schema import Dataset, column, in_split
 
 HISTORY = 100
 """Own events, at most, that features look back on."""
 
 
-@dataclass(frozen=True)
-class Event:
-    """One submitted query, as far as features care."""
-
-    query: int
-    session: int
-    group: str | None
-
-
 class PublicStatistics:
-    """Counts over everyone's training period, and what is known of each of the V queries."""
+    """Counts over everyone's training period, and what is known of each of the V queries.
+
+    Attributes:
+        texts: of the V queries.
+        topics: their names; ``topic`` (V,) is each query's, −1 for none.
+        first_token: (V,) number of each query's first word.
+        length: (V,) characters.
+        count: (V,) searches in the training period.
+        strict: whether counts at a moment hold only what had happened before it.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         texts = dataset.queries.column("text").to_pylist()
         self.texts: list[str] = texts
         named = dataset.queries.column("topic").to_pylist()
         self.topics = sorted({t for t in named if t is not None})
-        self.topic = np.array([-1 if t is None else self.topics.index(t) for t in named])
-        first = {t: i for i, t in enumerate(dict.fromkeys(text.split(" ", 1)[0] for text in texts))}
-        self.first_token = np.array([first[text.split(" ", 1)[0]] for text in texts])
-        self.length = np.array([len(text) for text in texts])
+        of_topic = {None: -1} | {t: i for i, t in enumerate(self.topics)}
+        self.topic = np.array([of_topic[t] for t in named])
+        first = [text.split(" ", 1)[0] for text in texts]
+        number = {token: i for i, token in enumerate(dict.fromkeys(first))}
+        self.first_token = np.array([number[token] for token in first])
+        self.length = np.fromiter(map(len, texts), np.int64, len(texts))
+        self.strict = bool(dataset.manifest.get("options", {}).get("strict_time", False))
 
-        events = dataset.events
-        query = column(events, "query_id")
-        training = column(events, "split") == "train"
-        groups = events.column("group").to_pylist()
-        self.count = column(dataset.queries, "public_count") + np.bincount(
-            query[training], minlength=len(texts)
+        events = Events.of(dataset.events)
+        self.group_names = events.group_names
+        learned = np.flatnonzero(events.training)
+        time = column(dataset.events, "timestamp")
+        self._times = np.sort(time[learned])
+        at = self.moment(time[learned])
+        query = events.query[learned]
+        self._before = column(dataset.queries, "public_count")
+        self.count: Int = self._before + np.bincount(query, minlength=len(texts))
+        length = len(learned) + 1
+        self._searched = Occurrences(query, at, length) if self.strict else None
+        grouped = events.group[learned] >= 0
+        self._in_group = Occurrences(
+            events.group[learned][grouped] * len(texts) + query[grouped], at[grouped], length
         )
-        self.group_count: dict[str, Counter[int]] = defaultdict(Counter)
-        self.followers: dict[int, Counter[int]] = defaultdict(Counter)
-        user = column(events, "user_id")
-        for e in np.flatnonzero(training):
-            if groups[e] is not None:
-                self.group_count[groups[e]][int(query[e])] += 1
-            if e and user[e - 1] == user[e]:
-                self.followers[int(query[e - 1])][int(query[e])] += 1
+        follows = (learned > 0) & (events.user[learned] == events.user[learned - 1])
+        previous = events.query[learned[follows] - 1]
+        self._followed = Occurrences(previous * len(texts) + query[follows], at[follows], length)
+
+    def moment(self, time: Int) -> Int:
+        """(N,) times, in microseconds, as `searched`, `in_group` and `followed` take them.
+
+        It is the number of training events before, or where all are counted alike, 0.
+        """
+        return np.searchsorted(self._times, time) if self.strict else np.zeros(len(time), np.int64)
+
+    @property
+    def now(self) -> int:
+        """The moment at which all that was ever counted has happened."""
+        return len(self._times) if self.strict else 0
+
+    def searched(self, query: Int, moment: Int) -> Int:
+        """(N,) how often everybody together had searched each query."""
+        if self._searched is None:
+            counted: Int = self.count[query]
+            return counted
+        return self._before[query] + self._counted(self._searched, query, moment)
+
+    def in_group(self, group: Int, query: Int, moment: Int) -> Int:
+        """(N,) how often a group had searched each query; nobody is in group −1."""
+        counted = np.zeros(len(query), np.int64)
+        some = group >= 0
+        key = group[some] * len(self.texts) + query[some]
+        counted[some] = self._counted(self._in_group, key, moment[some])
+        return counted
+
+    def followed(self, previous: Int, query: Int, moment: Int) -> Int:
+        """(N,) how often each query had been somebody's next one after the previous one."""
+        return self._counted(self._followed, previous * len(self.texts) + query, moment)
+
+    def _counted(self, occurrences: Occurrences, key: Int, moment: Int) -> Int:
+        counted = np.zeros(len(key), np.int64)
+        number = occurrences.number(key)
+        some = np.flatnonzero(number >= 0)
+        known = number[some]
+        counted[some] = occurrences.before(known, moment[some]) if self.strict else occurrences.total(known)
+        return counted
 
 
-class History:
-    """What one user has done before the present moment, at most HISTORY events back.
+@dataclass(frozen=True)
+class Events:
+    """E events by user and then time; each user's training events come first.
 
-    ``own_training`` lists all of the user's training events in order, also those still to come: the
-    public counts hold them, and features take them off.
+    Attributes:
+        user, query, session: (E,).
+        group: (E,) number in ``group_names``, −1 for none.
+        training: (E,) bool.
     """
 
-    def __init__(self, public: PublicStatistics, own_training: Sequence[Event] = ()) -> None:
+    user: Int
+    query: Int
+    session: Int
+    group: Int
+    training: NDArray[np.bool_]
+    group_names: list[str]
+
+    @classmethod
+    def of(cls, events: pa.Table, group_names: list[str] | None = None) -> "Events":
+        """The events of a dataset, or some of them.
+
+        Args:
+            events: see `data.schema`.
+            group_names: in their order, if they have been numbered before.
+        """
+        groups = events.column("group")
+        if group_names is None:
+            group_names = sorted(g for g in groups.unique().to_pylist() if g is not None)
+        number = pc.index_in(groups, value_set=pa.array(group_names, pa.string()))
+        return cls(
+            *(column(events, name).astype(np.int64) for name in ("user_id", "query_id", "session_id")),
+            number.fill_null(-1).to_numpy().astype(np.int64),
+            in_split(events, "train"),
+            group_names,
+        )
+
+    def __getitem__(self, part: slice) -> "Events":
+        arrays = (self.user, self.query, self.session, self.group, self.training)
+        return Events(*(array[part] for array in arrays), self.group_names)
+
+
+class Past:
+    """The events of some users, and what each had done before any moment of theirs.
+
+    Args:
+        public: of the dataset.
+        events: all events of users that follow each other.
+    """
+
+    def __init__(self, public: PublicStatistics, events: Events) -> None:
+        self.public, self.events = public, events
         size = len(public.texts)
-        self.public = public
-        self.events: list[Event] = []
-        self.count = np.zeros(size, np.int32)
-        self.last = np.full(size, -1, np.int64)
-        self.tokens: Counter[int] = Counter()
-        self.topics = np.zeros(len(public.topics) + 1)  # the last place counts queries without a topic
-        self.followers: dict[int, Counter[int]] = defaultdict(Counter)
-        self.own: Counter[int] = Counter(e.query for e in own_training)
-        self.own_in_group: Counter[tuple[str | None, int]] = Counter((e.group, e.query) for e in own_training)
-        self.own_followers: dict[int, Counter[int]] = defaultdict(Counter)
-        for a, b in pairwise(own_training):
-            self.own_followers[a.query][b.query] += 1
+        self._at = np.arange(len(events.user))
+        self.searched = Occurrences(events.user * size + events.query, self._at, len(self._at))
+        self._tokens = Occurrences(self._token_keys(events.user, events.query), self._at, len(self._at))
 
-    def add(self, event: Event) -> None:
-        """Let one event happen."""
-        previous = self.events[-1].query if self.events else None
-        self._tally(event.query, 1)
-        self.last[event.query] = len(self.events)
-        if previous is not None:
-            self.followers[previous][event.query] += 1
-        self.events.append(event)
-        if len(self.events) > HISTORY:
-            self._forget(len(self.events) - HISTORY - 1)
+    @cached_property
+    def number(self) -> Int:
+        """(E,) of each event's user and query in ``searched``."""
+        return self.searched.number(self.events.user * len(self.public.texts) + self.events.query)
 
-    def _tally(self, query: int, by: int) -> None:
-        self.count[query] += by
-        self.tokens[int(self.public.first_token[query])] += by
-        self.topics[self.public.topic[query]] += by
+    @cached_property
+    def followed(self) -> Occurrences:
+        """Pairs of successive queries, see `pair`, at the second one."""
+        same = np.flatnonzero(np.diff(self.events.user) == 0)
+        return Occurrences(self.pair(self.number[same], self.number[same + 1]), same + 1, len(self._at))
 
-    def _forget(self, place: int) -> None:
-        query, follower = self.events[place].query, self.events[place + 1].query
-        self._tally(query, -1)
-        self.followers[query][follower] -= 1
+    @cached_property
+    def grouped(self) -> Occurrences:
+        """Searches by group, see `group_key`."""
+        keys = self.group_key(self.number, self.events.group)
+        return Occurrences(keys, self._at, len(self._at))
 
+    @cached_property
+    def topics(self) -> Int:
+        """(E + 1, T + 1) how many events before each had each topic; the last place counts those without."""
+        topic = self.public.topic[self.events.query]
+        counts = np.zeros((len(topic) + 1, len(self.public.topics) + 1), np.int64)
+        counts[self._at + 1, topic] = 1
+        return counts.cumsum(axis=0)
 
-def walk(dataset: Dataset, public: PublicStatistics) -> Iterator[tuple[int, History]]:
-    """For every slate in order its row and the user's history at that moment (strictly earlier events).
+    def pair(self, previous: Int, number: Int) -> Int:
+        """(N,) key of two numbers of ``searched`` that come one after the other."""
+        return previous * len(self.searched.keys) + number
 
-    The history is one changing object: use it before asking for the next slate.
-    """
-    user, time = column(dataset.events, "user_id"), column(dataset.events, "timestamp")
-    happened = _events(dataset.events)
-    training = column(dataset.events, "split") == "train"
-    of_event = column(dataset.slates, "event_id")
-    order = np.argsort(of_event, kind="stable")
-    starts = np.searchsorted(user, np.arange(dataset.users.num_rows + 1))
-    present, passed, history = -1, 0, History(public)
-    for row in order:
-        event = of_event[row]
-        if user[event] != present:
-            present, passed = int(user[event]), int(starts[user[event]])
-            mine = range(passed, int(starts[present + 1]))
-            history = History(public, [happened[e] for e in mine if training[e]])
-        while time[passed] < time[event] and passed < event:
-            history.add(happened[passed])
-            passed += 1
-        yield int(row), history
+    def group_key(self, number: Int, group: Int) -> Int:
+        """(N,) key of a number of ``searched`` and a group, −1 included."""
+        return number * (len(self.events.group_names) + 1) + group + 1
+
+    def tokens(self, user: Int, query: Int, begin: Int, end: Int) -> Int:
+        """(N,) how many events from number ``begin`` until before ``end`` begin with the same word as a query."""
+        counted = np.zeros(len(query), np.int64)
+        number = self._tokens.number(self._token_keys(user, query))
+        some = np.flatnonzero(number >= 0)
+        known = number[some]
+        counted[some] = self._tokens.before(known, end[some]) - self._tokens.before(known, begin[some])
+        return counted
+
+    def _token_keys(self, user: Int, query: Int) -> Int:
+        return user * len(self.public.texts) + self.public.first_token[query]
 
 
-def full_history(dataset: Dataset, public: PublicStatistics, user: int) -> History:
-    """Everything that ``user`` has done: the state in which the next keystroke will find them."""
+def full_past(dataset: Dataset, public: PublicStatistics, user: int) -> Past:
+    """Everything that ``user`` has done: what the next keystroke will be judged by."""
     mine = dataset.events.filter(column(dataset.events, "user_id") == user)
-    happened = _events(mine)
-    training = column(mine, "split") == "train"
-    history = History(public, [e for e, trained in zip(happened, training, strict=True) if trained])
-    for event in happened:
-        history.add(event)
-    return history
-
-
-def _events(events: pa.Table) -> list[Event]:
-    query, session = column(events, "query_id").tolist(), column(events, "session_id").tolist()
-    groups = events.column("group").to_pylist()
-    return [Event(*event) for event in zip(query, session, groups, strict=True)]
+    return Past(public, Events.of(mine, public.group_names))

@@ -1,15 +1,13 @@
 """Slates as padded, stacked tensors: what every ranker scores and every loss and metric reads."""
 
-import math
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from data.schema import DataError
+from data.arrays import ranges
 
 
 @dataclass(frozen=True)
@@ -44,60 +42,6 @@ class Slates:
     def where_user(self, users: Tensor) -> "Slates":
         """The slates of these users, in the order they stand."""
         return self[torch.isin(self.user, users).nonzero().squeeze(1)]
-
-    @classmethod
-    def empty(cls, slates: int, candidates: int, features: int, directory: Path | None = None) -> "Slates":
-        """Room for S slates of N candidates with F features.
-
-        Args:
-            slates: S.
-            candidates: N.
-            features: F.
-            directory: if given, the tensors are files there, mapped into memory: whatever their size, the
-                machine holds those pages only that are in use.
-        """
-
-        def room(name: str, dtype: torch.dtype, *shape: int) -> Tensor:
-            if directory is None or not math.prod(shape):
-                return torch.zeros(shape, dtype=dtype)
-            directory.mkdir(parents=True, exist_ok=True)
-            file = str(directory / name)
-            return torch.from_file(file, shared=True, size=math.prod(shape), dtype=dtype).view(shape)
-
-        return cls(
-            features=room("features", torch.float32, slates, candidates, features),
-            mask=room("mask", torch.bool, slates, candidates),
-            position=room("position", torch.int16, slates, candidates),
-            wanted=room("wanted", torch.int16, slates),
-            user=room("user", torch.int64, slates),
-            candidates=room("candidates", torch.int32, slates, candidates).fill_(-1),
-            typed=room("typed", torch.int16, slates),
-        )
-
-    def put(
-        self,
-        slate: int,
-        features: NDArray[np.float32],
-        pool: NDArray[np.int32],
-        reference: NDArray[np.int32],
-        user: int,
-        typed: int,
-    ) -> None:
-        """Fill in slate number ``slate``: its pool (N,) with features (N, F), and what was wanted.
-
-        Raises:
-            DataError: a feature is NaN or infinite.
-        """
-        if not np.isfinite(features).all():
-            candidate, feature = (int(i) for i in np.argwhere(~np.isfinite(features))[0])
-            raise DataError(f"slate {slate}, candidate {candidate}: feature {feature} is NaN or infinite.")
-        size = len(pool)
-        place = {query: at for at, query in enumerate(reference.tolist(), start=1)}
-        self.features.numpy()[slate, :size] = features
-        self.mask.numpy()[slate, :size] = True
-        self.position.numpy()[slate, :size] = [place.get(query, 0) for query in pool.tolist()]
-        self.candidates.numpy()[slate, :size] = pool
-        self.wanted[slate], self.user[slate], self.typed[slate] = len(reference), user, typed
 
 
 @dataclass(frozen=True)
@@ -149,6 +93,152 @@ class Rows:
     def unpack(self, scores: Tensor) -> Tensor:
         """Scores (C, R) of rows back in their slates: (C, B, N), anything in the padding."""
         return scores.gather(1, self.slot.flatten(1)).view(self.slot.shape)
+
+
+@dataclass(frozen=True)
+class StoredSlates:
+    """S slates without their padding, R candidates in all; an index gives `Slates` or `Rows` of some of them.
+
+    Attributes:
+        offsets: (S + 1,) int64; slate s has the candidates offsets[s] … offsets[s + 1] − 1.
+        features: (R, F) float32.
+        candidates: (R,) int32 query ids.
+        position: (R,) int16, the candidate's place 1, 2, … in its reference, 0 outside it.
+        wanted, user, typed: (S,), see `Slates`.
+        widest: N, to which slates are padded whichever of them are taken: the most candidates of any.
+    """
+
+    offsets: Tensor
+    features: Tensor
+    candidates: Tensor
+    position: Tensor
+    wanted: Tensor
+    user: Tensor
+    typed: Tensor
+    widest: int
+
+    @classmethod
+    def empty(cls, sizes: Tensor, features: int, directory: Path | None = None) -> "StoredSlates":
+        """Room for slates.
+
+        Args:
+            sizes: (S,) how many candidates each will have.
+            features: F.
+            directory: if given, the features are a file there, mapped into memory: whatever its size, the
+                machine holds those pages only that are in use.
+        """
+        slates, rows = len(sizes), int(sizes.sum())
+        if directory is None or not rows * features:
+            values = torch.zeros(rows, features)
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
+            file = str(directory / "features")
+            values = torch.from_file(file, shared=True, size=rows * features).view(rows, features)
+        return cls(
+            offsets=pad_front(sizes.cumsum(0)),
+            features=values,
+            candidates=torch.zeros(rows, dtype=torch.int32),
+            position=torch.zeros(rows, dtype=torch.int16),
+            wanted=torch.zeros(slates, dtype=torch.int16),
+            user=torch.zeros(slates, dtype=torch.int64),
+            typed=torch.zeros(slates, dtype=torch.int16),
+            widest=int(sizes.max()) if slates else 0,
+        )
+
+    @classmethod
+    def of(cls, slates: Slates) -> "StoredSlates":
+        """The same slates without their padding."""
+        mask = slates.mask
+        return cls(
+            offsets=pad_front(mask.sum(1).cumsum(0)),
+            features=slates.features[mask],
+            candidates=slates.candidates[mask],
+            position=slates.position[mask],
+            wanted=slates.wanted,
+            user=slates.user,
+            typed=slates.typed,
+            widest=mask.shape[1],
+        )
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, index: Tensor) -> Slates:
+        """Select slates; an index of shape (C, B) gives slates with axes (C, B), padded to ``widest``."""
+        mask, row = self._places(index)
+        return Slates(
+            features=self.features[row].masked_fill_(~mask[..., None], 0),
+            mask=mask,
+            position=self.position[row].masked_fill_(~mask, 0),
+            wanted=self.wanted[index],
+            user=self.user[index],
+            candidates=self.candidates[row].masked_fill_(~mask, -1),
+            typed=self.typed[index],
+        )
+
+    def all(self) -> Slates:
+        """All slates, padded: for few of them."""
+        return self[torch.arange(len(self))]
+
+    def chunks(self, size: int) -> Iterator[tuple[Tensor, Slates]]:
+        """All slates, so many at a time, each time with their numbers."""
+        for numbers in torch.arange(len(self)).split(size):
+            yield numbers, self[numbers]
+
+    def subset(self, numbers: Tensor) -> "StoredSlates":
+        """Some slates (N,), stored alike."""
+        size = self.offsets.diff()[numbers]
+        rows = torch.from_numpy(ranges(self.offsets[numbers].numpy(), size.numpy()))
+        return replace(
+            self,
+            offsets=pad_front(size.cumsum(0)),
+            features=self.features[rows],
+            candidates=self.candidates[rows],
+            position=self.position[rows],
+            wanted=self.wanted[numbers],
+            user=self.user[numbers],
+            typed=self.typed[numbers],
+        )
+
+    def marks(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The ``mask`` and the ``position`` (…, N) of some slates, as `__getitem__` gives them."""
+        mask, row = self._places(index)
+        return mask, self.position[row].masked_fill_(~mask, 0)
+
+    def rows(self, index: Tensor, real: Tensor | None = None) -> "Rows":
+        """The rows of slates with axes (C, B), and of those only that are ``real`` (C, B) if it is given."""
+        size = self.offsets.diff()[index]
+        if real is not None:
+            size = size * real
+        counts = size.sum(1)
+        most = int(counts.max())
+        ends = size.cumsum(1)
+        client = torch.arange(len(index))
+        # Of every row of every client the slate it is from; clients with fewer repeat their first row.
+        place = torch.arange(most).expand(len(index), -1)
+        of = torch.searchsorted(ends, place.contiguous(), right=True).clamp_(max=index.shape[1] - 1)
+        within = place - (ends - size).gather(1, of)
+        source = torch.where(place < counts[:, None], self.offsets[index.gather(1, of)] + within, 0)
+        source = torch.where(place < counts[:, None], source, source[:, :1]) if most else source
+        slot = (ends - size)[..., None] + torch.arange(self.widest)
+        return Rows(
+            self.features[source],
+            self.candidates[source],
+            self.typed[index].gather(1, of),
+            torch.minimum(slot, (counts - 1).clamp_(min=0)[client, None, None]),
+        )
+
+    def _places(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """(…, N) where there is a candidate, and which row it is; some row of the same slates elsewhere."""
+        place = torch.arange(self.widest)
+        begin, size = self.offsets[index], self.offsets.diff()[index]
+        mask = place < size[..., None]
+        return mask, torch.where(mask, begin[..., None] + place, 0)
+
+
+def pad_front(ends: Tensor) -> Tensor:
+    """0 and then ``ends`` (S,): where stretches that end there begin."""
+    return torch.nn.functional.pad(ends, (1, 0))
 
 
 def pad(rows: list[Tensor], value: float = 0) -> Tensor:
