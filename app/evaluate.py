@@ -13,7 +13,8 @@ from torch import Tensor
 from app.runs import REPORT, Run, open_run
 from data.files import write_bytes
 from data.schema import Dataset, column, ragged, read
-from ranking.features import POPULARITY, build, feature_names, split_rows
+from ranking.building import build, split_rows
+from ranking.features import POPULARITY, feature_names
 from ranking.history import PublicStatistics
 from ranking.metrics import missed, paired_bootstrap, per_user, slate_metrics, summarise
 from ranking.rankers.trees import ModelError
@@ -60,7 +61,7 @@ def prepare(data: Path, split: str) -> Ground:
     """
     dataset = read(data, truth=True)
     public = PublicStatistics(dataset)
-    slates = build(dataset, public, split)
+    slates = build(dataset, public, split).all()
     popularity = slates.features[..., feature_names(public).index(POPULARITY)]
     baselines: dict[str, Metrics | None] = {
         "random": slate_metrics(torch.zeros(slates.mask.shape), slates),

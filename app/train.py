@@ -34,12 +34,12 @@ from federated.schedules import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
 from federated.training import Event, Finished, Training
-from ranking.features import build, feature_names
+from ranking.building import build
+from ranking.features import feature_names
 from ranking.history import PublicStatistics
-from ranking.metrics import missed
 from ranking.models import Model, NeuralModel, TreeModel
 from ranking.persistence import save
-from ranking.slates import Slates
+from ranking.slates import StoredSlates
 
 Watch = Callable[[Event], None]
 SLATES = "slates"
@@ -126,9 +126,9 @@ def _task(
     return learned(slates, settings.row.policy)
 
 
-def _teaching(slates: Slates) -> Tensor:
+def _teaching(slates: StoredSlates) -> Tensor:
     """Which to learn from: not misses, which show nothing that was wanted, unless a user has nothing else."""
-    hit = ~missed(slates)
+    hit = ~slates.missed
     hits = torch.bincount(slates.user[hit], minlength=int(slates.user.max()) + 1)
     return (hit | (hits[slates.user] == 0)).nonzero().squeeze(1)
 
@@ -179,7 +179,7 @@ def _learned(
     began = time.perf_counter()
     write_bytes(out / METRICS, b"")
     slates = build(dataset, public, "train")
-    model, tally = _fit(settings, slates[_teaching(slates)], dataset.users.num_rows)
+    model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows)
     return model, tally, time.perf_counter() - began
 
 
@@ -225,7 +225,7 @@ def _identity(settings: Settings, dataset: Dataset) -> str:
     return hashlib.sha256(settings.to_toml({"data": dataset.fingerprint}).encode()).hexdigest()
 
 
-def _fit(settings: Settings, learn: Slates, users: int) -> tuple[TreeModel, Tally]:
+def _fit(settings: Settings, learn: StoredSlates, users: int) -> tuple[TreeModel, Tally]:
     """Fit trees: one ranker on everything, or one for each user."""
     ranker: Any = settings.ranker
     if settings.algorithm == "pooled":
@@ -233,7 +233,7 @@ def _fit(settings: Settings, learn: Slates, users: int) -> tuple[TreeModel, Tall
     for user in range(users):
         if not (learn.user == user).any():
             raise DataError(f"user {user} has no slate to train on: leave such users out.")
-    own = [learn[(learn.user == u).nonzero().squeeze(1)] for u in range(users)]
+    own = [learn.subset((learn.user == u).nonzero().squeeze(1)) for u in range(users)]
     return TreeModel(None, [ranker.fit(s, settings.loss, settings.seed) for s in own]), Tally(updates=users)
 
 

@@ -39,6 +39,25 @@ class Slates:
         """Select along the first axis; an index of shape (C, B) gives slates with axes (C, B)."""
         return Slates(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
+    @property
+    def widest(self) -> int:
+        """N."""
+        return self.mask.shape[-1]
+
+    def chunks(self, size: int) -> Iterator["Slates"]:
+        """All slates, so many at a time."""
+        for numbers in torch.arange(len(self)).split(size):
+            yield self[numbers]
+
+    def marks(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The ``mask`` and the ``position`` of some slates."""
+        return self.mask[index], self.position[index]
+
+    def rows(self, index: Tensor, real: Tensor) -> "Rows":
+        """The rows of slates with axes (C, B), but of those only that are ``real`` (C, B)."""
+        slates = self[index]
+        return Rows.of(replace(slates, mask=slates.mask & real[..., None]))
+
     def where_user(self, users: Tensor) -> "Slates":
         """The slates of these users, in the order they stand."""
         return self[torch.isin(self.user, users).nonzero().squeeze(1)]
@@ -180,10 +199,16 @@ class StoredSlates:
         """All slates, padded: for few of them."""
         return self[torch.arange(len(self))]
 
-    def chunks(self, size: int) -> Iterator[tuple[Tensor, Slates]]:
-        """All slates, so many at a time, each time with their numbers."""
+    def chunks(self, size: int) -> Iterator[Slates]:
+        """All slates, so many at a time."""
         for numbers in torch.arange(len(self)).split(size):
-            yield numbers, self[numbers]
+            yield self[numbers]
+
+    @property
+    def missed(self) -> Tensor:
+        """(S,) bool: no reference is in the pool, so no ranking can serve this moment."""
+        found = pad_front((self.position > 0).cumsum(0))
+        return found[self.offsets[1:]] == found[self.offsets[:-1]]
 
     def subset(self, numbers: Tensor) -> "StoredSlates":
         """Some slates (N,), stored alike."""
@@ -205,11 +230,9 @@ class StoredSlates:
         mask, row = self._places(index)
         return mask, self.position[row].masked_fill_(~mask, 0)
 
-    def rows(self, index: Tensor, real: Tensor | None = None) -> "Rows":
-        """The rows of slates with axes (C, B), and of those only that are ``real`` (C, B) if it is given."""
-        size = self.offsets.diff()[index]
-        if real is not None:
-            size = size * real
+    def rows(self, index: Tensor, real: Tensor) -> "Rows":
+        """The rows of slates with axes (C, B), but of those only that are ``real`` (C, B)."""
+        size = self.offsets.diff()[index] * real
         counts = size.sum(1)
         most = int(counts.max())
         ends = size.cumsum(1)

@@ -16,7 +16,7 @@ with warnings.catch_warnings():
 from data.schema import Dataset, read, write
 from data.simulator import simulate
 from federated.tasks.ranking import RankingTask
-from ranking.features import build
+from ranking.building import build
 from ranking.history import PublicStatistics
 from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
@@ -45,7 +45,7 @@ def tiny_public(tiny_dataset: Dataset) -> PublicStatistics:
 
 @pytest.fixture(scope="session")
 def tiny_slates(tiny_dataset: Dataset, tiny_public: PublicStatistics) -> Slates:
-    return build(tiny_dataset, tiny_public)
+    return build(tiny_dataset, tiny_public).all()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The main job: each user's training slates, ranked by a network shared or their own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,7 +12,13 @@ from ranking.losses import LOSSES
 from ranking.metrics import slate_metrics, summarise
 from ranking.rankers.network import Network
 from ranking.scoring import network_scores
-from ranking.slates import Rows, Slates
+from ranking.slates import Rows, Slates, StoredSlates
+
+Known = Slates | StoredSlates
+"""Slates that are there already, padded (a few, for tests) or not."""
+
+JUDGED = 1000
+"""Validation slates scored at once."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,15 @@ class RankingBatch:
     weight: Tensor
 
     @classmethod
-    def of(cls, slates: Slates, weight: Tensor) -> "RankingBatch":
-        """The batch of slates (C, B); weights of a client sum to 1."""
-        return cls(Rows.of(slates), slates.position, slates.mask, slates.wanted, weight)
+    def of(cls, slates: Known, index: Tensor, weight: Tensor) -> "RankingBatch":
+        """The batch of the slates with the numbers (C, B); weights of a client sum to 1.
+
+        Slates of weight 0 stand in for such as their client does not have: they have no candidates.
+        """
+        mask, position = slates.marks(index)
+        real = weight > 0
+        rows = slates.rows(index, real)
+        return cls(rows, position, mask & real[..., None], slates.wanted[index], weight)
 
     def split(self, clients: int) -> list["RankingBatch"]:
         """Views of this batch, so many clients each, with no more padding than they need."""
@@ -53,8 +66,8 @@ class RankingTask:
 
     network: Network
     loss_name: str
-    train: Slates
-    validation: Slates
+    train: Known
+    validation: Known
     rows: Tensor = field(repr=False)
     start: Tensor = field(repr=False)
 
@@ -63,8 +76,8 @@ class RankingTask:
         cls,
         network: Network,
         loss: str,
-        train: Slates,
-        validation: Slates,
+        train: Known,
+        validation: Known,
         users: int,
         rows: Tensor | None = None,
     ) -> "RankingTask":
@@ -95,19 +108,18 @@ class RankingTask:
     def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[RankingBatch]]:
         """See `Task.batches`."""
         steps, draws, clients, size = index.shape
-        together = self.train[self.rows[(self.start[users][:, None] + index).reshape(-1, size)]]
-        whole = RankingBatch.of(together, torch.full((len(together.mask), size), 1 / size))
+        together = self.rows[(self.start[users][:, None] + index).reshape(-1, size)]
+        whole = RankingBatch.of(self.train, together, torch.full(together.shape, 1 / size))
         parts = whole.split(clients)
         return [parts[step * draws : (step + 1) * draws] for step in range(steps)]
 
-    def everything(self, users: Tensor, seed: int) -> list[RankingBatch]:
+    def everything(self, users: Tensor, seed: int, most: int | None = None) -> list[RankingBatch]:
         """See `Task.everything`; users with fewer slates than the longest get slates of weight 0."""
-        size = self.samples[users][:, None]
+        held = self.samples[users][:, None]
+        size = held if most is None else held.clamp(max=most)
         index = torch.arange(int(size.max())).expand(len(users), -1)
-        slates = self.train[self.rows[self.start[users][:, None] + torch.minimum(index, size - 1)]]
-        real = index < size
-        slates = replace(slates, mask=slates.mask & real[..., None])
-        return [RankingBatch.of(slates, real / size)]
+        slates = self.rows[self.start[users][:, None] + held - size + torch.minimum(index, size - 1)]
+        return [RankingBatch.of(self.train, slates, (index < size) / size)]
 
     def loss(self, w: Tensor, batch: RankingBatch) -> Tensor:
         """See `Task.loss`."""
@@ -116,16 +128,27 @@ class RankingTask:
 
     def evaluate(self, w: Tensor) -> dict[str, float]:
         """Validation loss and NMRR, averaged over each user's slates and then over users."""
-        scores, nmrr = self.judge(w)
-        loss = LOSSES[self.loss_name](scores, self.validation.position, self.validation.mask)
-        return summarise({"loss": loss, "nmrr": nmrr}, self.validation.user)
 
-    def judge(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (S, N) of the validation slates and their NMRR (S,)."""
-        scores = network_scores(self.network, w, self.validation)
-        if not torch.isfinite(scores).all():
-            raise FloatingPointError("the model's scores are no longer finite.")
-        return scores, slate_metrics(scores, self.validation)["nmrr"]
+        def loss(scores: Tensor, slates: Slates, chunk: int) -> Tensor:
+            return LOSSES[self.loss_name](scores, slates.position, slates.mask)
+
+        return self.judge(w, loss)
+
+    def judge(self, w: Tensor, loss: Callable[[Tensor, Slates, int], Tensor]) -> dict[str, float]:
+        """Mean loss and NMRR of the validation slates, some at a time, so that memory stays small.
+
+        Args:
+            w: one model (P,) for all, or one for each user (U, P).
+            loss: (S,) of slates, given their scores (S, N), themselves and the number of their chunk.
+        """
+        losses, nmrr = [], []
+        for chunk, slates in enumerate(self.validation.chunks(JUDGED)):
+            scores = network_scores(self.network, w, slates)
+            if not torch.isfinite(scores).all():
+                raise FloatingPointError("the model's scores are no longer finite.")
+            losses.append(loss(scores, slates, chunk))
+            nmrr.append(slate_metrics(scores, slates)["nmrr"])
+        return summarise({"loss": torch.cat(losses), "nmrr": torch.cat(nmrr)}, self.validation.user)
 
     def pooled(self) -> "RankingTask":
         """See `Task.pooled`."""

@@ -17,13 +17,9 @@ from torch import Tensor
 from federated.tasks import Chance, Endless
 from federated.tasks.policy_gradient import leave_one_out, rewards_to_go, surrogate
 from federated.tasks.ranking import RankingBatch, RankingTask
-from ranking.metrics import summarise
 from ranking.plackett_luce import draw_rankings, log_probabilities, nmrr_payments
 from ranking.rankers.network import Network
-
-CHUNK = 1000
-"""Slates judged at once."""
-
+from ranking.slates import Slates
 
 @dataclass(frozen=True)
 class PlackettLuce:
@@ -70,16 +66,16 @@ class RankingPolicy:
     def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[PolicyBatch]]:
         """See `Task.batches`."""
         steps, draws, _, size = index.shape
-        widest = self.slates.train.mask.shape[1]  # whoever is in the batch: no key means two things
+        widest = self.slates.train.widest  # whoever is in the batch: no key means two things
         noise = self._noise(chance, (steps, draws, size, widest))
         slates = self.slates.batches(users, index, chance)
         return [
             [PolicyBatch(slates[step][d], noise[:, step, d]) for d in range(draws)] for step in range(steps)
         ]
 
-    def everything(self, users: Tensor, seed: int) -> Sequence[PolicyBatch]:
+    def everything(self, users: Tensor, seed: int, most: int | None = None) -> Sequence[PolicyBatch]:
         """See `Task.everything`: new rankings of all slates in every batch."""
-        slates = self.slates.everything(users, seed)[0]
+        slates = self.slates.everything(users, seed, most)[0]
         people = users.tolist()
 
         def batch(step: int) -> PolicyBatch:
@@ -103,16 +99,14 @@ class RankingPolicy:
 
     def evaluate(self, w: Tensor) -> dict[str, float]:
         """On validation slates NMRR, ranked by score, and as loss minus what drawn rankings are paid."""
-        scores, nmrr = self.slates.judge(w)
-        slates = self.slates.validation
-        loss = []
-        for chunk, part in enumerate(torch.arange(len(slates)).split(CHUNK)):
-            some = slates[part]
+
+        def loss(scores: Tensor, slates: Slates, chunk: int) -> Tensor:
             chance = Chance(0, "judged rankings", [0], [chunk])
-            rankings = draw_rankings(scores[part], some.mask, self._noise(chance, some.mask.shape)[0])
-            paid = nmrr_payments(some.position, some.wanted, rankings)
-            loss.append(-self.policy.reward_scale * paid.sum(-1).mean(-1))
-        return summarise({"loss": torch.cat(loss), "nmrr": nmrr}, slates.user)
+            rankings = draw_rankings(scores, slates.mask, self._noise(chance, slates.mask.shape)[0])
+            paid = nmrr_payments(slates.position, slates.wanted, rankings)
+            return -self.policy.reward_scale * paid.sum(-1).mean(-1)
+
+        return self.slates.judge(w, loss)
 
     def pooled(self) -> "RankingPolicy":
         """See `Task.pooled`."""

@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor
 
 from ranking.rankers.trees import ModelError, scores_of_rows
-from ranking.slates import Slates
+from ranking.slates import Slates, StoredSlates
 
 SUFFIX = ".skops"
 TRUSTED = ["sklearn.tree._tree.Tree"]
@@ -29,9 +29,9 @@ class Forest:
     min_samples_leaf: Annotated[int, Field(ge=1)] = 5
     max_features: Annotated[float, Field(gt=0, le=1)] = 0.4
 
-    def fit(self, slates: Slates, loss: str, seed: int) -> "FittedForest":
+    def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedForest":
         """Fit S slates: a classifier of membership for ``bce``, a regressor of 1/position for ``mse``."""
-        rows, position = slates.features[slates.mask].numpy(), slates.position[slates.mask].numpy()
+        rows, position = slates.features.numpy(), slates.position.numpy()
         settings = {**vars(self), "random_state": seed, "n_jobs": 2}
         if loss == "bce":
             return _fitted(RandomForestClassifier(**settings).fit(rows, position > 0))

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from ranking.rankers.trees import ModelError, scores_of_rows
-from ranking.slates import Slates
+from ranking.slates import Slates, StoredSlates
 
 SUFFIX = ".txt"
 OBJECTIVES = {"lambdarank": "lambdarank", "softmax": "rank_xendcg", "bce": "binary", "mse": "regression"}
@@ -28,14 +28,14 @@ class LightGBM:
     num_leaves: Annotated[int, Field(ge=2, le=4096)] = 31
     min_child_samples: Annotated[int, Field(ge=1)] = 20
 
-    def fit(self, slates: Slates, loss: str, seed: int) -> "FittedLightGBM":
+    def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedLightGBM":
         """Fit S slates with one of OBJECTIVES; labels are membership, for ``mse`` 1/position."""
-        position = slates.position[slates.mask].numpy()
+        position = slates.position.numpy()
         label = np.where(position > 0, 1 / np.maximum(position, 1), 0) if loss == "mse" else position > 0
         ranks = loss in ("lambdarank", "softmax")
-        group = slates.mask.sum(1).numpy()
+        group = slates.offsets.diff().numpy()
         rows = lightgbm.Dataset(
-            slates.features[slates.mask].numpy(), label.astype(float), group=group if ranks else None
+            slates.features.numpy(), label.astype(float), group=group if ranks else None
         )
         settings = {
             **{name: value for name, value in vars(self).items() if name != "n_estimators"},
