@@ -1,4 +1,4 @@
-"""Small array programs that the data path is made of: ranges put together, and occurrences of keys in time."""
+"""What the array programs of the data path share: ranges put together, occurrences of keys in time."""
 
 from typing import Any
 
@@ -18,7 +18,8 @@ def ranges(start: NDArray[Any], size: NDArray[Any]) -> Int:
     ends = np.cumsum(size, dtype=np.int64)
     if not len(ends):
         return np.zeros(0, np.int64)
-    return np.arange(ends[-1]) + np.repeat(np.asarray(start, np.int64) - (ends - size), size)
+    shift: Int = np.repeat(np.asarray(start, np.int64) - (ends - size), size)
+    return np.arange(ends[-1]) + shift
 
 
 def within(size: NDArray[Any]) -> Int:
@@ -58,7 +59,8 @@ class Occurrences:
 
     def before(self, number: Int, time: Int) -> Int:
         """(N,) how often each key occurred before a time; numbers as from `number`, none negative."""
-        return np.searchsorted(self._moments, number * self._length + time) - self._first[number]
+        passed: Int = np.searchsorted(self._moments, number * self._length + time)
+        return passed - self._first[number]
 
     def last(self, number: Int, nth: Int) -> Int:
         """(N,) when each key occurred for the nth time, from 1."""

@@ -1,4 +1,4 @@
-"""The slates of a log: for every event a prefix of its query, a pool of completions, and what was submitted."""
+"""The slates of a log: for every event a prefix, a pool of its completions, and what was submitted."""
 
 from collections.abc import Iterator, Sequence
 
@@ -38,7 +38,9 @@ def log_slates(
     for made in pools(searches, prefixes):
         numbers = range(begin, begin + len(made.offsets) - 1)
         chosen = query[begin : numbers.stop]
-        typed_here = [texts[q][:n] for q, n in zip(chosen.tolist(), length[begin : numbers.stop].tolist(), strict=True)]
+        typed_here = [
+            texts[q][:n] for q, n in zip(chosen.tolist(), length[begin : numbers.stop].tolist(), strict=True)
+        ]
         yield pa.table(
             [
                 pa.array(numbers, pa.int64()),
@@ -52,9 +54,7 @@ def log_slates(
         begin = numbers.stop
 
 
-def _typed(
-    texts: Sequence[str], query: NDArray[np.int64], typed: int | None, seed: int
-) -> NDArray[np.int64]:
+def _typed(texts: Sequence[str], query: NDArray[np.int64], typed: int | None, seed: int) -> NDArray[np.int64]:
     """(E,) characters typed before each event."""
     length = np.fromiter(map(len, texts), np.int64, len(texts))[query]
     if typed is not None:
@@ -65,4 +65,5 @@ def _typed(
 def _passed(user: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.int64]:
     """(E,) for every event the first one of the same user and time."""
     new = np.concatenate([[True], (np.diff(user) != 0) | (np.diff(time) != 0)])
-    return np.flatnonzero(new)[np.cumsum(new) - 1]
+    first: NDArray[np.int64] = np.flatnonzero(new)[np.cumsum(new) - 1]
+    return first

@@ -154,7 +154,8 @@ class _Chunk:
 
     def _order(self, count: Int, query: Int) -> Int:
         """Less for what is more popular, at equal counts for what comes first by text."""
-        return -count * self.size + query
+        late: Int = query - count * self.size
+        return late
 
     def _recent(self, counts: Int, edge: Int) -> Int:
         """The user's own recent completions beside the popular ones, the latest first; as in `_popular`."""
@@ -164,7 +165,9 @@ class _Chunk:
         moment = np.repeat(np.arange(len(back)), back)
         event = self.passed[moment] - 1 - within(back)
         query = searches.query[event]
-        fits = (query >= low[moment]) & (query < high[moment]) & (searches.again[event] >= self.passed[moment])
+        fits = (
+            (query >= low[moment]) & (query < high[moment]) & (searches.again[event] >= self.passed[moment])
+        )
         moment, query = moment[fits], query[fits]
         own = self.own.number(self.user[moment] * self.size + query)
         count = self.count_at(own, query, self.passed[moment])
@@ -230,7 +233,7 @@ class _Blocks:
         return self.moments[row] * chunk.size + query
 
     def _slots(self) -> tuple[Int, Int, Int]:
-        """What may be popular in a block: block b's are start[b] … start[b + 1] − 1 of queries and own numbers."""
+        """What may be popular in block b: start[b] … start[b + 1] − 1 of the queries and own numbers."""
         chunk, prefixes = self.chunk, self.chunk.prefixes
         width = np.minimum(np.diff(prefixes.start)[self.prefix], POOL_SIZE + self.distinct)
         query = prefixes.known[ranges(prefixes.start[self.prefix], width)]

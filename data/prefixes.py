@@ -13,7 +13,7 @@ CHUNK = 65_536
 
 @dataclass(frozen=True)
 class Prefixes:
-    """P prefixes of V queries. Queries are numbered by text, so completions of a prefix have adjacent numbers.
+    """P prefixes of V queries, which are numbered by text: completions of a prefix have adjacent numbers.
 
     Attributes:
         of_moment: (E,) which prefix was typed at each moment.
@@ -74,7 +74,7 @@ class Prefixes:
 
 
 def _shared(texts: Sequence[str], most: int) -> Int:
-    """(V,) how many first characters, up to ``most``, each text shares with the one before it; −1 at first."""
+    """(V,) how many characters, up to ``most``, each text shares with the one before; −1 for the first."""
     shared = np.full(len(texts), -1, np.int64)
     for begin in range(0, len(texts), CHUNK):
         before = max(begin - 1, 0)

@@ -68,7 +68,7 @@ def _first_half_words(seed: int, purpose: str, counters: NDArray[np.int64]) -> N
 
 
 def _seed_words(fixed: tuple[int, int], last: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
-    """Eight 32-bit words of state for each key (*fixed, last), as `SeedSequence.generate_state` makes them."""
+    """Eight 32-bit words for each key (*fixed, last), as `SeedSequence.generate_state` makes them."""
     scale = 0x43B0D7E5
 
     def mixed_in(word: NDArray[np.uint64]) -> NDArray[np.uint64]:

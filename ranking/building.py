@@ -1,4 +1,4 @@
-"""The slates of a dataset with the features of their candidates, in array programs over many users at once."""
+"""The slates of a dataset with the features of their candidates, of many users at once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +97,7 @@ class _Builder:
         self._past: Past | None = None
 
     def parts(self, chosen: Int) -> Iterator[Int]:
-        """The places in ``chosen`` of all slates, by user and time, so many that there are about ROWS candidates."""
+        """The places in ``chosen`` of all slates, by user and time, about ROWS candidates at a time."""
         order = np.argsort(self.of_event[chosen], kind="stable")
         rows = np.cumsum(self.size[chosen[order]])
         edges = np.searchsorted(rows, np.arange(ROWS, rows[-1] + 1, ROWS))
@@ -142,4 +142,3 @@ class _Builder:
         sought = np.repeat(np.arange(len(slates)), size) * vocabulary + pool
         found = np.minimum(np.searchsorted(keys[order], sought), len(keys) - 1)
         return np.where(keys[order][found] == sought, places[order][found], 0)
-

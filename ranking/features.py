@@ -43,7 +43,7 @@ class Moments:
 
     Attributes:
         user: (S,) as in the events of the past.
-        passed: (S,) number of the first event of the past that had not happened yet, of this user or a later one.
+        passed: (S,) number of the first event that had not happened yet, of this user or a later one.
         begin: (S,) number of the user's first event.
         trained: (S,) number of the user's first event after their training period.
         moment: (S,) see `PublicStatistics.moment`.
@@ -64,6 +64,24 @@ class Moments:
     typed: Int
     size: Int
     pool: Int
+
+    @classmethod
+    def now(cls, past: Past, typed: int, pool: Int, session: int, group: int) -> "Moments":
+        """The one moment after all events of a past, which is of a single user; arguments as above."""
+        events = past.events
+        one = np.ones(1, np.int64)
+        return cls(
+            user=(events.user[0] if len(events.user) else 0) * one,
+            passed=len(events.user) * one,
+            begin=0 * one,
+            trained=int(events.training.sum()) * one,
+            moment=past.public.now * one,
+            session=session * one,
+            group=group * one,
+            typed=typed * one,
+            size=len(pool) * one,
+            pool=np.asarray(pool, np.int64),
+        )
 
 
 def features(past: Past, moments: Moments) -> NDArray[np.float32]:
@@ -145,7 +163,9 @@ class _Rows:
     def own_count(self) -> Floats:
         """Own searches within the latest HISTORY events."""
         searched = self.past.searched
-        return self._for_all(searched.before(self.number, self.passed) - searched.before(self.number, self.begin))
+        return self._for_all(
+            searched.before(self.number, self.passed) - searched.before(self.number, self.begin)
+        )
 
     @property
     def own_recency(self) -> Floats:
@@ -160,9 +180,12 @@ class _Rows:
     @cached_property
     def previous(self) -> Int:
         """(S,) the query before each moment, −1 where there is none."""
-        events, moments = self.past.events, self.moments
-        before = np.maximum(moments.passed - 1, 0)
-        return np.where(moments.passed > moments.begin, events.query[before], -1)
+        moments = self.moments
+        return np.where(moments.passed > moments.begin, self._before(self.past.events.query), -1)
+
+    def _before(self, of_events: Int) -> Int:
+        """(S,) the value of the event before each moment; any where there is none."""
+        return np.append(of_events, -1)[self.moments.passed - 1]
 
     @property
     def equals_previous(self) -> NDArray[np.bool_]:
@@ -186,11 +209,10 @@ class _Rows:
         return self._for_all(self._own_pairs(self.begin + 1, self.passed))
 
     def _own_pairs(self, begin: Int, end: Int) -> Int:
-        """(own rows,) how often it followed the previous query from event number ``begin`` until before ``end``."""
+        """How often each own row followed the previous query, from event ``begin`` until before ``end``."""
         past = self.past
         of = self.of[self.own]
-        before = np.maximum(self.moments.passed - 1, 0)[of]
-        pair = past.followed.number(past.pair(past.number[before], self.number))
+        pair = past.followed.number(past.pair(self._before(past.number)[of], self.number))
         some = np.flatnonzero((pair >= 0) & (self.previous[of] >= 0))
         counted = np.zeros(len(self.own), np.int64)
         known, end = pair[some], np.maximum(end, begin)
@@ -202,9 +224,7 @@ class _Rows:
         """How many of the latest HISTORY events begin with the same word."""
         moments = self.moments
         begin = np.maximum(moments.passed - HISTORY, moments.begin)
-        return self.past.tokens(
-            moments.user[self.of], self.query, begin[self.of], moments.passed[self.of]
-        )
+        return self.past.tokens(moments.user[self.of], self.query, begin[self.of], moments.passed[self.of])
 
     def topics(self) -> list[Floats]:
         """The topic's share of the user's history, whether it is the session's, and which one it is."""
@@ -216,7 +236,10 @@ class _Rows:
         counted = (past.topics[moments.passed] - past.topics[begin])[self.of, topic].astype(float)
         looked = np.maximum(moments.passed - begin, 1).astype(float)
         share = np.where(topic >= 0, counted, 0) / looked[self.of]
-        before = np.maximum(moments.passed - 1, 0)
-        present = (self.previous >= 0) & (past.events.session[before] == moments.session)
+        present = (self.previous >= 0) & (self._before(past.events.session) == moments.session)
         same = present[self.of] & (topic >= 0) & (topic == public.topic[self.previous][self.of])
-        return [4 * share, 3 * same.astype(float), *(3.0 * (topic[None] == np.arange(len(public.topics))[:, None]))]
+        return [
+            4 * share,
+            3 * same.astype(float),
+            *(3.0 * (topic[None] == np.arange(len(public.topics))[:, None])),
+        ]

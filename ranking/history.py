@@ -7,7 +7,7 @@ later than t in their training periods is in the counts, as in a log that was co
 that was imported with ``strict_time`` counts nothing that happened at or after t.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -136,15 +136,17 @@ class Events:
             group_names = sorted(g for g in groups.unique().to_pylist() if g is not None)
         number = pc.index_in(groups, value_set=pa.array(group_names, pa.string()))
         return cls(
-            *(column(events, name).astype(np.int64) for name in ("user_id", "query_id", "session_id")),
-            number.fill_null(-1).to_numpy().astype(np.int64),
-            in_split(events, "train"),
-            group_names,
+            user=column(events, "user_id").astype(np.int64),
+            query=column(events, "query_id").astype(np.int64),
+            session=column(events, "session_id").astype(np.int64),
+            group=number.fill_null(-1).to_numpy().astype(np.int64),
+            training=in_split(events, "train"),
+            group_names=group_names,
         )
 
     def __getitem__(self, part: slice) -> "Events":
-        arrays = (self.user, self.query, self.session, self.group, self.training)
-        return Events(*(array[part] for array in arrays), self.group_names)
+        names = ("user", "query", "session", "group", "training")
+        return replace(self, **{name: getattr(self, name)[part] for name in names})
 
 
 class Past:
@@ -196,7 +198,7 @@ class Past:
         return number * (len(self.events.group_names) + 1) + group + 1
 
     def tokens(self, user: Int, query: Int, begin: Int, end: Int) -> Int:
-        """(N,) how many events from number ``begin`` until before ``end`` begin with the same word as a query."""
+        """(N,) how many events from ``begin`` until before ``end`` have the first word of a query."""
         counted = np.zeros(len(query), np.int64)
         number = self._tokens.number(self._token_keys(user, query))
         some = np.flatnonzero(number >= 0)
@@ -205,7 +207,8 @@ class Past:
         return counted
 
     def _token_keys(self, user: Int, query: Int) -> Int:
-        return user * len(self.public.texts) + self.public.first_token[query]
+        key: Int = user * len(self.public.texts) + self.public.first_token[query]
+        return key
 
 
 def full_past(dataset: Dataset, public: PublicStatistics, user: int) -> Past:

@@ -21,6 +21,7 @@ from ranking.plackett_luce import draw_rankings, log_probabilities, nmrr_payment
 from ranking.rankers.network import Network
 from ranking.slates import Slates
 
+
 @dataclass(frozen=True)
 class PlackettLuce:
     """How the policy is sampled.

@@ -34,9 +34,7 @@ class LightGBM:
         label = np.where(position > 0, 1 / np.maximum(position, 1), 0) if loss == "mse" else position > 0
         ranks = loss in ("lambdarank", "softmax")
         group = slates.offsets.diff().numpy()
-        rows = lightgbm.Dataset(
-            slates.features.numpy(), label.astype(float), group=group if ranks else None
-        )
+        rows = lightgbm.Dataset(slates.features.numpy(), label.astype(float), group=group if ranks else None)
         settings = {
             **{name: value for name, value in vars(self).items() if name != "n_estimators"},
             "objective": OBJECTIVES[loss],

@@ -16,7 +16,7 @@ from ranking.metrics import slate_metrics
 from ranking.models import Model, NeuralModel, TreeModel
 from ranking.persistence import load, save
 from ranking.rankers import RANKERS, TREES
-from ranking.slates import Slates
+from ranking.slates import Slates, StoredSlates
 
 TEXTS = [
     f"{a}{b}" for a in ("red ", "green ", "blue ", "grey ") for b in ("hat", "coat", "shoe", "scarf", "glove")
@@ -32,7 +32,7 @@ def make_model(name: str, slates: Slates, texts: list[str], loss: str | None = N
     ranker: Any = RANKERS[name].ranker
     if name in TREES:
         few = dataclasses.replace(ranker, n_estimators=10)
-        return TreeModel(few.fit(slates, loss or RANKERS[name].losses[0], 0), ())
+        return TreeModel(few.fit(StoredSlates.of(slates), loss or RANKERS[name].losses[0], 0), ())
     network = ranker.network(slates.features.shape[-1], texts)
     return NeuralModel(network, network.layout.initial(torch.Generator().manual_seed(0)), None)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from math import log1p
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ import pytest
 
 from data.log_import import ImportOptions, import_log
 from data.schema import Dataset, column, ragged
-from ranking.features import build, feature_names, features
-from ranking.history import HISTORY, PublicStatistics, full_history, walk
+from ranking.building import build
+from ranking.features import Moments, feature_names, features
+from ranking.history import HISTORY, Past, PublicStatistics, full_past
 from ranking.slates import Slates
+from tests.data.slow_history import slow_build
 
 
 @pytest.fixture(scope="module")
@@ -92,18 +95,67 @@ def stored(slates: Slates, row: int) -> np.ndarray:
     return slates.features[row][slates.mask[row]].numpy()
 
 
-def test_simulated_features_equal_their_slow_twin(tiny_dataset: Dataset, tiny_slates: Slates) -> None:
+def test_features_equal_their_definitions(
+    tiny_dataset: Dataset, tiny_slates: Slates, logged: Dataset
+) -> None:
+    """Also with groups, equal times, and a history longer than features look back on."""
     for row in np.random.default_rng(0).choice(len(tiny_slates), 30, replace=False).tolist():
         np.testing.assert_allclose(stored(tiny_slates, row), slow_features(tiny_dataset, row), atol=1e-5)
-
-
-def test_logged_features_equal_their_slow_twin(logged: Dataset) -> None:
-    """Groups, equal times, and a history longer than what features look back on."""
-    slates = build(logged)
-    assert slates.features.isfinite().all()
+    slates = build(logged).all()
     chosen = np.random.default_rng(1).choice(len(slates), 40, replace=False).tolist()
     for row in [0, 1, 2, 189, *chosen]:
         np.testing.assert_allclose(stored(slates, row), slow_features(logged, row), atol=1e-5)
+
+
+def assert_equal_bits(dataset: Dataset) -> None:
+    slates = build(dataset).all()
+    rows = 0
+    for row, values, pool in slow_build(dataset):
+        assert stored(slates, row).tobytes() == values.tobytes(), row
+        assert slates.candidates[row][slates.mask[row]].tolist() == pool.tolist()
+        rows += 1
+    assert rows == len(slates)
+
+
+@pytest.mark.parametrize("rows", [50, 2**18])
+@pytest.mark.parametrize("name", ["tiny_dataset", "logged"])
+def test_features_equal_their_slow_twin_to_the_bit(
+    name: str, rows: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is computed together."""
+    monkeypatch.setattr("ranking.building.ROWS", rows)
+    assert_equal_bits(request.getfixturevalue(name))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_features_of_random_logs_equal_their_slow_twin_to_the_bit(tmp_path: Path, seed: int) -> None:
+    """Few or many queries, one or many users, times that many share, groups or none."""
+    draw = np.random.default_rng(seed)
+    words = ["".join(draw.choice(list("ab "), draw.integers(1, 6))).strip() or "a" for _ in range(40)]
+    events = int(draw.integers(40, 300))
+    frame = pd.DataFrame(
+        {
+            "user": draw.integers(0, draw.integers(1, 6), events),
+            "time": 1_600_000_000 + draw.integers(0, 20, events) * draw.choice([1, 4000]),
+            "query": [words[i] for i in draw.integers(0, draw.integers(2, 40), events)],
+            "group": draw.choice(["red", "blue"], events) if seed % 2 else [None] * events,
+        }
+    )
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    options = ImportOptions(min_events=3, drop_missed=seed == 4)
+    assert_equal_bits(import_log(tmp_path / "log.csv", "user", "time", "query", "group", options))
+
+
+def test_features_of_the_shell_log_equal_their_slow_twin_to_the_bit(shell_csv: Path) -> None:
+    dataset = import_log(shell_csv, "user", "timestamp", "query", "training")
+    users = set(range(0, dataset.users.num_rows, 12))
+    event = column(dataset.slates, "event_id")
+    chosen = np.isin(column(dataset.events, "user_id")[event], list(users))
+    fewer = dataset.slates.filter(chosen)
+    number = dataset.slates.schema.get_field_index("slate_id")
+    fewer = fewer.set_column(number, dataset.slates.schema.field(number), [np.arange(fewer.num_rows)])
+    assert fewer.num_rows > 1000
+    assert_equal_bits(replace(dataset, slates=fewer))
 
 
 def test_order_and_names(tiny_dataset: Dataset, tiny_public: PublicStatistics, tiny_slates: Slates) -> None:
@@ -129,16 +181,19 @@ def without_the_future(dataset: Dataset, event: int) -> Dataset:
 @pytest.mark.parametrize("name", ["tiny_dataset", "logged"])
 def test_deleting_the_future_changes_no_bit(name: str, request: pytest.FixtureRequest) -> None:
     dataset: Dataset = request.getfixturevalue(name)
-    slates = build(dataset)
+    slates = build(dataset).all()
     rows = np.random.default_rng(2).choice(len(slates), 30, replace=False).tolist()
     for row in [0, *rows]:
         slate = dataset.slates.slice(row, 1).to_pylist()[0]
         event = dataset.events.slice(slate["event_id"], 1).to_pylist()[0]
         cut = without_the_future(dataset, slate["event_id"])
         assert cut.events.num_rows < dataset.events.num_rows
-        history = full_history(cut, PublicStatistics(cut), event["user_id"])
-        pool = np.array(slate["pool"], np.int32)
-        values = features(history, slate["prefix"], pool, event["session_id"], event["group"])
+        public = PublicStatistics(cut)
+        past = full_past(cut, public, event["user_id"])
+        group = public.group_names.index(event["group"]) if event["group"] in public.group_names else -1
+        values = features(
+            past, Moments.now(past, len(slate["prefix"]), np.array(slate["pool"]), event["session_id"], group)
+        )
         assert values.tobytes() == stored(slates, row).tobytes()
 
 
@@ -154,12 +209,19 @@ def test_a_count_of_others_is_the_same_at_all_moments(tiny_dataset: Dataset, tin
     assert len(values) - len(popularity) > 10_000, "many candidates are met more than once"
 
 
-def test_events_of_the_same_time_are_not_seen(logged: Dataset) -> None:
+def test_events_of_the_same_time_are_not_seen(logged: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three events share each time: at the last of them only the earlier times have happened."""
+    seen: list[int] = []
+
+    def looked(past: Past, moments: Moments) -> np.ndarray:
+        seen.extend((moments.passed - moments.begin).tolist())
+        return features(past, moments)
+
+    monkeypatch.setattr("ranking.building.features", looked)
+    build(logged)
     user = column(logged.events, "user_id")
     number = np.arange(len(user)) - np.searchsorted(user, user)  # of each event within its user
-    seen = {row: len(history.events) for row, history in walk(logged, PublicStatistics(logged))}
-    assert seen == dict(enumerate((number // 3 * 3).tolist()))
+    assert seen == (number // 3 * 3).tolist()
 
 
 def test_public_statistics_leave_out_validation_and_test(logged: Dataset) -> None:
@@ -171,15 +233,23 @@ def test_public_statistics_leave_out_validation_and_test(logged: Dataset) -> Non
     a, b = PublicStatistics(logged), PublicStatistics(other)
     assert a.count.tolist() == b.count.tolist()
     assert a.count.sum() == (~late).sum()
-    assert a.followers == b.followers
-    assert a.group_count == b.group_count
+    queries = np.arange(len(a.texts))
+    now = np.full(len(queries), a.now)
+    for which in (*range(len(a.group_names)), -1):
+        group = np.full(len(queries), which)
+        assert a.in_group(group, queries, now).tolist() == b.in_group(group, queries, now).tolist()
+    for q in queries:
+        previous = np.full(len(queries), q)
+        assert a.followed(previous, queries, now).tolist() == b.followed(previous, queries, now).tolist()
 
 
 @pytest.mark.parametrize("user", range(3))
-def test_a_full_history_looks_back_on_the_last_hundred(logged: Dataset, user: int) -> None:
+def test_a_full_past_looks_back_on_the_last_hundred(logged: Dataset, user: int) -> None:
     query = column(logged.events, "query_id")[column(logged.events, "user_id") == user]
-    history = full_history(logged, PublicStatistics(logged), user)
-    assert [event.query for event in history.events] == query.tolist()
-    assert history.count.tolist() == np.bincount(query[-HISTORY:], minlength=6).tolist()
-    assert history.tokens.total() == history.topics.sum() == min(len(query), HISTORY)
-    assert sum(steps.total() for steps in history.followers.values()) == min(len(query), HISTORY) - 1
+    past = full_past(logged, PublicStatistics(logged), user)
+    assert past.events.query.tolist() == query.tolist()
+    pool = np.arange(6)
+    values = features(past, Moments.now(past, 1, pool, 0, -1))
+    own = feature_names(past.public).index("own count")
+    counted = np.bincount(query[-HISTORY:], minlength=6)
+    assert values[:, own].tolist() == (3 * np.log1p(counted)).astype(np.float32).tolist()

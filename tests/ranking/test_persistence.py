@@ -21,7 +21,7 @@ from ranking.rankers import RANKERS, TREES, forest
 from ranking.rankers.mlp import MLP
 from ranking.rankers.network import Network
 from ranking.rankers.trees import ModelError
-from ranking.slates import Slates
+from ranking.slates import Slates, StoredSlates
 
 USERS, FEATURES = 2, 3
 TEXTS = ["apple", "apricot", "banana", "cherry", "date", "elder"]
@@ -63,7 +63,7 @@ def learned(name: str, kind: str, slates: Slates) -> Model:
         return NeuralModel(network, common, personal)
     ranker = replace(RANKERS[name].ranker, n_estimators=7)
     parts = [slates] if kind == "common" else [slates.where_user(torch.tensor([u])) for u in range(USERS)]
-    fitted = [ranker.fit(part, RANKERS[name].losses[0], 0) for part in parts]
+    fitted = [ranker.fit(StoredSlates.of(part), RANKERS[name].losses[0], 0) for part in parts]
     return TreeModel(fitted[0], ()) if kind == "common" else TreeModel(None, fitted)
 
 

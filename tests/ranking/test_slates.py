@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.schema import DataError, column
-from ranking.features import build
-from ranking.slates import Rows, Slates
+from ranking.building import build
+from ranking.features import features
+from ranking.metrics import missed
+from ranking.slates import Rows, Slates, StoredSlates
 
 
 @st.composite
@@ -71,28 +73,54 @@ def test_where_user_keeps_the_order(make_slates):
     assert len(slates.where_user(torch.tensor([9]))) == 0
 
 
+@settings(derandomize=True, deadline=None)
+@given(masks())
+def test_stored_slates_give_what_padded_ones_give(mask):
+    """The padded slates are the twin: the same slates, marks, rows, chunks and misses for any index."""
+    mask = mask.flatten(0, 1).sort(dim=1, descending=True).values  # candidates come first
+    slates = numbered(mask[:, None])
+    flat = replace(slates, **{f.name: getattr(slates, f.name).squeeze(1) for f in fields(Slates)})
+    flat = replace(flat, position=(flat.candidates % 3 == 1).short(), wanted=torch.full_like(flat.wanted, 2))
+    stored = StoredSlates.of(flat)
+    draw = torch.Generator().manual_seed(len(flat))
+    index = torch.randint(len(flat), (3, 2), generator=draw)
+    assert len(stored) == len(flat)
+    assert stored.widest == flat.widest
+    assert_same(stored.all(), flat)
+    assert_same(stored[index], flat[index])
+    assert_same(stored.subset(index[:, 0]).all(), flat[index[:, 0]])
+    for ours, theirs in zip(stored.chunks(2), flat.chunks(2), strict=True):
+        assert_same(ours, theirs)
+    for ours, theirs in zip(stored.marks(index), flat.marks(index), strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(stored.missed, missed(flat))
+    for real in (torch.ones(3, 2, dtype=torch.bool), torch.rand(3, 2, generator=draw) < 0.5):
+        ours, theirs = stored.rows(index, real), flat.rows(index, real)
+        wanted = flat.mask[index] & real[..., None]
+        assert ours.features.shape == theirs.features.shape
+        if wanted.any():
+            for name in ("features", "candidates", "typed"):
+                a, b = getattr(ours, name), getattr(theirs, name)
+                a, b = (rows[..., 0] if rows.dim() == 3 else rows for rows in (a, b))
+                assert torch.equal(ours.unpack(a)[wanted], theirs.unpack(b)[wanted]), name
+
+
+def assert_same(ours, theirs):
+    for f in fields(Slates):
+        assert torch.equal(getattr(ours, f.name), getattr(theirs, f.name)), f.name
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_feature_that_is_no_number_is_named(value):
-    slates = Slates.empty(2, 3, 2)
-    features = np.zeros((3, 2), np.float32)
-    features[2, 1] = value
-    pool, reference = np.array([5, 6, 7], np.int32), np.array([6], np.int32)
-    with pytest.raises(DataError, match="slate 1, candidate 2: feature 1"):
-        slates.put(1, features, pool, reference, user=0, typed=1)
-    assert (slates.candidates == -1).all(), "nothing of it is kept"
+def test_a_feature_that_is_no_number_is_named(value, tiny_dataset, monkeypatch):
+    def spoiled(past, moments):
+        values = features(past, moments)
+        values[2, 1] = value
+        return values
 
-
-def test_what_is_put_in_comes_out_and_the_rest_is_padding(tmp_path):
-    for directory in (None, tmp_path / "slates"):
-        slates = Slates.empty(2, 4, 1, directory)
-        features = np.array([[1.0], [2.0], [3.0]], np.float32)
-        pool, reference = np.array([5, 6, 7], np.int32), np.array([7, 9, 5], np.int32)
-        slates.put(1, features, pool, reference, user=8, typed=2)
-        assert slates.features[1, :, 0].tolist() == [1, 2, 3, 0]
-        assert slates.mask.tolist() == [[False] * 4, [True] * 3 + [False]]
-        assert slates.position[1].tolist() == [3, 0, 1, 0]
-        assert slates.candidates.tolist() == [[-1] * 4, [5, 6, 7, -1]]
-        assert (slates.wanted[1], slates.user[1], slates.typed[1]) == (3, 8, 2)
+    monkeypatch.setattr("ranking.building.features", spoiled)
+    text = tiny_dataset.queries.column("text")[tiny_dataset.slates.column("pool")[0][2].as_py()].as_py()
+    with pytest.raises(DataError, match=f"the feature 'group popularity' of the candidate {text!r} is NaN"):
+        build(tiny_dataset)
 
 
 def test_slates_on_disk_are_those_in_memory_and_a_split_is_in_user_order(tiny_dataset, tiny_slates, tmp_path):
@@ -102,8 +130,10 @@ def test_slates_on_disk_are_those_in_memory_and_a_split_is_in_user_order(tiny_da
     expected = picked[torch.argsort(picked.user, stable=True)]
     stored = build(tiny_dataset, split="train", directory=tmp_path / "slates")
     assert (tmp_path / "slates" / "features").stat().st_size == 4 * stored.features.numel()
-    width = stored.mask.shape[1]
+    width = stored.widest
     for f in fields(Slates):
         whole = getattr(expected, f.name)
-        assert torch.equal(getattr(stored, f.name), whole if whole.dim() == 1 else whole[:, :width])
+        assert torch.equal(getattr(stored.all(), f.name), whole if whole.dim() == 1 else whole[:, :width])
     assert not expected.mask[:, width:].any()
+    in_memory = build(tiny_dataset, split="train")
+    assert torch.equal(in_memory.features, stored.features)
