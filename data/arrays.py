@@ -64,4 +64,5 @@ class Occurrences:
 
     def last(self, number: Int, nth: Int) -> Int:
         """(N,) when each key occurred for the nth time, from 1."""
-        return self._moments[self._first[number] + nth - 1] - number * self._length
+        moment: Int = self._moments[self._first[number] + nth - 1]
+        return moment - number * self._length

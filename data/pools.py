@@ -172,7 +172,8 @@ class _Chunk:
         own = self.own.number(self.user[moment] * self.size + query)
         count = self.count_at(own, query, self.passed[moment])
         offered = (count > 0) & (self._order(count, query) <= edge[moment])
-        return moment[~offered] * self.size + query[~offered]
+        beside: Int = moment[~offered] * self.size + query[~offered]
+        return beside
 
 
 @dataclass(frozen=True)

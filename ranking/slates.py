@@ -186,12 +186,12 @@ class StoredSlates:
         """Select slates; an index of shape (C, B) gives slates with axes (C, B), padded to ``widest``."""
         mask, row = self._places(index)
         return Slates(
-            features=self.features[row].masked_fill_(~mask[..., None], 0),
+            features=_taken(self.features, row).masked_fill_(~mask[..., None], 0),
             mask=mask,
-            position=self.position[row].masked_fill_(~mask, 0),
+            position=_taken(self.position, row).masked_fill_(~mask, 0),
             wanted=self.wanted[index],
             user=self.user[index],
-            candidates=self.candidates[row].masked_fill_(~mask, -1),
+            candidates=_taken(self.candidates, row).masked_fill_(~mask, -1),
             typed=self.typed[index],
         )
 
@@ -228,7 +228,7 @@ class StoredSlates:
     def marks(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The ``mask`` and the ``position`` (…, N) of some slates, as `__getitem__` gives them."""
         mask, row = self._places(index)
-        return mask, self.position[row].masked_fill_(~mask, 0)
+        return mask, _taken(self.position, row).masked_fill_(~mask, 0)
 
     def rows(self, index: Tensor, real: Tensor) -> "Rows":
         """The rows of slates with axes (C, B), but of those only that are ``real`` (C, B)."""
@@ -245,8 +245,8 @@ class StoredSlates:
         source = torch.where(place < counts[:, None], source, source[:, :1]) if most else source
         slot = (ends - size)[..., None] + torch.arange(self.widest)
         return Rows(
-            self.features[source],
-            self.candidates[source],
+            _taken(self.features, source),
+            _taken(self.candidates, source),
             self.typed[index].gather(1, of),
             torch.minimum(slot, (counts - 1).clamp_(min=0)[client, None, None]),
         )
@@ -257,6 +257,11 @@ class StoredSlates:
         begin, size = self.offsets[index], self.offsets.diff()[index]
         mask = place < size[..., None]
         return mask, torch.where(mask, begin[..., None] + place, 0)
+
+
+def _taken(values: Tensor, row: Tensor) -> Tensor:
+    """The values (…, *) of rows (…), zeros where there is none at all: pools may all be empty."""
+    return values[row] if len(values) else values.new_zeros((*row.shape, *values.shape[1:]))
 
 
 def pad_front(ends: Tensor) -> Tensor:
