@@ -3,41 +3,85 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.schema import Dataset, column, ragged
 
 
-def card(dataset: Dataset) -> dict[str, Any]:
-    """Users, queries per user, list and pool sizes, Zipf slope, repeats and lags, prefixes, pool recall.
+class SlateFigures:
+    """What a card says of slates, which are given in their order, any number at a time."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, list[NDArray[Any]]] = {"list_size": [], "pool_size": [], "prefix_length": []}
+        self.slates = 0
+        self.missed = 0
+        """Slates without a reference in their pool."""
+
+    def see(self, slates: pa.Table) -> None:
+        """Count some more."""
+        pool_offsets, pool = ragged(slates, "pool")
+        reference_offsets, reference = ragged(slates, "reference")
+        self._sizes["list_size"].append(np.diff(reference_offsets).astype(np.int16))
+        self._sizes["pool_size"].append(np.diff(pool_offsets).astype(np.int16))
+        self._sizes["prefix_length"].append(pc.utf8_length(slates.column("prefix")).to_numpy().astype(np.int16))
+        rows = slates.num_rows
+        size = max(int(pool.max(initial=0)), int(reference.max(initial=0))) + 1
+        wanted = np.repeat(np.arange(rows), np.diff(reference_offsets)) * size + reference
+        offered = np.repeat(np.arange(rows), np.diff(pool_offsets)) * size + pool
+        found = np.unique(wanted[np.isin(wanted, offered)] // size)
+        self.slates += rows
+        self.missed += rows - len(found)
+
+    def spread(self, of: str) -> dict[str, float]:
+        """Minimum, median and maximum of a size."""
+        return _spread(np.concatenate(self._sizes[of]))
+
+
+def card(dataset: Dataset, figures: SlateFigures | None = None) -> dict[str, Any]:
+    """Users, period, queries per user, list and pool sizes, Zipf slope, repeats and lags, prefixes, recall.
+
+    Args:
+        dataset: what it is about.
+        figures: of its slates, if they have been counted while they were made.
 
     Quantiles are given as minimum, median and maximum.
     """
+    if figures is None:
+        figures = SlateFigures()
+        for batch in dataset.slates.to_batches(max_chunksize=65_536):
+            figures.see(pa.Table.from_batches([batch]))
     user, query = column(dataset.events, "user_id"), column(dataset.events, "query_id")
-    pool_offsets, pool = ragged(dataset.slates, "pool")
-    reference_offsets, reference = ragged(dataset.slates, "reference")
-    counts = np.sort(np.bincount(query)[np.unique(query)])[::-1]
+    time = column(dataset.events, "timestamp")
+    counts = np.bincount(query)
+    counts = np.sort(counts[counts > 0])[::-1]
     repeated, lags = _repeats(user, query)
     return {
         "kind": dataset.manifest.get("kind"),
         "fingerprint": dataset.fingerprint,
         "users": dataset.users.num_rows,
         "events": len(query),
-        "slates": dataset.slates.num_rows,
+        "first_event": _moment(time.min()),
+        "last_event": _moment(time.max()),
+        "slates": figures.slates,
         "distinct_queries": len(counts),
         "queries_per_user": _spread(np.bincount(user)),
-        "list_size": _spread(np.diff(reference_offsets)),
-        "pool_size": _spread(np.diff(pool_offsets)),
-        "prefix_length": _spread(np.array([len(p) for p in dataset.slates.column("prefix").to_pylist()])),
+        **{name: figures.spread(name) for name in ("list_size", "pool_size", "prefix_length")},
         "zipf_slope_top_200": _zipf_slope(counts[:200]),
         "queries_seen_once": float((counts == 1).mean()),
         "top_10_share": float(counts[:10].sum() / counts.sum()),
         "repeat_rate": float(repeated.mean()),
         "repeat_lag_share": {f"<={k}": float((lags <= k).mean()) if len(lags) else None for k in (1, 5, 20)},
-        "pool_recall": _recall(pool_offsets, pool, reference_offsets, reference),
+        "pool_recall": 1 - figures.missed / figures.slates,
         "missed": dataset.manifest.get("missed", 0),
         "left_out": dataset.manifest.get("left_out", {}),
     }
+
+
+def _moment(microseconds: np.int64) -> str:
+    """ISO 8601, in UTC."""
+    return f"{np.datetime64(int(microseconds), 'us').astype('datetime64[s]')}Z"
 
 
 def _spread(values: NDArray[Any]) -> dict[str, float]:
@@ -56,23 +100,8 @@ def _repeats(
     user: NDArray[np.int32], query: NDArray[np.int32]
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """For each event whether its user had submitted the query before, and how many events ago."""
-    last: dict[tuple[int, int], int] = {}
+    order = np.lexsort((query, user))
+    again = (np.diff(user[order]) == 0) & (np.diff(query[order]) == 0)
     lags = np.zeros(len(query), np.int64)
-    for at, key in enumerate(zip(user.tolist(), query.tolist(), strict=True)):
-        lags[at] = at - last[key] if key in last else 0
-        last[key] = at
+    lags[order[1:][again]] = np.diff(order)[again]
     return lags > 0, lags[lags > 0]
-
-
-def _recall(
-    pool_offsets: NDArray[np.int64],
-    pool: NDArray[np.int32],
-    reference_offsets: NDArray[np.int64],
-    reference: NDArray[np.int32],
-) -> float:
-    """Share of slates with at least one reference in their pool."""
-    found = 0
-    for row in range(len(pool_offsets) - 1):
-        wanted = reference[reference_offsets[row] : reference_offsets[row + 1]]
-        found += bool(np.isin(wanted, pool[pool_offsets[row] : pool_offsets[row + 1]]).any())
-    return found / (len(pool_offsets) - 1)
