@@ -11,8 +11,8 @@ import torch
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what libraries do while they are imported is theirs
-    import app.cli
-    import app.demo
+    import app.commands.main
+    import app.suggestions.demo
 from data.schema import Dataset, read, write
 from data.simulator import simulate
 from federated.tasks.ranking import RankingTask
@@ -73,7 +73,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
     def call(*arguments: object) -> Called:
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            app.cli.main([str(a) for a in arguments])
+            app.commands.main.main([str(a) for a in arguments])
         captured = capsys.readouterr()
         return Called(int(ended.value.code or 0), captured.out, captured.err)
 

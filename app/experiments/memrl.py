@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.evaluate import Ground, judge, prepare
 from app.experiments import navigation
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw, draw_paths
 from app.experiments.workspace import TABLE, missing, once, same_scale, save, simulated
-from app.runs import open_run
+from app.runs.directory import open_run
+from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from ranking.metrics import paired_bootstrap, per_user
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from app.evaluate import Ground, judge, prepare
 from app.experiments import convex, rasgp
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
 from app.experiments.workspace import TABLE, missing, once, same_scale, save, simulated
-from app.runs import METRICS, open_run
+from app.runs.directory import METRICS, open_run
+from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from federated.schedules.gossip import Gossip
 from ranking.metrics import paired_bootstrap, per_user

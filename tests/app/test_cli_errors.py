@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import pytest
 
-import app.cli
-from app.settings import ConfigError, resolve
-from app.train import train_run
+import app.commands.main
+from app.runs.settings import ConfigError, resolve
+from app.runs.training import train_run
 from data.schema import read, write
 from data.simulator import simulate
 
@@ -250,4 +250,4 @@ def test_tracebacks_only_with_debug(cli: Cli, tiny: Path, tmp_path: Path, monkey
     arguments = ["train", "--data", str(tiny), "--out", str(tmp_path / "out"), "--algorithm", "fedavgg"]
     assert_refused(cli(*arguments), BAD_CONFIG, "fedavgg")
     with pytest.raises(ConfigError):
-        app.cli.main(["--debug", *arguments])
+        app.commands.main.main(["--debug", *arguments])

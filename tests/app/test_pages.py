@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.demo import ready
-from app.preparation import prepare
+from app.suggestions.demo import ready
+from app.suggestions.preparation import prepare
 
-ENTRY = str(Path(__file__).resolve().parents[2] / "app" / "web.py")
+ENTRY = str(Path(__file__).resolve().parents[2] / "app" / "web" / "entry.py")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The progress bar takes every event, also those that merge nothing."""
 
-from app.progress import TrainingBar
+from app.commands.progress import TrainingBar
 from federated.training import Evaluated, Finished, Merged
 
 

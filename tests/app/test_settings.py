@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.runs import settings_from
-from app.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
+from app.runs.directory import settings_from
+from app.runs.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
 from federated.schedules.cohort import Cohort
 from federated.tasks.ranking_policy import PlackettLuce

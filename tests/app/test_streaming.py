@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import app.train
+import app.runs.training
 
 
 def test_slates_on_disk_give_the_same_model(
@@ -26,8 +26,8 @@ def test_slates_on_disk_give_the_same_model(
 
     in_memory = trained("memory")
     built = []
-    build = app.train.build
-    monkeypatch.setattr(app.train, "IN_MEMORY", 0)
-    monkeypatch.setattr(app.train, "build", lambda *given: built.append(given[3]) or build(*given))
+    build = app.runs.training.build
+    monkeypatch.setattr(app.runs.training, "IN_MEMORY", 0)
+    monkeypatch.setattr(app.runs.training, "build", lambda *given: built.append(given[3]) or build(*given))
     assert trained("disk") == in_memory
     assert [place.name for place in built] == ["train", "validation"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from app.suggest import Suggester
+from app.suggestions.suggester import Suggester
 from data.schema import Dataset, column, ragged
 from ranking.features import feature_names
 from ranking.history import PublicStatistics

@@ -18,8 +18,8 @@ from safetensors.torch import load, save
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 
-from app.settings import resolve
-from app.train import train_run
+from app.runs.settings import resolve
+from app.runs.training import train_run
 from data.schema import read
 
 UNTRUSTED = 6

@@ -12,15 +12,15 @@ Out = Annotated[Path, typer.Option("--out", help="A new or empty directory to wr
 
 
 def show(table: str, result: dict[str, Any], as_json: bool) -> None:
-    """Print a result, by the function of that name in `app.report`."""
+    """Print a result, by the function of that name in `app.reports.tables`."""
     if as_json:
         print(json.dumps(result, allow_nan=False), flush=True)
         return
     from rich.console import Console
 
-    from app import report
+    from app.reports import tables
 
-    getattr(report, table)(result, Console())
+    getattr(tables, table)(result, Console())
 
 
 def warn(sentence: str) -> None:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
-from app.data_commands import data_commands
-from app.printing import Json, Out, show, warn
+from app.commands.datasets import data_commands
+from app.commands.printing import Json, Out, show, warn
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.runs.settings import Settings
     from federated.training import Event
 
 
@@ -87,8 +87,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a ranker into a run directory."""
-    from app.runs import settings_from
-    from app.train import train_run
+    from app.runs.directory import settings_from
+    from app.runs.training import train_run
     from data.schema import read
 
     given = {"algorithm": algorithm, "objective": objective, "schedule": schedule, "ranker": ranker}
@@ -106,8 +106,8 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
-    from app.runs import CHECKPOINTS, finished, open_started
-    from app.train import resume_run
+    from app.runs.directory import CHECKPOINTS, finished, open_started
+    from app.runs.training import resume_run
     from data.schema import read
 
     started = open_started(run)
@@ -125,8 +125,8 @@ def _train(
     settings: "Settings", as_json: bool, run: Callable[[Callable[["Event"], None]], dict[str, Any]]
 ) -> None:
     """Run a training with a progress bar, and print its summary."""
-    from app.progress import TrainingBar
-    from app.train import UnfinishedError
+    from app.commands.progress import TrainingBar
+    from app.runs.training import UnfinishedError
 
     with TrainingBar(settings.label, settings.updates, quiet=as_json) as bar:
         try:
@@ -150,8 +150,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge runs on held-out slates, beside chance, popularity and, where it is known, the truth."""
-    from app.evaluate import compare, describe, save_report
-    from app.evaluate import evaluate as judge_all
+    from app.runs.evaluation import compare, describe, save_report
+    from app.runs.evaluation import evaluate as judge_all
     from data.schema import SPLITS
 
     if split not in SPLITS:
@@ -174,7 +174,7 @@ def evaluate(
 @commands.command("list")
 def list_tables(as_json: Json = False) -> None:
     """List algorithms, rankers, losses and the hyper-parameters that --set takes."""
-    from app.report import table_of_everything
+    from app.reports.tables import table_of_everything
 
     show("tables", table_of_everything(), as_json)
 
@@ -231,10 +231,10 @@ def demo(
     prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Train, but do not serve.")] = False,
 ) -> None:
     """Prepare the demo once, then serve it on this machine only."""
-    from app.demo import home, ready, serve
+    from app.suggestions.demo import home, ready, serve
 
     if not ready(home()):
-        from app.preparation import prepare
+        from app.suggestions.preparation import prepare
 
         prepare(home())
     if not prepare_only:
@@ -269,9 +269,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _exit_code(error: Exception) -> int | None:
     """The documented code of a known failure. Imported late, so that `demo` starts without the models."""
     from app.experiments.children import ChildError
-    from app.runs import RunError
-    from app.settings import ConfigError
-    from app.train import UnfinishedError
+    from app.runs.directory import RunError
+    from app.runs.settings import ConfigError
+    from app.runs.training import UnfinishedError
     from data.schema import DataError
     from ranking.rankers.trees import ModelError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.demo import home
-from app.showcase import Showcase, ShowcaseError, open_showcase, version
-from app.suggest import Suggestion
+from app.suggestions.demo import home
+from app.suggestions.showcase import Showcase, ShowcaseError, open_showcase, version
+from app.suggestions.suggester import Suggestion
 from ranking.history import History
 
 TOP = 10

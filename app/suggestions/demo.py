@@ -44,7 +44,7 @@ def serve(directory: Path, port: int | None, headless: bool) -> NoReturn:
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
     }
-    page = Path(__file__).with_name("web.py")
+    page = Path(__file__).parents[1] / "web" / "entry.py"
     command = [sys.executable, "-m", "streamlit", "run", str(page)]
     command += [f"--{name}={value}" for name, value in flags.items()]
     print(f"PersaRank is served on http://{HOST}:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)

@@ -4,11 +4,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from app.demo import DATA, REPORT, RUNS
-from app.evaluate import evaluate, save_report
-from app.progress import TrainingBar
-from app.settings import resolve
-from app.train import train_run
+from app.commands.progress import TrainingBar
+from app.runs.evaluation import evaluate, save_report
+from app.runs.settings import resolve
+from app.runs.training import train_run
+from app.suggestions.demo import DATA, REPORT, RUNS
 from data.schema import read, write
 from data.simulator import simulate
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import click
 import typer
 
-from app.printing import Json, Out, show
+from app.commands.printing import Json, Out, show
 
 data_commands = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Simulate, import and check datasets."

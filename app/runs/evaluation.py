@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.runs import REPORT, Run, open_run
+from app.runs.directory import REPORT, Run, open_run
 from data.files import write_bytes
 from data.schema import Dataset, column, ragged, read
 from ranking.features import POPULARITY, build, feature_names, split_rows

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.journal import Journal, Tally
-from app.runs import (
+from app.runs.directory import (
     CHECKPOINTS,
     METRICS,
     REPORT,
@@ -25,8 +24,9 @@ from app.runs import (
     finished,
     locked,
 )
-from app.settings import Settings
-from app.stop import Stop
+from app.runs.journal import Journal, Tally
+from app.runs.settings import Settings
+from app.runs.stop import Stop
 from data.files import write_bytes
 from data.schema import DataError, Dataset, ragged
 from federated import checkpoint

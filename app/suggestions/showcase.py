@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.demo import DATA, RUNS
-from app.runs import REPORT, RunError, open_run
-from app.suggest import Suggester
+from app.runs.directory import REPORT, RunError, open_run
+from app.suggestions.demo import DATA, RUNS
+from app.suggestions.suggester import Suggester
 from data.schema import DataError, read
 from ranking.history import PublicStatistics
 from ranking.rankers.trees import ModelError

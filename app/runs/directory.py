@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
+from app.runs.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
 from data.files import PARTIAL, write_bytes
 from data.schema import Dataset
 from ranking.features import feature_names
