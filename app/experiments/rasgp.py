@@ -18,10 +18,10 @@ from torch import Tensor
 from data.randomness import generator
 from data.schema import DataError
 from federated.clients import Clients, LocalSGD
-from federated.network import Graph, Kind, draw
+from federated.network.graphs import Graph, Kind, draw
+from federated.network.push_sum import PushSum
 from federated.objectives import Vanilla, gradient_of
 from federated.schedules.gossip import Gossip
-from federated.schedules.push_sum import PushSum
 from federated.tasks.linear import Linear
 
 NODES, EACH, NOISE, FIRST = 10, 50, 2.0, 100

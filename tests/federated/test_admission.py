@@ -16,9 +16,9 @@ from federated.algorithms import Row
 from federated.clients import Clients, LocalSGD
 from federated.objectives import Vanilla
 from federated.schedules import Merge
-from federated.schedules.admission import NOT_FINITE, SHAPE, TOO_LARGE, TOO_STALE, refusals
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
+from federated.server.admission import NOT_FINITE, SHAPE, TOO_LARGE, TOO_STALE, refusals
 from federated.tasks.ranking import RankingTask
 from federated.training import Event, Finished, Merged, Training
 

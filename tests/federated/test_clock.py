@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data.schema import DataError
-from federated.schedules.clock import Clock, Timed
-from federated.schedules.presence import Presence
+from federated.virtual_time.clock import Clock, Timed
+from federated.virtual_time.presence import Presence
 
 STDS = {"exponential": 1.0, "uniform": 1 / np.sqrt(3), "half-normal": np.sqrt(np.pi / 2 - 1), "constant": 0.0}
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from data.randomness import generator
 from data.schema import DataError
 from federated.clients import Clients, LocalSGD
-from federated.network import Bools, Faults, Graph, Kind, Weather, draw, read
+from federated.network.graphs import Bools, Faults, Graph, Kind, Weather, draw, read
 from federated.objectives import Vanilla
 from federated.schedules.gossip import Gossip
 from tests.oracles.test_reductions import quadratics

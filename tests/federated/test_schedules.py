@@ -10,10 +10,10 @@ from federated.clients import Clients, LocalSGD
 from federated.objectives import Vanilla
 from federated.schedules import Merge
 from federated.schedules.arrivals import Arrivals
-from federated.schedules.clock import Clock
 from federated.schedules.cohort import Cohort
-from federated.schedules.roster import Roster
 from federated.tasks.quadratics import Quadratics
+from federated.virtual_time.clock import Clock
+from federated.virtual_time.roster import Roster
 
 
 def idle(users: int, seed: int = 0) -> Clients:

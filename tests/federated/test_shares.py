@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from data.randomness import generator
-from federated.network import draw
-from federated.schedules import shares as module
-from federated.schedules.shares import Shares
+from federated.network import shares as module
+from federated.network.graphs import draw
+from federated.network.shares import Shares
 
 GRAPH = draw("random", 6, 2, 0)
 LINKS = len(GRAPH.source)

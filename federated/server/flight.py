@@ -14,9 +14,9 @@ from torch import Tensor
 from data.randomness import generator
 from federated.clients import Clients
 from federated.schedules import Snapshot
-from federated.schedules.admission import refusals
-from federated.schedules.clock import Clock
-from federated.schedules.roster import Roster
+from federated.server.admission import refusals
+from federated.virtual_time.clock import Clock
+from federated.virtual_time.roster import Roster
 
 
 class Job(NamedTuple):

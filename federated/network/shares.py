@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from federated.network import Bools, Graph, Ints
+from federated.network.graphs import Bools, Graph, Ints
 
 MOST = 2**33
 """Bytes of shares. Messages under way do take memory, and old ones wait for who sleeps or was cut off."""

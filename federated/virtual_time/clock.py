@@ -13,8 +13,8 @@ from pydantic.dataclasses import dataclass
 
 from data.randomness import generator
 from federated.objectives import Positive
-from federated.schedules.presence import Presence
-from federated.schedules.trace import Trace
+from federated.virtual_time.presence import Presence
+from federated.virtual_time.trace import Trace
 
 LONGEST = 1e6
 """Of delays and times, so that sums stay exact enough and no run waits for ever."""

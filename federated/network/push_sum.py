@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.schema import DataError
-from federated.network import Bools, Faults, Graph, Ints, Weather
+from federated.network.graphs import Bools, Faults, Graph, Ints, Weather
+from federated.network.shares import Shares
 from federated.schedules import Snapshot
-from federated.schedules.shares import Shares
 
 ARRAYS = ("stamp", "newest", "owed", "steps", "made")
 WEATHER = ("asleep", "failed", "arriving")
