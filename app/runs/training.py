@@ -30,7 +30,7 @@ from app.runs.stop import Stop
 from data.files import write_bytes
 from data.schema import DataError, Dataset, ragged
 from federated import checkpoint
-from federated.schedules import Snapshot
+from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
 from federated.training import Event, Finished, Training

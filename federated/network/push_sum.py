@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.schema import DataError
-from federated.network.graphs import Bools, Faults, Graph, Ints, Weather
+from federated.network.graphs import Bools, Graph, Ints
 from federated.network.shares import Shares
-from federated.schedules import Snapshot
+from federated.network.weather import Faults, Weather
+from federated.state import Snapshot
 
 ARRAYS = ("stamp", "newest", "owed", "steps", "made")
 WEATHER = ("asleep", "failed", "arriving")

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from federated.clients import Clients
 from federated.objectives import Positive
-from federated.schedules import Merge, Snapshot
+from federated.schedules import Merge
 from federated.server.admission import refusals
+from federated.state import Snapshot
 from federated.virtual_time.clock import Clock, Timed
 from federated.virtual_time.roster import Roster
 

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from federated.clients import Clients
 from federated.network import graphs
-from federated.network.graphs import Ints
+from federated.network.graphs import Graph, Ints, Kind
 from federated.network.push_sum import PushSum
+from federated.network.weather import Faults
 from federated.objectives import Positive
-from federated.schedules import Merge, Snapshot
+from federated.schedules import Merge
 from federated.server.admission import refusals
+from federated.state import Snapshot
 from federated.workers import one_thread
 
 PATIENCE = 10
@@ -27,8 +29,8 @@ PATIENCE = 10
 
 
 @dataclass(frozen=True)
-class Gossip(graphs.Faults):
-    """Everyone who is awake: x ← x − s Δ_i(z), then push-sum; z = x/y. More settings from `graphs.Faults`.
+class Gossip(Faults):
+    """Everyone who is awake: x ← x − s Δ_i(z), then push-sum; z = x/y. More settings from `Faults`.
 
     Attributes:
         graph: who sends to whom, see `graphs.draw`; file: the links are read from ``edge_list``.
@@ -45,7 +47,7 @@ class Gossip(graphs.Faults):
             no bound.
     """
 
-    graph: graphs.Kind | Literal["file"] = "regular"
+    graph: Kind | Literal["file"] = "regular"
     degree: Annotated[int, Field(ge=1, le=100_000)] = 4
     edge_list: str | None = None
     step_sizes: Literal["constant", "1/t"] = "constant"
@@ -68,7 +70,7 @@ class Gossip(graphs.Faults):
         """See `Schedule.unpack`."""
         return PushSum.unpack(self.links(clients), self, clients.seed, snapshot)
 
-    def links(self, clients: Clients) -> graphs.Graph:
+    def links(self, clients: Clients) -> Graph:
         """The network of these users.
 
         Raises:

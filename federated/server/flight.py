@@ -13,8 +13,8 @@ from torch import Tensor
 
 from data.randomness import generator
 from federated.clients import Clients
-from federated.schedules import Snapshot
 from federated.server.admission import refusals
+from federated.state import Snapshot
 from federated.virtual_time.clock import Clock
 from federated.virtual_time.roster import Roster
 

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from data.randomness import generator
 from data.schema import DataError
 from federated.clients import Clients, LocalSGD
-from federated.network.graphs import Bools, Faults, Graph, Kind, Weather, draw, read
+from federated.network.graphs import Bools, Graph, Kind, draw, read
+from federated.network.weather import Faults, Weather
 from federated.objectives import Vanilla
 from federated.schedules.gossip import Gossip
 from tests.oracles.test_reductions import quadratics

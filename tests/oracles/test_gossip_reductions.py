@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from federated.clients import Clients, LocalSGD
-from federated.network.graphs import Ints, Kind, Weather
+from federated.network.graphs import Ints, Kind
+from federated.network.weather import Weather
 from federated.objectives import MAML, Objective, Vanilla
 from federated.schedules import Merge
 from federated.schedules.gossip import Gossip

@@ -22,10 +22,10 @@ from data.randomness import generator
 from federated.algorithms import ALGORITHMS
 from federated.clients import Clients
 from federated.objectives import MAML, MoreauEnvelope, Reptile, gradient_of
-from federated.schedules import Snapshot
 from federated.schedules.alone import Turns
 from federated.schedules.cohort import Rounds
 from federated.server.flight import Flight
+from federated.state import Snapshot
 from federated.tasks.quadratics import Quadratics
 from federated.tasks.ranking import RankingTask
 from federated.training import Training
