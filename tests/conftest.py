@@ -12,7 +12,6 @@ import torch
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what libraries do while they are imported is theirs
     import app.commands.main
-    import app.suggestions.demo
 from data.schema import Dataset, read, write
 from data.simulator import simulate
 from federated.tasks.ranking import RankingTask

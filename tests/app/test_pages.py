@@ -1,12 +1,16 @@
 """Every page without a browser: it draws, it answers, and tampering gets a polite sentence."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.suggestions.demo import ready
+from app.runs.training import Watch
+from app.suggestions.demo import RUNS, ready
 from app.suggestions.preparation import prepare
+from federated.training import Event, Finished
 
 ENTRY = str(Path(__file__).resolve().parents[2] / "app" / "web" / "entry.py")
 
@@ -63,9 +67,25 @@ def test_a_damaged_demo_is_a_sentence(
     assert "damaged" in app.error[0].value
 
 
-def test_prepare_makes_only_what_is_missing(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_makes_only_what_is_missing(prepared: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*")}
-    prepare(prepared, users=5, updates=40)
+    told: list[str] = []
+    prepare(prepared, users=5, updates=40, tell=told.append)
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*")} == before
     assert ready(prepared)
-    assert "Training" not in capsys.readouterr().err
+    assert not told, "nothing was missing"
+
+
+def test_preparation_tells_of_every_part_and_lets_trainings_be_watched(tmp_path: Path) -> None:
+    told: list[str] = []
+    seen: dict[str, list[Event]] = {}
+
+    @contextmanager
+    def watching(title: str, updates: int) -> Iterator[Watch]:
+        assert updates == 10
+        yield seen.setdefault(title, []).append
+
+    prepare(tmp_path, users=5, updates=10, tell=told.append, watching=watching)
+    assert [sentence.split(" ")[0] for sentence in told] == ["Simulating", "Training", "Training"]
+    assert tuple(seen) == RUNS
+    assert all(isinstance(events[-1], Finished) for events in seen.values())
