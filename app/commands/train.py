@@ -47,7 +47,12 @@ def train(
     from app.runs.training import train_run
     from data.schema import read
 
-    given = {"algorithm": algorithm, "objective": objective, "schedule": schedule, "ranker": ranker}
+    given: dict[str, Any] = {
+        "algorithm": algorithm,
+        "objective": objective,
+        "schedule": schedule,
+        "ranker": ranker,
+    }
     given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
     given |= {"checkpoint_every": checkpoint_every, "compile": compiled}
     settings = settings_from(config, given, sets or [])

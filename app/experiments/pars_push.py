@@ -212,7 +212,7 @@ def _rasgp(out: Path, name: str, points: rasgp.Points, scale: Scale) -> dict[str
 
 def _logistic(out: Path, arm: dict[str, int], scale: Scale) -> Curve:
     """Logistic regression under the settings of an arm."""
-    faults = {name: value for name, value in arm.items() if name != "maml_steps"}
+    faults: dict[str, Any] = {name: value for name, value in arm.items() if name != "maml_steps"}
     gossip = Gossip(least_weight=0.1, **faults)
     runs, rounds = scale.convex_runs, scale.convex_rounds
     key = {"runs": runs, "rounds": rounds, "looks": scale.looks}

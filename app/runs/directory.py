@@ -76,7 +76,7 @@ class Run(Started):
             )
         network = None
         if not self.settings.fitted:
-            network = self.settings.ranker.network(len(feature_names(public)), public.texts)
+            network = self.settings.network(len(feature_names(public)), public.texts)
         return load(self.directory, self.settings.ranker_name, network, dataset.users.num_rows)
 
 

@@ -159,7 +159,8 @@ def compare(judged: Judged, base: Judged) -> dict[str, Any] | None:
     differences = {
         name: _difference(judged.personal, base.personal, name, user) for name in ("nmrr", "mrr@10")
     }
-    report = {"run": str(judged.run.directory), "against": str(base.run.directory), **differences}
+    report: dict[str, Any] = {"run": str(judged.run.directory), "against": str(base.run.directory)}
+    report |= differences
     oracle = judged.metrics["oracle"]
     if oracle is not None:
         gap = _difference(oracle, base.personal, "nmrr", user)

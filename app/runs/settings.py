@@ -5,16 +5,17 @@ import difflib
 import os
 import shutil
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import tomli_w
 from pydantic import ValidationError
 
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
 from ranking.rankers import RANKERS, TREES, Ranker
+from ranking.rankers.network import Network
 
 SECTIONS = ("ranker", "objective", "schedule", "local", "policy")
 PAID = "nmrr"
@@ -40,6 +41,13 @@ GIVEN = (
 
 class ConfigError(Exception):
     """A setting that does not exist or cannot be; the message names it and says what would do."""
+
+
+@runtime_checkable
+class _Trained(Protocol):
+    """A ranker that is trained by gradients."""
+
+    def network(self, features: int, texts: Sequence[str]) -> Network: ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,11 @@ class Settings:
     def fitted(self) -> bool:
         """Whether the ranker is fitted (trees) instead of trained by gradients."""
         return self.ranker_name in TREES
+
+    def network(self, features: int, texts: Sequence[str]) -> Network:
+        """What is trained, for so many features and these queries; a ranker that is fitted has none."""
+        assert isinstance(self.ranker, _Trained), f"{self.ranker_name} is fitted"
+        return self.ranker.network(features, texts)
 
     def sections(self) -> dict[str, dict[str, Any]]:
         """All hyper-parameters that matter to this run, by section."""

@@ -120,7 +120,7 @@ def _task(
         build(dataset, public, split, out / SLATES / split if large else None)
         for split in ("train", "validation")
     ]
-    network = settings.ranker.network(features, public.texts)
+    network = settings.network(features, public.texts)
     users = dataset.users.num_rows
     slates = RankingTask.of(network, settings.loss, parts[0], parts[1], users, _teaching(parts[0]))
     return learned(slates, settings.row.policy)
