@@ -34,7 +34,8 @@ from ranking.models import NeuralModel
 from ranking.rankers.network import Network
 from ranking.slates import Slates
 from tests.contracts import test_algorithms, test_resume
-from tests.federated import test_clock, test_schedules
+from tests.federated.schedules import test_schedules
+from tests.federated.virtual_time import test_clock
 from tests.oracles import test_naive_twin, test_objectives
 from tests.ranking import conftest, test_metrics, test_metrics_reference, test_scoring
 

@@ -12,7 +12,7 @@ from app.suggestions.demo import RUNS, ready
 from app.suggestions.preparation import prepare
 from federated.training import Event, Finished
 
-ENTRY = str(Path(__file__).resolve().parents[2] / "app" / "web" / "entry.py")
+ENTRY = str(Path(__file__).resolve().parents[3] / "app" / "web" / "entry.py")
 
 
 @pytest.fixture(scope="module")
