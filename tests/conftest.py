@@ -21,7 +21,25 @@ from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+TESTS = Path(__file__).resolve().parent
+SLOW = (
+    "e2e/",
+    "benchmarks/",
+    "oracles/test_compiled.py",
+    "oracles/test_injected_defects.py",
+    "oracles/test_push_sum_by_hand.py",
+    "oracles/test_push_sum_mass.py",
+)
+"""What `make check` leaves out: two folders, and the files that take more than half a minute."""
+
+REAL_DATA = TESTS.parents[1] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow."""
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix().startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
