@@ -1,12 +1,17 @@
 # make demo     install, prepare once, and open the app
 # make install  the environment in .venv, and nothing else
+# make check    while you work: linters, types, and the tests that are not slow
 # make test     all that the README promises: linters, types, every test
 # make bench    PersaRank's speed beside its peers', 20 minutes: make bench BENCH='--quick --only w-sync'
+#
+# Slow are tests/e2e, tests/benchmarks, and the files of tests/oracles that take more than half a minute (listed
+# in tests/conftest.py). Two processes share the tests, each with one thread; tests of threads set their own number.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: install demo test bench lint clean
+.PHONY: install demo check test bench lint clean
 
 install: $(VENV)/.installed
 
@@ -30,8 +35,11 @@ lint: $(VENV)/.tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: $(VENV)/.tested
-	OMP_NUM_THREADS=2 GOMP_SPINCOUNT=3000 $(BIN)/python -m pytest
+check: lint
+	$(TESTS) -m 'not slow'
+
+test: lint
+	$(TESTS)
 
 bench: $(VENV)/.tested
 	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench.py $(BENCH)

@@ -16,7 +16,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from data.files import PARTIAL, write_bytes
-from federated.schedules import Snapshot
+from federated.state import Snapshot
 
 KEPT = 2
 NAME = re.compile(r"(\d{10})-([0-9a-f]{64})\.safetensors")

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from federated.algorithms import Row
 from federated.clients import Clients
-from federated.schedules import Merge, Snapshot
-from federated.schedules.admission import TOO_LARGE, TOO_STALE
+from federated.schedules import Merge
+from federated.server.admission import TOO_LARGE, TOO_STALE
+from federated.state import Snapshot
 from federated.tasks import Task
 from federated.workers import one_thread
 

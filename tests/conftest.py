@@ -11,8 +11,7 @@ import torch
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what libraries do while they are imported is theirs
-    import app.cli
-    import app.demo
+    import app.commands.main
 from data.schema import Dataset, read, write
 from data.simulator import simulate
 from federated.tasks.ranking import RankingTask
@@ -22,7 +21,25 @@ from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+TESTS = Path(__file__).resolve().parent
+SLOW = (
+    "e2e/",
+    "benchmarks/",
+    "oracles/test_compiled.py",
+    "oracles/test_injected_defects.py",
+    "oracles/test_push_sum_by_hand.py",
+    "oracles/test_push_sum_mass.py",
+)
+"""What `make check` leaves out: two folders, and the files that take more than half a minute."""
+
+REAL_DATA = TESTS.parents[1] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow."""
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix().startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +90,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
     def call(*arguments: object) -> Called:
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            app.cli.main([str(a) for a in arguments])
+            app.commands.main.main([str(a) for a in arguments])
         captured = capsys.readouterr()
         return Called(int(ended.value.code or 0), captured.out, captured.err)
 

@@ -1,13 +1,24 @@
-"""The arrows of the design: data ← ranking ← federated ← app, and who may import what."""
+"""The arrows of the design: data ← ranking ← federated ← app, those inside them, and who may import what."""
 
 import ast
+from collections import defaultdict
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("data", "ranking", "federated", "app")
-ONLY_IN = {"streamlit": "app/", "typer": "app/", "flwr": "federated/engines/", "ray": "federated/engines/"}
+FLOORS = (("runs",), ("reports",), ("suggestions",), ("experiments", "web"), ("commands",))
+"""The rooms of app/: each imports from floors below, and nothing from its neighbour."""
+
+ONLY_IN = {
+    "streamlit": "app/web/",
+    "typer": "app/commands/",
+    "click": "app/commands/",
+    "flwr": "federated/engines/",
+    "ray": "federated/engines/",
+}
 SOURCES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 
 
@@ -19,8 +30,20 @@ def imported(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names.add(node.module or "")
+            module = node.module or ""
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
     return names
+
+
+def rooms(layer: str) -> dict[str, set[str]]:
+    """Every folder and file at the top of a layer, and which others of these it imports from."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for path in (ROOT / layer).rglob("*.py"):
+        room = path.relative_to(ROOT / layer).parts[0].removesuffix(".py")
+        parts = [name.split(".") for name in imported(path)]
+        others = {part[1] for part in parts if part[0] == layer and len(part) > 1}
+        seen[room] |= others - {room}
+    return seen
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -36,14 +59,31 @@ def test_arrows(path: Path) -> None:
         assert top not in ("pickle", "joblib", "cloudpickle"), f"{place} imports {name}"
 
 
+def test_arrows_inside_app() -> None:
+    floors = {room: floor for floor, neighbours in enumerate(FLOORS) for room in neighbours}
+    found = rooms("app")
+    assert found.keys() - {"__init__"} == floors.keys(), "a room that stands on no floor"
+    assert not found["__init__"]
+    for room, others in found.items():
+        for other in others:
+            assert floors[other] < floors[room], f"app/{room} imports app/{other}: against the arrow"
+
+
+def test_rooms_of_federated_close_no_circle() -> None:
+    found = rooms("federated")
+    assert {"schedules", "virtual_time", "network", "server", "tasks"} <= found.keys()
+    assert found["schedules"], "schedules use what is in other rooms"
+    tuple(TopologicalSorter(found).static_order())  # a CycleError names the circle
+
+
 def test_only_tasks_know_what_is_learned() -> None:
     for path in (ROOT / "federated").rglob("*.py"):
         if path.parent.name != "tasks":
             assert not any(name.startswith("ranking") for name in imported(path)), path
 
 
-def test_nothing_in_app_hides_a_top_level_package() -> None:
-    names = {path.stem for path in (ROOT / "app").iterdir()}
+def test_nothing_in_app_web_hides_a_top_level_package() -> None:
+    names = {path.stem for path in (ROOT / "app" / "web").iterdir()}
     assert not names & {"data", "ranking", "federated", "tests", "app", "streamlit", "torch", "typer", "rich"}
 
 

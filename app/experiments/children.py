@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-CALL = "import sys; from app.cli import main; main(sys.argv[1:])"
+CALL = "import sys; from app.commands.main import main; main(sys.argv[1:])"
 
 
 class ChildError(Exception):

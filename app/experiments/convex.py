@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from data.randomness import generator
 from federated.clients import Clients, LocalSGD
-from federated.network import Graph, draw
+from federated.network.graphs import Graph, draw
+from federated.network.push_sum import PushSum
 from federated.objectives import MAML
 from federated.schedules.gossip import Gossip
-from federated.schedules.push_sum import PushSum
 from federated.tasks.linear import Linear
 
 USERS, EACH, HELD_OUT, DIMENSIONS = 10, 10, 100, 5

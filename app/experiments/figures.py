@@ -94,7 +94,7 @@ def _save(chart: alt.HConcatChart, path: Path) -> None:
         chart.save(str(path.with_suffix(suffix)), scale_factor=2)
 
 
-def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart:
+def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart | alt.FacetChart:
     frame = pd.concat(
         [pd.DataFrame({**curve.to_dict("x"), "name": name}) for name, curve in panel.curves.items()]
     )

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.evaluate import Ground, judge, prepare
 from app.experiments.children import run_all
 from app.experiments.workspace import TABLE, missing, same_scale, save, simulated
-from app.runs import METRICS, open_run
+from app.runs.directory import METRICS, open_run
+from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from data.log_import import PUBLISHED, import_log
 from data.schema import write

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.evaluate import Ground, judge, prepare
 from app.experiments import navigation
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw, draw_paths
 from app.experiments.workspace import TABLE, missing, once, same_scale, save, simulated
-from app.runs import open_run
+from app.runs.directory import open_run
+from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from ranking.metrics import paired_bootstrap, per_user
 
@@ -117,7 +118,7 @@ def _navigated(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str
         for method in made:
             key = {"scale": [size.episodes, size.held_out, size.steps], **navigation.describe(method)}
             place = out / "navigation" / f"{method}-{seed}.json"
-            one = once(place, key, lambda m=method, s=seed: navigation.reproduce(m, s, size))
+            one = once(place, key, partial(navigation.reproduce, method, seed, size))
             made[method].append(one)
             speed = f"{one['speed']:,.0f} environment steps a second" if one["speed"] else "not trained"
             tell(f"navigation, {method}, seed {seed}: {speed}")

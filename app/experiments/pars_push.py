@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from app.evaluate import Ground, judge, prepare
 from app.experiments import convex, rasgp
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
 from app.experiments.workspace import TABLE, missing, once, same_scale, save, simulated
-from app.runs import METRICS, open_run
+from app.runs.directory import METRICS, open_run
+from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from federated.schedules.gossip import Gossip
 from ranking.metrics import paired_bootstrap, per_user
@@ -212,7 +212,7 @@ def _rasgp(out: Path, name: str, points: rasgp.Points, scale: Scale) -> dict[str
 
 def _logistic(out: Path, arm: dict[str, int], scale: Scale) -> Curve:
     """Logistic regression under the settings of an arm."""
-    faults = {name: value for name, value in arm.items() if name != "maml_steps"}
+    faults: dict[str, Any] = {name: value for name, value in arm.items() if name != "maml_steps"}
     gossip = Gossip(least_weight=0.1, **faults)
     runs, rounds = scale.convex_runs, scale.convex_rounds
     key = {"runs": runs, "rounds": rounds, "looks": scale.looks}

@@ -18,10 +18,10 @@ from torch import Tensor
 from data.randomness import generator
 from data.schema import DataError
 from federated.clients import Clients, LocalSGD
-from federated.network import Graph, Kind, draw
+from federated.network.graphs import Graph, Kind, draw
+from federated.network.push_sum import PushSum
 from federated.objectives import Vanilla, gradient_of
 from federated.schedules.gossip import Gossip
-from federated.schedules.push_sum import PushSum
 from federated.tasks.linear import Linear
 
 NODES, EACH, NOISE, FIRST = 10, 50, 2.0, 100
@@ -31,8 +31,8 @@ LOOKS = 10
 WINDOWS = {"5-10k": (0.25, 0.5), "10-15k": (0.5, 0.75), "15-20k": (0.75, 1.0)}
 """Parts of a run; named by the rounds that they are of 20,000."""
 
-LOSSY = {"max_delay": 4, "max_failures": 3}
-SETTINGS: dict[str, tuple[Kind, dict[str, int]]] = {
+LOSSY: dict[str, Any] = {"max_delay": 4, "max_failures": 3}
+SETTINGS: dict[str, tuple[Kind, dict[str, Any]]] = {
     "1": ("cycle", {}),
     "2": ("cycle", LOSSY),
     "3": ("cycle", LOSSY | {"wake_within": 3}),

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.runs import RunError, finished
+from app.runs.directory import RunError, finished
 from data.files import write_bytes
 from data.schema import write
 from data.simulator import simulate

@@ -6,11 +6,12 @@ whoever goes on from an unpacked state sees what the one who packed it would hav
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from torch import Tensor
 
 from federated.clients import Clients
+from federated.state import Snapshot, State
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,6 @@ class Merge:
     time: float
     held: int = 0
     network: dict[str, float] | None = None
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A state at rest: named tensors, and all else as JSON values."""
-
-    tensors: dict[str, Tensor]
-    plain: dict[str, Any]
-
-
-class State(Protocol):
-    """All that a schedule knows between two merges."""
-
-    def pack(self) -> Snapshot:
-        """This state at rest."""
-        ...
 
 
 S = TypeVar("S", bound=State)

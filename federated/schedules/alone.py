@@ -7,7 +7,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.clients import Clients
-from federated.schedules import Merge, Snapshot
+from federated.schedules import Merge
+from federated.state import Snapshot
 
 
 @plain_dataclass

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from federated.clients import Clients
 from federated.objectives import NonNegative, Positive
-from federated.schedules import Merge, Snapshot
-from federated.schedules.admission import TOO_STALE
-from federated.schedules.clock import LONGEST, Clock, Timed
-from federated.schedules.flight import Flight
-from federated.schedules.roster import Roster
-from federated.schedules.staleness import Weighting, weight
+from federated.schedules import Merge
+from federated.server.admission import TOO_STALE
+from federated.server.flight import Flight
+from federated.server.staleness import Weighting, weight
+from federated.state import Snapshot
+from federated.virtual_time.clock import LONGEST, Clock, Timed
+from federated.virtual_time.roster import Roster
 
 
 @dataclass(frozen=True)

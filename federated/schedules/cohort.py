@@ -11,10 +11,11 @@ from torch import Tensor
 
 from federated.clients import Clients
 from federated.objectives import Positive
-from federated.schedules import Merge, Snapshot
-from federated.schedules.admission import refusals
-from federated.schedules.clock import Clock, Timed
-from federated.schedules.roster import Roster
+from federated.schedules import Merge
+from federated.server.admission import refusals
+from federated.state import Snapshot
+from federated.virtual_time.clock import Clock, Timed
+from federated.virtual_time.roster import Roster
 
 
 @plain_dataclass

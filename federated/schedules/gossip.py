@@ -13,13 +13,15 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from federated import network
 from federated.clients import Clients
-from federated.network import Ints
+from federated.network import graphs
+from federated.network.graphs import Graph, Ints, Kind
+from federated.network.push_sum import PushSum
+from federated.network.weather import Faults
 from federated.objectives import Positive
-from federated.schedules import Merge, Snapshot
-from federated.schedules.admission import refusals
-from federated.schedules.push_sum import PushSum
+from federated.schedules import Merge
+from federated.server.admission import refusals
+from federated.state import Snapshot
 from federated.workers import one_thread
 
 PATIENCE = 10
@@ -27,11 +29,11 @@ PATIENCE = 10
 
 
 @dataclass(frozen=True)
-class Gossip(network.Faults):
-    """Everyone who is awake: x ← x − s Δ_i(z), then push-sum; z = x/y. More settings from `network.Faults`.
+class Gossip(Faults):
+    """Everyone who is awake: x ← x − s Δ_i(z), then push-sum; z = x/y. More settings from `Faults`.
 
     Attributes:
-        graph: who sends to whom, see `network.draw`; file: the links are read from ``edge_list``.
+        graph: who sends to whom, see `graphs.draw`; file: the links are read from ``edge_list``.
         degree: links that leave a node (of a regular graph; on average of a random one).
         edge_list: a text file with one link a line, two user numbers.
         step_sizes: Δ counts fully in every round, or in round t like 1/t: t₀/(t₀ + t) times. s is the sum
@@ -45,7 +47,7 @@ class Gossip(network.Faults):
             no bound.
     """
 
-    graph: network.Kind | Literal["file"] = "regular"
+    graph: Kind | Literal["file"] = "regular"
     degree: Annotated[int, Field(ge=1, le=100_000)] = 4
     edge_list: str | None = None
     step_sizes: Literal["constant", "1/t"] = "constant"
@@ -68,7 +70,7 @@ class Gossip(network.Faults):
         """See `Schedule.unpack`."""
         return PushSum.unpack(self.links(clients), self, clients.seed, snapshot)
 
-    def links(self, clients: Clients) -> network.Graph:
+    def links(self, clients: Clients) -> Graph:
         """The network of these users.
 
         Raises:
@@ -76,8 +78,8 @@ class Gossip(network.Faults):
         """
         if self.graph == "file":
             assert self.edge_list is not None, "graph = file and edge_list belong together"
-            return network.read(self.edge_list, clients.number)
-        return network.draw(self.graph, clients.number, self.degree, clients.seed)
+            return graphs.read(self.edge_list, clients.number)
+        return graphs.draw(self.graph, clients.number, self.degree, clients.seed)
 
     def run(self, clients: Clients, state: PushSum) -> Iterator[Merge]:
         """See `Schedule.run`; each turn is one round of the network."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.settings import resolve
-from app.train import train_run
+from app.runs.settings import resolve
+from app.runs.training import train_run
 from data.schema import Dataset
 from tests.e2e.crashes import OK, TRAIN, Crash, Host, crash_at, ignore, job
 

@@ -30,10 +30,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import app.cli
-import app.evaluate
-import app.train
-from app.journal import Journal
+import app.commands.main
+import app.runs.evaluation
+import app.runs.training
+from app.runs.journal import Journal
 from federated.training import Event
 
 
@@ -92,7 +92,7 @@ def done(job: dict[str, Any]) -> tuple[int, str]:
             if "again" in job:
                 arm(*job["again"], getattr(signal, job["signal"]))
             try:
-                app.cli.main(job["arguments"])
+                app.commands.main.main(job["arguments"])
             except SystemExit as ended:
                 sys.stderr.flush()
                 os._exit(int(ended.code or 0))  # tidying up a fork takes longer than the job

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.runs import open_started
-from app.settings import resolve
-from app.train import resume_run, train_run
+from app.runs.directory import open_started
+from app.runs.settings import resolve
+from app.runs.training import resume_run, train_run
 from data.schema import Dataset, write
 from data.simulator import simulate
 from federated.training import Event
@@ -141,7 +141,7 @@ def test_a_finished_run_is_left_as_it_is(whole: Path, tmp_path: Path, cli: Cli) 
 def test_killed_after_its_summary_a_run_is_finished_and_resuming_tidies_up(
     whole: Path, crashed: Path, tmp_path: Path, cli: Cli
 ) -> None:
-    """Checkpoints are there until the run is finished, says `app.runs`."""
+    """Checkpoints are there until the run is finished, says `app.runs.directory`."""
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     shutil.copytree(crashed / "checkpoints", run / "checkpoints")
     assert_sentence(cli("resume", run, "--json"), OK, "is finished")

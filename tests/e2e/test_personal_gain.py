@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.evaluate import Judged, evaluate
+from app.runs.evaluation import Judged, evaluate
 from ranking.metrics import per_user
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
     """persa-fl-me on users with tastes of their own, and on users all alike; by strength."""
-    import app.cli
+    import app.commands.main
 
     made = {}
     for strength in (0.25, 0.0):
@@ -29,7 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
             ["train", "--data", str(data), "--out", str(out), "--updates", "1600", "--json"],
         ):
             with pytest.raises(SystemExit) as ended:
-                app.cli.main(command)
+                app.commands.main.main(command)
             assert ended.value.code == 0
         made[strength] = out
     return made

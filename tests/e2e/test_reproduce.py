@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.experiments import children, grid, workspace
-from app.runs import RunError
+from app.runs.directory import RunError
 
 SMALL = grid.Scale(users=8, seeds=(0, 1), updates=40, evaluations=4)
 NAMES = ("local", "fedavg", "persa-fl-me")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+PERSARANK = [sys.executable, "-c", "from app.commands.main import main; main()"]
 CASES = {
     "persa-fl-me × mlp": ["--updates", "60"],
     "persa-fl-maml × mlp-cnn": ["--algorithm", "persa-fl-maml", "--ranker", "mlp-cnn", "--updates", "12"],
@@ -26,7 +27,7 @@ def hashes(directory: Path) -> dict[str, str]:
 def start(
     tiny: Path, out: Path, options: list[str], hash_seed: str, threads: int = 1
 ) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", "from app.cli import main; main()", "train", "--data", str(tiny)]
+    command = [*PERSARANK, "train", "--data", str(tiny)]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": str(threads)}
     return subprocess.Popen([*command, "--out", str(out), "--json", *options], env=environment)
 
@@ -54,7 +55,7 @@ def test_one_two_and_four_threads_give_the_same_bits(algorithm: str, tiny: Path,
 
 
 def test_data_simulate_twice(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from app.cli import main; main()", "data", "simulate", "--users", "5"]
+    command = [*PERSARANK, "data", "simulate", "--users", "5"]
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         subprocess.run(

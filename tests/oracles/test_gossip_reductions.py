@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from federated.clients import Clients, LocalSGD
-from federated.network import Ints, Kind, Weather
+from federated.network.graphs import Ints, Kind
+from federated.network.weather import Weather
 from federated.objectives import MAML, Objective, Vanilla
 from federated.schedules import Merge
-from federated.schedules.admission import NOT_FINITE, TOO_LARGE
 from federated.schedules.gossip import Gossip
+from federated.server.admission import NOT_FINITE, TOO_LARGE
 from federated.tasks.quadratics import Quadratics
 from tests.oracles.test_reductions import quadratics
 

@@ -15,17 +15,17 @@ from torch import Tensor
 
 import federated.clients
 import federated.objectives
-import federated.schedules.clock
-import federated.schedules.roster
+import federated.virtual_time.clock
+import federated.virtual_time.roster
 import ranking.metrics
 from data.randomness import generator
 from federated.algorithms import ALGORITHMS
 from federated.clients import Clients
 from federated.objectives import MAML, MoreauEnvelope, Reptile, gradient_of
-from federated.schedules import Snapshot
 from federated.schedules.alone import Turns
 from federated.schedules.cohort import Rounds
-from federated.schedules.flight import Flight
+from federated.server.flight import Flight
+from federated.state import Snapshot
 from federated.tasks.quadratics import Quadratics
 from federated.tasks.ranking import RankingTask
 from federated.training import Training
@@ -34,7 +34,8 @@ from ranking.models import NeuralModel
 from ranking.rankers.network import Network
 from ranking.slates import Slates
 from tests.contracts import test_algorithms, test_resume
-from tests.federated import test_clock, test_schedules
+from tests.federated.schedules import test_schedules
+from tests.federated.virtual_time import test_clock
 from tests.oracles import test_naive_twin, test_objectives
 from tests.ranking import conftest, test_metrics, test_metrics_reference, test_scoring
 
@@ -312,16 +313,16 @@ def test_batches_that_ignore_their_key(defect: Any, task: RankingTask, caught: C
 
 def test_delays_that_ignore_the_seed(caught: Caught) -> None:
     def inject(patch: Patch) -> None:
-        patch.setattr(federated.schedules.clock, "generator", same_for_every_seed)
+        patch.setattr(federated.virtual_time.clock, "generator", same_for_every_seed)
 
     caught(inject, test_clock.test_laws_have_their_mean_and_spread, "exponential")
 
 
 def test_turns_that_ignore_the_seed(caught: Caught) -> None:
-    order = federated.schedules.roster._order
+    order = federated.virtual_time.roster._order
 
     def inject(patch: Patch) -> None:
-        patch.setattr(federated.schedules.roster, "_order", lambda users, seed, at: order(users, 0, at))
+        patch.setattr(federated.virtual_time.roster, "_order", lambda users, seed, at: order(users, 0, at))
 
     caught(inject, test_schedules.test_turns_are_permutations_and_count)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data.randomness import generator
 from federated.clients import Clients, LocalSGD
-from federated.network import Graph
+from federated.network.graphs import Graph
 from federated.objectives import MAML, MoreauEnvelope, Objective, Vanilla
 from federated.schedules.gossip import Gossip
 from tests.oracles.test_reductions import quadratics

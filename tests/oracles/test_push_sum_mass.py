@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from data.randomness import generator
-from federated.network import Faults, Graph, Kind, draw
-from federated.schedules.push_sum import PushSum
+from federated.network.graphs import Graph, Kind, draw
+from federated.network.push_sum import PushSum
+from federated.network.weather import Faults
 
 P, ROUNDS = 3, 20_000
 HARSHEST = Faults(wake_within=4, wake_probability=0.2, max_delay=5, max_failures=4, failure_probability=0.9)

@@ -11,7 +11,7 @@ from federated.clients import Clients, LocalSGD
 from federated.objectives import MAML, MoreauEnvelope, Reptile, Vanilla
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
-from federated.schedules.staleness import weight
+from federated.server.staleness import weight
 from federated.tasks import Chance
 from federated.tasks.quadratics import Quadratics
 from tests.oracles.test_reductions import LOCAL, final, merges, quadratics

@@ -1,0 +1,81 @@
+"""The commands `persarank data …`: simulate, import and check datasets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from app.commands.printing import Json, Out, show
+
+data_commands = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", help="Simulate, import and check datasets."
+)
+
+
+@data_commands.command("simulate")
+def data_simulate(
+    out: Out,
+    users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 200,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    strength: Annotated[
+        float, typer.Option(min=0, max=10, help="How far users' tastes differ; 0 makes all users alike.")
+    ] = 0.25,
+    as_json: Json = False,
+) -> None:
+    """Simulate searches of users with tastes of their own, and the truth behind them."""
+    from data.card import card
+    from data.schema import write
+    from data.simulator import simulate
+
+    show("card", card(write(simulate(users, seed, strength), out)), as_json)
+
+
+@data_commands.command("import")
+def data_import(
+    file: Annotated[Path, typer.Argument(help="A search log: .csv, .jsonl or .parquet.")],
+    out: Out,
+    user: Annotated[str, typer.Option(help="Column that names the user.")],
+    time: Annotated[str, typer.Option(help="Column with the time: ISO 8601 text or Unix time.")],
+    query: Annotated[str, typer.Option(help="Column with the submitted query.")],
+    group: Annotated[str | None, typer.Option(help="Column with a group of users, e.g. a team.")] = None,
+    typed: Annotated[
+        int | None, typer.Option(min=1, help="Length of every prefix; default: 1 to 6, drawn per event.")
+    ] = None,
+    min_events: Annotated[
+        int | None, typer.Option(min=3, help="Leave out users with fewer events. [default: 5]")
+    ] = None,
+    drop_missed: Annotated[
+        bool, typer.Option("--drop-missed", help="Leave out events whose query is not in its pool.")
+    ] = False,
+    protocol: Annotated[
+        str,
+        typer.Option(help="'published' is --typed 1 --min-events 30 --drop-missed, as in the literature."),
+    ] = "default",
+    seed: Annotated[int, typer.Option(min=0, help="For the drawn prefix lengths.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Turn a search log into a dataset; nothing later than an event is used for it."""
+    from data.card import card
+    from data.log_import import ImportOptions, import_log
+    from data.schema import write
+
+    if protocol not in ("default", "published"):
+        raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
+    published = protocol == "published"
+    chosen = ImportOptions(
+        typed=typed or (1 if published else None),
+        min_events=min_events or (30 if published else 5),
+        drop_missed=drop_missed or published,
+        seed=seed,
+    )
+    show("card", card(write(import_log(file, user, time, query, group, chosen), out)), as_json)
+
+
+@data_commands.command("check")
+def data_check(directory: Path, as_json: Json = False) -> None:
+    """Validate a dataset, checksums included, and print its validity card."""
+    from data.card import card
+    from data.schema import read
+
+    show("card", card(read(directory, truth=True, verify=True)), as_json)

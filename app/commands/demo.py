@@ -1,0 +1,47 @@
+"""The command `persarank demo`: prepare the demo once, and serve it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+if TYPE_CHECKING:
+    from app.runs.training import Watch
+
+
+def demo(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="[default: 8501 or a free one]")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Do not open a browser.")] = False,
+    prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Train, but do not serve.")] = False,
+) -> None:
+    """Prepare the demo once, then serve it on this machine only."""
+    from app.suggestions.demo import home, ready
+    from app.web.server import PortError, serve
+
+    if not ready(home()):
+        _prepare(home())
+    if not prepare_only:
+        try:
+            serve(home(), port, headless)
+        except PortError as error:
+            raise click.UsageError(str(error)) from error
+
+
+def _prepare(directory: Path) -> None:
+    """Make what is missing of the demo, with a sentence and a progress bar for each part."""
+    from app.commands.progress import TrainingBar
+    from app.suggestions.preparation import prepare
+
+    def tell(sentence: str) -> None:
+        print(sentence, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def watching(title: str, updates: int) -> "Iterator[Watch]":
+        with TrainingBar(title, updates) as bar:
+            yield bar.see
+
+    prepare(directory, tell=tell, watching=watching)

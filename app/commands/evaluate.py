@@ -1,0 +1,42 @@
+"""The command `persarank evaluate`: judge runs on held-out slates."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from app.commands.printing import Json, show
+
+
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories; differences are to the first.")],
+    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved since training.")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    average: Annotated[str, typer.Option(help="Average over 'users' or over 'slates'.")] = "users",
+    permute_users: Annotated[
+        bool, typer.Option("--permute-users", help="Rank each user by the next one's model, to break a gain.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Judge runs on held-out slates, beside chance, popularity and, where it is known, the truth."""
+    from app.runs.evaluation import compare, describe, save_report
+    from app.runs.evaluation import evaluate as judge_all
+    from data.schema import SPLITS
+
+    if split not in SPLITS:
+        raise click.UsageError(f"--split is one of {', '.join(SPLITS)}, not {split!r}.")
+    if average not in ("users", "slates"):
+        raise click.UsageError(f"--average is 'users' or 'slates', not {average!r}.")
+    judged = judge_all(runs, data, split, permute_users)
+    if split == "test" and not permute_users:
+        try:
+            for run in judged:
+                save_report(run)
+        except OSError as error:
+            print(f"persarank: the report is not saved: {error.filename}: {error.strerror}.", file=sys.stderr)
+    result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
+    differences = [compare(j, judged[0]) for j in judged[1:]]
+    result["differences"] = [d for d in differences if d is not None]
+    show("evaluation", result, as_json)

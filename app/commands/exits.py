@@ -1,0 +1,28 @@
+"""Exit codes of `persarank`, and which failure ends with which."""
+
+OK, INTERRUPTED, USAGE, BAD_DATA, BAD_CONFIG, BAD_RUN, BAD_MODEL = range(7)
+
+SIGNALLED = 130
+"""What typer makes of a Ctrl-C that nobody else took."""
+
+
+def code_of(error: Exception) -> int | None:
+    """The documented code of a known failure. Imports late, so that `demo` starts without the models."""
+    from app.experiments.children import ChildError
+    from app.runs.directory import RunError
+    from app.runs.settings import ConfigError
+    from app.runs.training import UnfinishedError
+    from data.schema import DataError
+    from ranking.rankers.trees import ModelError
+
+    codes: dict[type[Exception], int] = {
+        UnfinishedError: INTERRUPTED,
+        ChildError: BAD_RUN,
+        DataError: BAD_DATA,
+        ConfigError: BAD_CONFIG,
+        FloatingPointError: BAD_CONFIG,
+        MemoryError: BAD_CONFIG,
+        RunError: BAD_RUN,
+        ModelError: BAD_MODEL,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), None)

@@ -1,0 +1,98 @@
+"""The commands `persarank train` and `persarank resume`, with a live progress bar."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.printing import Json, Out, show, warn
+
+if TYPE_CHECKING:
+    from app.runs.settings import Settings
+    from federated.training import Event
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="A dataset directory.")],
+    out: Out,
+    algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-me]")] = None,
+    ranker: Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")] = None,
+    loss: Annotated[str | None, typer.Option(help="See `list`. [default: the ranker's first]")] = None,
+    objective: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,
+    updates: Annotated[
+        int | None, typer.Option(help="Client updates that arrive. [default: see `list`]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Keys every random draw. [default: 0]")] = None,
+    evaluations: Annotated[
+        int | None, typer.Option(help="Validations on the way; 0: none. [default: 20]")
+    ] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(help="Updates between checkpoints. [default: a 16th of all, at least 500]")
+    ] = None,
+    compiled: Annotated[
+        bool | None, typer.Option("--compile", help="Compile the clients' steps first: half a minute.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a ranker into a run directory."""
+    from app.runs.directory import settings_from
+    from app.runs.training import train_run
+    from data.schema import read
+
+    given: dict[str, Any] = {
+        "algorithm": algorithm,
+        "objective": objective,
+        "schedule": schedule,
+        "ranker": ranker,
+    }
+    given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
+    given |= {"checkpoint_every": checkpoint_every, "compile": compiled}
+    settings = settings_from(config, given, sets or [])
+    dataset = read(data)
+    _train(settings, as_json, lambda watch: train_run(settings, data, dataset, out, watch))
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a training that was interrupted or killed, from its last checkpoint."""
+    from app.runs.directory import CHECKPOINTS, finished, open_started
+    from app.runs.training import resume_run
+    from data.schema import read
+
+    started = open_started(run)
+    summary = finished(run)
+    if summary is not None:
+        shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)  # a kill may have come before that
+        warn(f"{run} is finished; nothing is left to do.")
+        show("summary", summary, as_json)
+        return
+    dataset = read(started.source(data))
+    _train(started.settings, as_json, lambda watch: resume_run(started, dataset, watch, warn))
+
+
+def _train(
+    settings: "Settings", as_json: bool, run: Callable[[Callable[["Event"], None]], dict[str, Any]]
+) -> None:
+    """Run a training with a progress bar, and print its summary."""
+    from app.commands.progress import TrainingBar
+    from app.runs.training import UnfinishedError
+
+    with TrainingBar(settings.label, settings.updates, quiet=as_json) as bar:
+        try:
+            summary = run(bar.see)
+        except UnfinishedError as stopped:
+            if as_json and stopped.summary:
+                print(json.dumps(stopped.summary), flush=True)
+            raise
+    show("summary", summary, as_json)

@@ -1,0 +1,1 @@
+"""Runs: their settings and directories, training one, evaluating it."""

@@ -1,0 +1,206 @@
+"""Judges finished runs on held-out slates, beside chance, popularity and, for simulated data, the truth."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.runs.directory import REPORT, Run, open_run
+from data.files import write_bytes
+from data.schema import Dataset, column, ragged, read
+from ranking.building import build, split_rows
+from ranking.features import POPULARITY, feature_names
+from ranking.history import PublicStatistics
+from ranking.metrics import missed, paired_bootstrap, per_user, slate_metrics, summarise
+from ranking.rankers.trees import ModelError
+from ranking.slates import Slates, pad
+
+Metrics = dict[str, Tensor]
+COLD = 5
+"""A user with fewer training events is cold."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """One split of one dataset, with the yardsticks that do not depend on a run."""
+
+    dataset: Dataset
+    public: PublicStatistics
+    slates: Slates
+    baselines: dict[str, Metrics | None]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One run on its ground: metrics (S,) of every slate by every ranking."""
+
+    run: Run
+    ground: Ground
+    split: str
+    metrics: dict[str, Metrics | None]
+    permuted: bool
+
+    @property
+    def personal(self) -> Metrics:
+        """The metrics of the users' own rankings, which every run has."""
+        metrics = self.metrics["personal"]
+        assert metrics is not None, "every run ranks personally"
+        return metrics
+
+
+def prepare(data: Path, split: str) -> Ground:
+    """Read a dataset, build its slates and judge the yardsticks.
+
+    Raises:
+        DataError: it is no dataset.
+    """
+    dataset = read(data, truth=True)
+    public = PublicStatistics(dataset)
+    slates = build(dataset, public, split).all()
+    popularity = slates.features[..., feature_names(public).index(POPULARITY)]
+    baselines: dict[str, Metrics | None] = {
+        "random": slate_metrics(torch.zeros(slates.mask.shape), slates),
+        "popularity": slate_metrics(popularity, slates),
+        "oracle": None,
+    }
+    if dataset.truth:
+        baselines["oracle"] = slate_metrics(split_utilities(dataset, split), slates)
+    return Ground(dataset, public, slates, baselines)
+
+
+def split_utilities(dataset: Dataset, split: str) -> Tensor:
+    """(S, N) true utilities of one split's candidates: the scores of a ranker that knows the truth."""
+    offsets, values = ragged(dataset.truth["utilities"], "utility")
+    utilities = torch.tensor(values).split(np.diff(offsets).tolist())
+    return pad([utilities[row] for row in split_rows(dataset, split).tolist()])
+
+
+def evaluate(
+    directories: Sequence[Path], data: Path | None, split: str, permuted: bool = False
+) -> list[Judged]:
+    """Judge every run on one split; runs on the same data share its preparation.
+
+    With ``permuted`` every user is ranked by the next user's own model: a gain that survives is a leak.
+
+    Raises:
+        RunError, DataError, ModelError: see their modules.
+    """
+    runs = [open_run(directory) for directory in directories]
+    grounds: dict[Path, Ground] = {}
+    judged = []
+    for run in runs:
+        source = run.source(data)
+        ground = grounds.get(source) or grounds.setdefault(source, prepare(source, split))
+        judged.append(judge(run, ground, split, permuted))
+    return judged
+
+
+def judge(run: Run, ground: Ground, split: str, permuted: bool = False) -> Judged:
+    """Score the split by the run's models."""
+    model = run.model(ground.dataset, ground.public)
+    common = model.global_scores(ground.slates)
+    owner = (ground.slates.user + permuted) % ground.dataset.users.num_rows
+    personal = model.personal_scores(replace(ground.slates, user=owner))
+    for scores in (common, personal):
+        if scores is not None and not torch.isfinite(scores).all():
+            raise ModelError(f"{run.directory}: the model's scores are not finite.")
+    metrics = {
+        **ground.baselines,
+        "global": None if common is None else slate_metrics(common, ground.slates),
+        "personal": slate_metrics(personal, ground.slates),
+    }
+    return Judged(run, ground, split, metrics, permuted)
+
+
+def save_report(judged: Judged) -> None:
+    """Write the run's report.json: what `describe` says, and every user's own figures."""
+    report = {"result": describe(judged), "users": users_table(judged)}
+    write_bytes(judged.run.directory / REPORT, (json.dumps(report, indent=1) + "\n").encode())
+
+
+def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
+    """What `evaluate --json` prints of one run; ``over`` as in `metrics.summarise`."""
+    user = judged.ground.slates.user
+    settings = judged.run.settings
+    order = ("random", "popularity", "oracle", "global", "personal")
+    common = judged.metrics["global"]
+    cold, share = _cold(judged)
+    return {
+        "run": str(judged.run.directory),
+        "finished": judged.run.summary.get("finished", True),
+        "algorithm": settings.label,
+        "ranker": settings.ranker_name,
+        "loss": settings.loss,
+        "seed": settings.seed,
+        "split": judged.split,
+        "users": len(user.unique()),
+        "slates": len(user),
+        "averaged_over": over,
+        "permuted": judged.permuted,
+        "missed": int(missed(judged.ground.slates).sum()),
+        "metrics": {name: _summary(judged.metrics[name], user, over) for name in order},
+        "personal_minus_global": {
+            name: None if common is None else _difference(judged.personal, common, name, user)
+            for name in ("nmrr", "mrr@10")
+        },
+        "cold_users": {"users": cold, "personal_nmrr": share},
+    }
+
+
+def compare(judged: Judged, base: Judged) -> dict[str, Any] | None:
+    """The paired difference of two runs' personal rankings; None where they ran on different slates."""
+    user = judged.ground.slates.user
+    if judged.ground is not base.ground:
+        return None
+    differences = {
+        name: _difference(judged.personal, base.personal, name, user) for name in ("nmrr", "mrr@10")
+    }
+    report: dict[str, Any] = {"run": str(judged.run.directory), "against": str(base.run.directory)}
+    report |= differences
+    oracle = judged.metrics["oracle"]
+    if oracle is not None:
+        gap = _difference(oracle, base.personal, "nmrr", user)
+        report["gap_closed"] = differences["nmrr"]["mean"] / gap["mean"]
+    return report
+
+
+def users_table(judged: Judged) -> list[dict[str, Any]]:
+    """Per user, by name: slates, and accuracy@10 and NMRR of the global and the personal ranking."""
+    user = judged.ground.slates.user
+    names = judged.ground.dataset.users.column("name").to_pylist()
+    ids, counts = torch.unique(user, return_counts=True)
+    rows: list[dict[str, Any]] = [
+        {"user": names[u], "slates": c} for u, c in zip(ids.tolist(), counts.tolist(), strict=True)
+    ]
+    for ranking in ("global", "personal"):
+        metrics = judged.metrics[ranking]
+        for name in ("accuracy@10", "nmrr"):
+            values = [None] * len(rows) if metrics is None else per_user(metrics[name], user)[1].tolist()
+            for row, value in zip(rows, values, strict=True):
+                row.setdefault(ranking, {})[name] = value
+    return rows
+
+
+def _summary(metrics: Metrics | None, user: Tensor, over: str) -> dict[str, float] | None:
+    return None if metrics is None else summarise(metrics, user, over)
+
+
+def _difference(a: Metrics, b: Metrics, name: str, user: Tensor) -> dict[str, float]:
+    return paired_bootstrap(per_user(a[name] - b[name], user)[1])
+
+
+def _cold(judged: Judged) -> tuple[int, float | None]:
+    """How many users had fewer than COLD training events, and their mean personal NMRR."""
+    events = judged.ground.dataset.events
+    trained = np.bincount(
+        column(events, "user_id")[column(events, "split") == "train"],
+        minlength=judged.ground.dataset.users.num_rows,
+    )
+    users, values = per_user(judged.personal["nmrr"], judged.ground.slates.user)
+    cold = trained[users] < COLD
+    return int(cold.sum()), float(values[cold].mean()) if cold.any() else None

@@ -1,0 +1,259 @@
+"""Every setting of a run: from the tables' defaults, a TOML file and ``--set``, checked as a whole."""
+
+import dataclasses
+import difflib
+import os
+import shutil
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import tomli_w
+from pydantic import ValidationError
+
+from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
+from ranking.rankers import RANKERS, TREES, Ranker
+from ranking.rankers.network import Network
+
+SECTIONS = ("ranker", "objective", "schedule", "local", "policy")
+PAID = "nmrr"
+"""What stands in the place of a loss where rankings are paid for."""
+
+PATHS = ("delay_trace", "edge_list")
+"""Hyper-parameters that name files."""
+
+GIVEN = (
+    "algorithm",
+    "objective",
+    "schedule",
+    "ranker",
+    "loss",
+    "seed",
+    "updates",
+    "evaluations",
+    "checkpoint_every",
+    "compile",
+)
+"""What the table [run] of a config file may hold."""
+
+
+class ConfigError(Exception):
+    """A setting that does not exist or cannot be; the message names it and says what would do."""
+
+
+@runtime_checkable
+class _Trained(Protocol):
+    """A ranker that is trained by gradients."""
+
+    def network(self, features: int, texts: Sequence[str]) -> Network: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run, completely specified but for its data."""
+
+    algorithm: str
+    ranker_name: str
+    loss: str
+    seed: int
+    updates: int
+    evaluations: int
+    checkpoint_every: int
+    compile: bool
+    ranker: Ranker
+    row: Row
+    cell: tuple[str, str] | None = None
+    """(objective, schedule) where they were chosen apart from an algorithm."""
+
+    @property
+    def label(self) -> str:
+        """The algorithm's name, or the cell of the grid."""
+        return " × ".join(self.cell) if self.cell else self.algorithm
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the ranker is fitted (trees) instead of trained by gradients."""
+        return self.ranker_name in TREES
+
+    def network(self, features: int, texts: Sequence[str]) -> Network:
+        """What is trained, for so many features and these queries; a ranker that is fitted has none."""
+        assert isinstance(self.ranker, _Trained), f"{self.ranker_name} is fitted"
+        return self.ranker.network(features, texts)
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """All hyper-parameters that matter to this run, by section."""
+        return {name: _values(part) for name, part in self.parts().items()}
+
+    def parts(self) -> dict[str, Any]:
+        """What holds the hyper-parameters that matter to this run, by section."""
+        row = {} if self.fitted else {name: getattr(self.row, name) for name in SECTIONS[1:]}
+        return {"ranker": self.ranker} | {name: part for name, part in row.items() if part is not None}
+
+    def to_toml(self, extra: Mapping[str, Any]) -> str:
+        """The settings as a TOML file that `read_toml` reads back; ``extra`` becomes further tables."""
+        head: dict[str, Any] = {"algorithm": self.algorithm, "ranker": self.ranker_name, "loss": self.loss}
+        if self.cell:
+            head |= dict(zip(("objective", "schedule"), self.cell, strict=True))
+        head |= {"seed": self.seed, "updates": self.updates, "evaluations": self.evaluations}
+        head |= {"checkpoint_every": self.checkpoint_every, "compile": self.compile}
+        return tomli_w.dumps({"run": head, **self.sections(), **extra})
+
+
+def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
+    """Settings from the defaults of algorithm and ranker.
+
+    Args:
+        given: values by the names in GIVEN; None or absent is the default.
+        overrides: hyper-parameters by name, e.g. ``lam``, or with their section: ``objective.lam``.
+
+    Raises:
+        ConfigError: an unknown name (with the nearest known one) or a value out of bounds.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    _known("setting", chosen, GIVEN)
+    algorithm = _known_name("algorithm", chosen.get("algorithm", "persa-fl-me"), ALGORITHMS)
+    row, cell = _cell(ALGORITHMS[algorithm], chosen.get("objective"), chosen.get("schedule"))
+    ranker_name = _known_name("ranker", chosen.get("ranker", "mlp"), RANKERS)
+    losses = RANKERS[ranker_name].losses if row.policy is None else (PAID,)
+    of = ranker_name if row.policy is None else algorithm
+    loss = _known_name(f"loss of {of}", chosen.get("loss", losses[0]), losses)
+    if ranker_name in TREES and (algorithm not in ("local", "pooled") or cell):
+        raise ConfigError(
+            f"{ranker_name} is fitted, not trained by gradients, so it can be local or pooled but not "
+            f"{' × '.join(cell) if cell else algorithm}: choose one of those, or the ranker mlp."
+        )
+    updates = _whole("updates", chosen.get("updates", row.updates), 1, 10**9)
+    often = max(500, updates // 16)
+    plain = Settings(
+        algorithm=algorithm,
+        ranker_name=ranker_name,
+        loss=loss,
+        seed=_whole("seed", chosen.get("seed", 0), 0, 2**32 - 1),
+        updates=updates,
+        evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
+        checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
+        compile=_compiler(chosen.get("compile", False), row),
+        ranker=RANKERS[ranker_name].ranker,
+        row=row,
+        cell=cell,
+    )
+    settings = _override(plain, overrides)
+    buffer = getattr(settings.row.schedule, "buffer", 1)
+    if buffer > settings.updates:
+        raise ConfigError(
+            f"schedule.buffer = {buffer} is more than updates = {settings.updates}: nothing would be merged."
+        )
+    return settings
+
+
+def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str] | None]:
+    """The row with one or both axes exchanged, and the names of both where anything was exchanged."""
+    if objective is None and schedule is None:
+        return row, None
+    cell = (
+        _known_name("objective", objective or row.cell[0], OBJECTIVES),
+        _known_name("schedule", schedule or row.cell[1], SCHEDULES),
+    )
+    exchanged = dataclasses.replace(
+        row,
+        objective=row.objective if cell[0] == row.cell[0] else OBJECTIVES[cell[0]],
+        schedule=row.schedule if cell[1] == row.cell[1] else SCHEDULES[cell[1]],
+    )
+    return exchanged, cell
+
+
+def _compiler(wanted: Any, row: Row) -> bool:
+    if not isinstance(wanted, bool):
+        raise ConfigError(f"compile = {wanted!r}: it must be true or false.")
+    if wanted and row.policy:
+        raise ConfigError("compile = true is for losses: the drawing of rankings does not compile.")
+    if wanted and not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
+        raise ConfigError("compile = true needs a C++ compiler, and neither g++ nor clang++ is installed.")
+    return wanted
+
+
+def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
+    parts = settings.parts()
+    owner = {f.name: section for section, part in parts.items() for f in dataclasses.fields(part)}
+    names = [*owner, *(f"{section}.{name}" for name, section in owner.items())]
+    changes: dict[str, dict[str, Any]] = {}
+    for key, value in overrides.items():
+        if key not in names:
+            raise ConfigError(f"unknown setting {key!r} for {settings.label}{_nearest(key, names)}")
+        name = key.rpartition(".")[2]
+        if name in PATHS and isinstance(value, str):
+            value = os.path.abspath(value)  # a run may be resumed from elsewhere
+        changes.setdefault(owner[name], {})[name] = value
+    for section, values in changes.items():  # together, since some settings only make sense together
+        try:
+            parts[section] = dataclasses.replace(parts[section], **values)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            at = str(problem["loc"][0]) if problem["loc"] else ""
+            named = f"{section}.{at} = {values[at]!r}" if at in values else section
+            raise ConfigError(f"{named}: {problem['msg'].removeprefix('Value error, ')}.") from error
+    ranker = parts.pop("ranker")
+    return dataclasses.replace(settings, ranker=ranker, row=dataclasses.replace(settings.row, **parts))
+
+
+def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(given, overrides) for `resolve` from a TOML file: a table [run], and tables named like SECTIONS.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds a table of another name.
+    """
+    try:
+        content = tomllib.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.") from error
+    content.pop("data", None)  # a run's own config.toml names its data; another run brings its own
+    _known("table", content, ("run", *SECTIONS))
+    for name, table in content.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{file}: {name} must be a table, written [{name}].")
+    overrides = {f"{s}.{key}": v for s in SECTIONS for key, v in content.get(s, {}).items()}
+    return content.get("run", {}), overrides
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """``key=value`` pairs of ``--set``, values written as in TOML; a bare word is a string."""
+    overrides = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {pair!r}: write key=value, e.g. --set lam=3.")
+        try:
+            overrides[key.strip()] = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            overrides[key.strip()] = value
+    return overrides
+
+
+def _values(part: Any) -> dict[str, Any]:
+    values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items() if v is not None}
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ConfigError(f"{name} = {value!r}: it must be a whole number from {least} to {most}.")
+    return value
+
+
+def _known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for name in given:
+        _known_name(what, name, known)
+
+
+def _known_name(what: str, name: Any, known: Iterable[str]) -> str:
+    if not isinstance(name, str) or name not in set(known):
+        raise ConfigError(f"unknown {what} {name!r}{_nearest(str(name), known)}")
+    return str(name)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    options = list(known)
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(options)}."

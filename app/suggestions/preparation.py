@@ -1,0 +1,62 @@
+"""Prepares the demo once: simulated users, a FedAvg and a PersA-FL run, and their figures."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from app.runs.evaluation import evaluate, save_report
+from app.runs.settings import resolve
+from app.runs.training import Watch, train_run
+from app.suggestions.demo import DATA, REPORT, RUNS
+from data.schema import read, write
+from data.simulator import simulate
+from federated.training import Event
+
+Watching = Callable[[str, int], AbstractContextManager[Watch]]
+"""Opens, for a training of this title and so many updates, what sees its events."""
+
+
+def _say_nothing(sentence: str) -> None:
+    pass
+
+
+def _see_nothing(event: Event) -> None:
+    pass
+
+
+def _unwatched(title: str, updates: int) -> AbstractContextManager[Watch]:
+    return nullcontext(_see_nothing)
+
+
+def prepare(
+    directory: Path,
+    users: int = 200,
+    updates: int | None = None,
+    tell: Callable[[str], None] = _say_nothing,
+    watching: Watching = _unwatched,
+) -> None:
+    """Make what is missing of the demo; a part that was interrupted is made anew.
+
+    Args:
+        directory: where the demo lies.
+        users: fewer make a smaller demo, e.g. for a test.
+        updates: the same; None: each algorithm's own.
+        tell: is told what is done next.
+        watching: called before each training, for whoever wants to see its events.
+    """
+    data = directory / DATA
+    if not (data / "manifest.json").is_file():
+        tell(f"Simulating {users} users …")
+        shutil.rmtree(data, ignore_errors=True)
+        write(simulate(users), data)
+    for algorithm in RUNS:
+        run = directory / algorithm
+        if (run / REPORT).is_file():
+            continue
+        tell(f"Training {algorithm} (once; about a minute) …")
+        shutil.rmtree(run, ignore_errors=True)
+        settings = resolve({"algorithm": algorithm, "updates": updates}, {})
+        with watching(algorithm, settings.updates) as watch:
+            train_run(settings, data, read(data), run, watch)
+        save_report(*evaluate([run], data, "test"))

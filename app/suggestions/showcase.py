@@ -1,0 +1,70 @@
+"""What the demo shows: prepared data, a global and a personal run on it, and their figures per user."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.runs.directory import REPORT, RunError, open_run
+from app.suggestions.demo import DATA, RUNS
+from app.suggestions.suggester import Suggester
+from data.schema import DataError, read
+from ranking.history import PublicStatistics
+from ranking.rankers.trees import ModelError
+
+
+class ShowcaseError(Exception):
+    """The prepared demo is missing or damaged; the message says what to run."""
+
+
+@dataclass(frozen=True)
+class Showcase:
+    """A suggester, and for each of its users held-out ``accuracy@10`` and ``nmrr``: (personal, global)."""
+
+    suggester: Suggester
+    scores: list[dict[str, Any]]
+    checksum: str
+
+
+def version(directory: Path) -> str:
+    """A short text that changes whenever the prepared files do."""
+    stamps = [path.stat().st_mtime_ns for name in RUNS if (path := directory / name / REPORT).is_file()]
+    return "-".join(map(str, stamps))
+
+
+def open_showcase(directory: Path) -> Showcase:
+    """Load a prepared demo.
+
+    Raises:
+        ShowcaseError: it is missing or damaged.
+    """
+    advice = "Run `persarank demo --prepare-only` and reload this page."
+    if not all((directory / name / REPORT).is_file() for name in RUNS):
+        raise ShowcaseError(f"The demo is not prepared yet. {advice}")
+    try:
+        dataset = read(directory / DATA)
+        public = PublicStatistics(dataset)
+        common, personal = (open_run(directory / name).model(dataset, public) for name in RUNS)
+        suggester = Suggester(dataset, public, common, personal)
+        scores = _scores(directory, suggester.users)
+    except (DataError, RunError, ModelError, ValueError, KeyError, OSError) as error:
+        raise ShowcaseError(
+            f"The prepared demo is damaged ({error}). Delete {directory}. {advice}"
+        ) from error
+    return Showcase(suggester, scores, version(directory))
+
+
+def _scores(directory: Path, users: list[str]) -> list[dict[str, Any]]:
+    common, personal = (
+        {row["user"]: row for row in json.loads((directory / name / REPORT).read_text())["users"]}
+        for name in RUNS
+    )
+    return [
+        {
+            "slates": personal[user]["slates"],
+            **{
+                n: (personal[user]["personal"][n], common[user]["global"][n]) for n in ("accuracy@10", "nmrr")
+            },
+        }
+        for user in users
+    ]

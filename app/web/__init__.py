@@ -1,0 +1,1 @@
+"""The web page: its entry, its server and its screens."""

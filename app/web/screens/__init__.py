@@ -1,0 +1,1 @@
+"""The pages of the web app, flat scripts that the entry lists."""

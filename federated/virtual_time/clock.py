@@ -1,0 +1,101 @@
+"""Virtual time: how long an update travels, and when its user is there. Nothing ever sleeps.
+
+Every draw is keyed by the user and the number of the update, so it does not depend on what else happens.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from data.randomness import generator
+from federated.objectives import Positive
+from federated.virtual_time.presence import Presence
+from federated.virtual_time.trace import Trace
+
+LONGEST = 1e6
+"""Of delays and times, so that sums stay exact enough and no run waits for ever."""
+
+Delay = Annotated[float, Field(ge=0, le=LONGEST)]
+Draw = Callable[[np.random.Generator], NDArray[np.float64]]
+
+LAWS: dict[str, Draw] = {
+    "exponential": lambda draw: draw.exponential(size=2),
+    "uniform": lambda draw: draw.uniform(0, 2, size=2),
+    "half-normal": lambda draw: np.abs(draw.normal(size=2)) * np.sqrt(np.pi / 2),
+    "log-normal": lambda draw: draw.exponential(size=2),  # times the user's own factor
+    "constant": lambda draw: np.ones(2),
+}
+"""(download, upload) delays of mean 1, by the name of their law."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What schedules with a server know of its users' time and trust.
+
+    Attributes:
+        download_delay: mean delay from server to user.
+        upload_delay: mean delay back, computing included.
+        delay_law: exponential, uniform (0 to twice the mean), half-normal, constant; log-normal: every user
+            has a pace of their own, log-normal with mean 1, around which delays are exponential; trace:
+            delays are read from ``delay_trace``, in units of the two means.
+        delay_spread: standard deviation of the logarithm of a user's pace (law log-normal).
+        delay_trace: a CSV file with the columns download and upload, and perhaps user; see `trace`.
+        online_time: mean time that a user stays, if users leave at all.
+        offline_time: mean time until a user who left comes back; 0: nobody leaves. Work rests meanwhile.
+        max_update_norm: updates with a greater Euclidean norm are refused; None: no bound.
+    """
+
+    download_delay: Delay = 1.0
+    upload_delay: Delay = 1.0
+    delay_law: Literal["exponential", "uniform", "half-normal", "log-normal", "constant", "trace"] = (
+        "exponential"
+    )
+    delay_spread: Annotated[float, Field(ge=0, le=5)] = 1.0
+    delay_trace: str | None = None
+    online_time: Annotated[float, Field(ge=0.01, le=LONGEST)] = 10.0
+    offline_time: Delay = 0.0
+    max_update_norm: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if (self.delay_law == "trace") != (self.delay_trace is not None):
+            raise ValueError("delay_law = trace and delay_trace = FILE belong together")
+
+
+class Clock:
+    """The virtual time of one run.
+
+    Raises:
+        DataError: the trace cannot be read.
+    """
+
+    def __init__(self, timed: Timed, seed: int, users: int) -> None:
+        self._timed = timed
+        self._seed = seed
+        self._trace = Trace.read(timed.delay_trace, users) if timed.delay_trace else None
+        self._presence = Presence(seed, timed.online_time, timed.offline_time)
+
+    def arrival(self, user: int, counter: int, start: float) -> float:
+        """When the counter-th update of a user, begun at ``start``, reaches the server."""
+        return self._presence.after(user, start, self.round_trip(user, counter))
+
+    def back(self, user: int, now: float) -> float:
+        """When the user is there: ``now``, or the time of their return."""
+        return self._presence.back(user, now)
+
+    def round_trip(self, user: int, counter: int) -> float:
+        """Download and upload delay together of a user's counter-th update."""
+        if self._trace:
+            down, up = self._trace.delays(self._seed, user, counter)
+        else:
+            down, up = LAWS[self._timed.delay_law](generator(self._seed, "delay", user, counter))
+        return self._pace(user) * float(self._timed.download_delay * down + self._timed.upload_delay * up)
+
+    def _pace(self, user: int) -> float:
+        if self._timed.delay_law != "log-normal":
+            return 1.0
+        spread = self._timed.delay_spread
+        return float(generator(self._seed, "pace", user).lognormal(-(spread**2) / 2, spread))
