@@ -25,7 +25,9 @@ class SlateFigures:
         reference_offsets, reference = ragged(slates, "reference")
         self._sizes["list_size"].append(np.diff(reference_offsets).astype(np.int16))
         self._sizes["pool_size"].append(np.diff(pool_offsets).astype(np.int16))
-        self._sizes["prefix_length"].append(pc.utf8_length(slates.column("prefix")).to_numpy().astype(np.int16))
+        self._sizes["prefix_length"].append(
+            pc.utf8_length(slates.column("prefix")).to_numpy().astype(np.int16)
+        )
         rows = slates.num_rows
         size = max(int(pool.max(initial=0)), int(reference.max(initial=0))) + 1
         wanted = np.repeat(np.arange(rows), np.diff(reference_offsets)) * size + reference

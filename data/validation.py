@@ -112,7 +112,6 @@ class SlateChecks:
             text, typed = self._texts[int(pool[at])].as_py(), names[number[row[at]]]
             raise DataError(f"slates: row {self._seen + row[at]}: {text!r} does not start with {typed!r}.")
 
-
     def _bounds(self, prefix: str) -> tuple[int, int]:
         """Between which places in text order the queries stand that start with a prefix."""
         if prefix not in self._between:

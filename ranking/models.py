@@ -16,8 +16,13 @@ from ranking.slates import Slates
 class Model(Protocol):
     """Scores slates for everyone alike, and for each slate's own user."""
 
+    @property
+    def has_common(self) -> bool:
+        """Whether there is a model for everyone: not where every user trained alone."""
+        ...
+
     def global_scores(self, slates: Slates) -> Tensor | None:
-        """(S, N), or None where every user trained alone."""
+        """(S, N), or None where there is no model for everyone."""
         ...
 
     def personal_scores(self, slates: Slates) -> Tensor:
@@ -32,6 +37,11 @@ class NeuralModel:
     network: Network
     common: Tensor | None
     personal: Tensor | None
+
+    @property
+    def has_common(self) -> bool:
+        """See `Model.has_common`."""
+        return self.common is not None
 
     def global_scores(self, slates: Slates) -> Tensor | None:
         """See `Model.global_scores`."""
@@ -50,6 +60,11 @@ class TreeModel:
 
     common: Fitted | None
     personal: Sequence[Fitted]
+
+    @property
+    def has_common(self) -> bool:
+        """See `Model.has_common`."""
+        return self.common is not None
 
     def global_scores(self, slates: Slates) -> Tensor | None:
         """See `Model.global_scores`."""

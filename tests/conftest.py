@@ -12,8 +12,9 @@ import torch
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what libraries do while they are imported is theirs
     import app.commands.main
-from data.schema import Dataset, read, write
+from data.schema import Dataset
 from data.simulator import simulate
+from data.storage import read, write
 from federated.tasks.ranking import RankingTask
 from ranking.building import build
 from ranking.history import PublicStatistics

@@ -25,8 +25,8 @@ def data_simulate(
 ) -> None:
     """Simulate searches of users with tastes of their own, and the truth behind them."""
     from data.card import card
-    from data.schema import write
     from data.simulator import simulate
+    from data.storage import write
 
     show("card", card(write(simulate(users, seed, strength), out)), as_json)
 
@@ -58,7 +58,7 @@ def data_import(
     """Turn a search log into a dataset; nothing later than an event is used for it."""
     from data.card import card
     from data.log_import import ImportOptions, import_log
-    from data.schema import write
+    from data.storage import write
 
     if protocol not in ("default", "published"):
         raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
@@ -76,6 +76,6 @@ def data_import(
 def data_check(directory: Path, as_json: Json = False) -> None:
     """Validate a dataset, checksums included, and print its validity card."""
     from data.card import card
-    from data.schema import read
+    from data.storage import read
 
     show("card", card(read(directory, truth=True, verify=True)), as_json)

@@ -45,7 +45,7 @@ def train(
     """Train a ranker into a run directory."""
     from app.runs.directory import settings_from
     from app.runs.training import train_run
-    from data.schema import read
+    from data.storage import read
 
     given: dict[str, Any] = {
         "algorithm": algorithm,
@@ -68,7 +68,7 @@ def resume(
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
     from app.runs.directory import CHECKPOINTS, finished, open_started
     from app.runs.training import resume_run
-    from data.schema import read
+    from data.storage import read
 
     started = open_started(run)
     summary = finished(run)

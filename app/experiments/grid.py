@@ -22,7 +22,7 @@ from app.runs.directory import METRICS, open_run
 from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from data.log_import import PUBLISHED, import_log
-from data.schema import write
+from data.storage import write
 from federated.algorithms import ALGORITHMS
 from federated.schedules.gossip import Gossip
 from ranking.metrics import paired_bootstrap, per_user

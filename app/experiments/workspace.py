@@ -8,8 +8,8 @@ from typing import Any
 
 from app.runs.directory import RunError, finished
 from data.files import write_bytes
-from data.schema import write
 from data.simulator import simulate
+from data.storage import write
 
 RESULT, TABLE = "result.json", "table.md"
 

@@ -59,7 +59,8 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
     """One table a run, then the paired differences of runs."""
     for run in result["runs"]:
         title = f"{run['algorithm']} × {run['ranker']} × {run['loss']}, seed {run['seed']} · {run['split']}: "
-        title += f"{run['slates']} slates of {run['users']} users, {run['missed']} missed"
+        title += f"{run['slates']} slates of {_share(run['users'], run['all_users'])} users, "
+        title += f"{run['missed']} missed"
         title += "" if run["finished"] else ", of an unfinished run"
         title += ", every user ranked by the next one's model" if run["permuted"] else ""
         table = Table(title=Text(title))
@@ -175,6 +176,11 @@ def _table(title: str, first: str, *others: str) -> Table:
 def _settings(values: dict[str, Any]) -> str:
     """All settings of a part; a dash is a default that depends on the data, such as 1/n, or is not used."""
     return ", ".join(f"{name}={_plain(value)}" for name, value in values.items()) or "–"
+
+
+def _share(part: int, whole: int) -> str:
+    """So many, or so many of all."""
+    return str(whole) if part == whole else f"{part} of {whole}"
 
 
 def _interval(difference: dict[str, float]) -> str:

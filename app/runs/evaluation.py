@@ -1,7 +1,7 @@
 """Judges finished runs on held-out slates, beside chance, popularity and, for simulated data, the truth."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,19 @@ from torch import Tensor
 
 from app.runs.directory import REPORT, Run, open_run
 from data.files import write_bytes
-from data.schema import Dataset, column, ragged, read
+from data.schema import Dataset, column, ragged
+from data.storage import read
 from ranking.building import build, split_rows
 from ranking.features import POPULARITY, feature_names
 from ranking.history import PublicStatistics
-from ranking.metrics import missed, paired_bootstrap, per_user, slate_metrics, summarise
+from ranking.metrics import paired_bootstrap, per_user, slate_metrics, summarise
 from ranking.rankers.trees import ModelError
-from ranking.slates import Slates, pad
+from ranking.slates import Slates, StoredSlates, pad
 
 Metrics = dict[str, Tensor]
+JUDGED = 2000
+"""Slates judged at once."""
+
 COLD = 5
 """A user with fewer training events is cold."""
 
@@ -31,7 +35,7 @@ class Ground:
 
     dataset: Dataset
     public: PublicStatistics
-    slates: Slates
+    slates: StoredSlates
     baselines: dict[str, Metrics | None]
 
 
@@ -61,16 +65,26 @@ def prepare(data: Path, split: str) -> Ground:
     """
     dataset = read(data, truth=True)
     public = PublicStatistics(dataset)
-    slates = build(dataset, public, split).all()
-    popularity = slates.features[..., feature_names(public).index(POPULARITY)]
+    slates = build(dataset, public, split)
+    popularity = feature_names(public).index(POPULARITY)
     baselines: dict[str, Metrics | None] = {
-        "random": slate_metrics(torch.zeros(slates.mask.shape), slates),
-        "popularity": slate_metrics(popularity, slates),
+        "random": _metrics(slates, lambda some, _: torch.zeros(some.mask.shape)),
+        "popularity": _metrics(slates, lambda some, _: some.features[..., popularity]),
         "oracle": None,
     }
     if dataset.truth:
-        baselines["oracle"] = slate_metrics(split_utilities(dataset, split), slates)
+        utilities = split_utilities(dataset, split)
+        baselines["oracle"] = _metrics(slates, lambda _, numbers: utilities[numbers])
     return Ground(dataset, public, slates, baselines)
+
+
+def _metrics(slates: StoredSlates, scores: Callable[[Slates, slice], Tensor]) -> Metrics:
+    """The metrics (S,) of all slates, given the scores (C, N) of some of them and their numbers."""
+    parts, begin = [], 0
+    for some in slates.chunks(JUDGED):
+        parts.append(slate_metrics(scores(some, slice(begin, begin + len(some))), some))
+        begin += len(some)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def split_utilities(dataset: Dataset, split: str) -> Tensor:
@@ -103,16 +117,25 @@ def evaluate(
 def judge(run: Run, ground: Ground, split: str, permuted: bool = False) -> Judged:
     """Score the split by the run's models."""
     model = run.model(ground.dataset, ground.public)
-    common = model.global_scores(ground.slates)
-    owner = (ground.slates.user + permuted) % ground.dataset.users.num_rows
-    personal = model.personal_scores(replace(ground.slates, user=owner))
-    for scores in (common, personal):
-        if scores is not None and not torch.isfinite(scores).all():
+    users = ground.dataset.users.num_rows
+
+    def finite(scores: Tensor) -> Tensor:
+        if not torch.isfinite(scores).all():
             raise ModelError(f"{run.directory}: the model's scores are not finite.")
+        return scores
+
+    def common(some: Slates, _: slice) -> Tensor:
+        scores = model.global_scores(some)
+        assert scores is not None, "asked only where there is a common model"
+        return finite(scores)
+
+    def personal(some: Slates, _: slice) -> Tensor:
+        return finite(model.personal_scores(replace(some, user=(some.user + permuted) % users)))
+
     metrics = {
         **ground.baselines,
-        "global": None if common is None else slate_metrics(common, ground.slates),
-        "personal": slate_metrics(personal, ground.slates),
+        "global": _metrics(ground.slates, common) if model.has_common else None,
+        "personal": _metrics(ground.slates, personal),
     }
     return Judged(run, ground, split, metrics, permuted)
 
@@ -139,10 +162,11 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
         "seed": settings.seed,
         "split": judged.split,
         "users": len(user.unique()),
+        "all_users": judged.ground.dataset.users.num_rows,
         "slates": len(user),
         "averaged_over": over,
         "permuted": judged.permuted,
-        "missed": int(missed(judged.ground.slates).sum()),
+        "missed": int(judged.ground.slates.missed.sum()),
         "metrics": {name: _summary(judged.metrics[name], user, over) for name in order},
         "personal_minus_global": {
             name: None if common is None else _difference(judged.personal, common, name, user)

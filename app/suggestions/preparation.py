@@ -9,8 +9,8 @@ from app.runs.evaluation import evaluate, save_report
 from app.runs.settings import resolve
 from app.runs.training import Watch, train_run
 from app.suggestions.demo import DATA, REPORT, RUNS
-from data.schema import read, write
 from data.simulator import simulate
+from data.storage import read, write
 from federated.training import Event
 
 Watching = Callable[[str, int], AbstractContextManager[Watch]]

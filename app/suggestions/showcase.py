@@ -8,7 +8,8 @@ from typing import Any
 from app.runs.directory import REPORT, RunError, open_run
 from app.suggestions.demo import DATA, RUNS
 from app.suggestions.suggester import Suggester
-from data.schema import DataError, read
+from data.schema import DataError
+from data.storage import read
 from ranking.history import PublicStatistics
 from ranking.rankers.trees import ModelError
 

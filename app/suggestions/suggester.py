@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from data.completions import Completions
 from data.log_import import clean
 from data.schema import Dataset
-from ranking.features import features
-from ranking.history import History, PublicStatistics, full_history
+from ranking.features import Moments, features
+from ranking.history import HISTORY, Past, PublicStatistics, full_past
 from ranking.models import Model
 from ranking.slates import Slates
 
@@ -46,7 +47,7 @@ class Suggester:
         self._index = Completions(public.texts, public.count)
         self.users: list[str] = dataset.users.column("name").to_pylist()
 
-    def history(self, user: int) -> History:
+    def history(self, user: int) -> Past:
         """All that a user has done so far.
 
         Raises:
@@ -54,13 +55,13 @@ class Suggester:
         """
         if not 0 <= user < len(self.users):
             raise IndexError(f"there is no user {user}: there are {len(self.users)}.")
-        return full_history(self._dataset, self._public, user)
+        return full_past(self._dataset, self._public, user)
 
-    def recent(self, history: History, k: int = 5) -> list[str]:
+    def recent(self, history: Past, k: int = 5) -> list[str]:
         """The user's last ``k`` searches, the latest first."""
-        return [self._public.texts[event.query] for event in reversed(history.events[-k:])]
+        return [self._public.texts[query] for query in history.events.query[::-1][:k].tolist()]
 
-    def suggest(self, user: int, history: History, typed: str, k: int = 10) -> Suggestions:
+    def suggest(self, user: int, history: Past, typed: str, k: int = 10) -> Suggestions:
         """At most ``k`` suggestions from each ranking for what ``user`` has typed.
 
         Args:
@@ -79,17 +80,16 @@ class Suggester:
         everyone = own if common is None else common
         return Suggestions(prefix, self._top(everyone, pool, history, k), self._top(own, pool, history, k))
 
-    def _pool(self, prefix: str, history: History) -> list[int]:
+    def _pool(self, prefix: str, history: Past) -> list[int]:
         if not prefix:
             return []
-        own = [event.query for event in reversed(history.events)]
+        own = history.events.query[::-1].tolist()
         return self._index.pool(prefix, [q for q in own if self._public.texts[q].startswith(prefix)])
 
-    def _slate(
-        self, user: int, history: History, prefix: str, pool: "np.ndarray[tuple[int], np.dtype[np.int32]]"
-    ) -> Slates:
-        last = history.events[-1] if history.events else None
-        values = features(history, prefix, pool, last.session if last else None, last.group if last else None)
+    def _slate(self, user: int, history: Past, prefix: str, pool: NDArray[np.int32]) -> Slates:
+        events = history.events
+        session, group = (int(events.session[-1]), int(events.group[-1])) if len(events.user) else (-1, -1)
+        values = features(history, Moments.now(history, len(prefix), pool.astype(np.int64), session, group))
         size = len(pool)
         return Slates(
             features=torch.from_numpy(values)[None],
@@ -101,9 +101,10 @@ class Suggester:
             typed=torch.tensor([len(prefix)], dtype=torch.int16),
         )
 
-    def _top(self, scores: torch.Tensor, pool: list[int], history: History, k: int) -> list[Suggestion]:
+    def _top(self, scores: torch.Tensor, pool: list[int], history: Past, k: int) -> list[Suggestion]:
         best = torch.argsort(scores[0], descending=True, stable=True)[:k].tolist()
+        searched = set(history.events.query[-HISTORY:].tolist())
         return [
-            Suggestion(self._public.texts[pool[at]], float(scores[0, at]), bool(history.count[pool[at]]))
+            Suggestion(self._public.texts[pool[at]], float(scores[0, at]), pool[at] in searched)
             for at in best
         ]

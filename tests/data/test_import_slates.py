@@ -10,7 +10,8 @@ import pytest
 from data.card import card
 from data.completions import POOL_SIZE
 from data.log_import import ImportOptions, import_log
-from data.schema import DataError, Dataset, write
+from data.schema import DataError, Dataset
+from data.storage import write
 
 START = 1_600_000_000
 Row = dict[str, Any]

@@ -10,7 +10,8 @@ import pytest
 
 from data.card import card
 from data.log_import import LONGEST_QUERY, ImportOptions, clean, import_log
-from data.schema import DataError, Dataset, column, read, write
+from data.schema import DataError, Dataset, column
+from data.storage import read, write
 
 START = 1_600_000_000
 Row = dict[str, Any]

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.schema import SCHEMAS, DataError, Dataset, read, validate, write
+from data.schema import SCHEMAS, DataError, Dataset
+from data.storage import read, write
+from data.validation import validate
 
 
 def changed(dataset: Dataset, table: str, name: str, change: Callable[[list[Any]], object]) -> Dataset:

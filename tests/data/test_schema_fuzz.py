@@ -14,7 +14,8 @@ import pytest
 
 from data.card import card
 from data.log_import import import_log
-from data.schema import SCHEMAS, DataError, read, write
+from data.schema import SCHEMAS, DataError
+from data.storage import read, write
 
 SEEDS = 60
 """Datasets spoiled by each test below; there are ten."""

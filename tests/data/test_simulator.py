@@ -10,8 +10,9 @@ import pytest
 
 from data import simulator
 from data.card import card
-from data.schema import SCHEMAS, DataError, Dataset, column, ragged, read, write
+from data.schema import SCHEMAS, DataError, Dataset, column, ragged
 from data.simulator import simulate
+from data.storage import read, write
 
 
 def rows(dataset: Dataset, name: str) -> list[list[int]]:
@@ -112,7 +113,7 @@ def test_seeds_differ_and_repeat(tmp_path: Path) -> None:
 
 def test_hash_seed_has_no_part_in_it(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from data.schema import write; "
+        "import sys; from pathlib import Path; from data.storage import write; "
         "from data.simulator import simulate; print(write(simulate(3, 1), Path(sys.argv[1])).fingerprint)"
     )
     seen = set()

@@ -11,8 +11,9 @@ import pytest
 from app.runs.directory import open_started
 from app.runs.settings import resolve
 from app.runs.training import resume_run, train_run
-from data.schema import Dataset, write
+from data.schema import Dataset
 from data.simulator import simulate
+from data.storage import write
 from federated.training import Event
 from tests.e2e.crashes import (
     BAD_RUN,

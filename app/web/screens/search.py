@@ -9,7 +9,7 @@ import streamlit as st
 from app.suggestions.demo import home
 from app.suggestions.showcase import Showcase, ShowcaseError, open_showcase, version
 from app.suggestions.suggester import Suggestion
-from ranking.history import History
+from ranking.history import Past
 
 TOP = 10
 STYLE = """<style>
@@ -65,10 +65,10 @@ def show_scores(showcase: Showcase, user: int) -> None:
             f"{label}, personal", f"{personal:.3f}", f"{personal - common:+.3f} against global {common:.3f}"
         )
     columns[2].metric("Held-out searches", scores["slates"])
-    columns[3].metric("Searches so far", len(current_history(showcase, user).events))
+    columns[3].metric("Searches so far", len(current_history(showcase, user).events.query))
 
 
-def current_history(showcase: Showcase, user: int) -> History:
+def current_history(showcase: Showcase, user: int) -> Past:
     """The user's past, kept in this browser session only."""
     kept = st.session_state.get("history")
     if kept is None or kept[0] != (showcase.checksum, user):

@@ -10,8 +10,8 @@ import pytest
 import app.commands.main
 from app.runs.settings import ConfigError, resolve
 from app.runs.training import train_run
-from data.schema import read, write
 from data.simulator import simulate
+from data.storage import read, write
 
 USAGE, BAD_DATA, BAD_CONFIG, BAD_RUN = 2, 3, 4, 5
 

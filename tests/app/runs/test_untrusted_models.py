@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from app.runs.settings import resolve
 from app.runs.training import train_run
-from data.schema import read
+from data.storage import read
 
 UNTRUSTED = 6
 RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

@@ -1,12 +1,13 @@
 """The suggestion service: the same answer as evaluation gives, and sense in the face of nonsense."""
 
+import numpy as np
 import pytest
 import torch
 
 from app.suggestions.suggester import Suggester
-from data.schema import Dataset, column, ragged
+from data.schema import Dataset, column, in_split, ragged
 from ranking.features import feature_names
-from ranking.history import PublicStatistics
+from ranking.history import Events, Past, PublicStatistics
 from ranking.models import NeuralModel
 from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
@@ -72,18 +73,19 @@ def test_each_user_is_ranked_by_the_own_model(suggester: Suggester, model: Neura
 def test_features_are_those_of_evaluation(
     suggester: Suggester, tiny_dataset: Dataset, tiny_public: PublicStatistics, tiny_slates: Slates
 ) -> None:
-    """Served at the moment of a slate, a pool has that slate's features to the last bit."""
-    from ranking.history import walk
-
+    """Served at the moment of a held-out slate, a pool has that slate's features to the last bit."""
     offsets, pool = ragged(tiny_dataset.slates, "pool")
-    session = column(tiny_dataset.events, "session_id")
+    session, user = (column(tiny_dataset.events, name) for name in ("session_id", "user_id"))
+    held_out = in_split(tiny_dataset.events, "test")
     compared = 0
-    for row, history in walk(tiny_dataset, tiny_public):
-        event = int(tiny_dataset.slates["event_id"][row].as_py())
-        if history.events and history.events[-1].session == session[event] and row % 10 == 0:
+    for row, event in enumerate(column(tiny_dataset.slates, "event_id").tolist()):
+        if held_out[event] and session[event - 1] == session[event]:
+            first = int(np.searchsorted(user, user[event]))
+            before = tiny_dataset.events.slice(first, event - first)
+            history = Past(tiny_public, Events.of(before, tiny_public.group_names))
             candidates = pool[offsets[row] : offsets[row + 1]].copy()
             prefix = tiny_dataset.slates["prefix"][row].as_py()
-            served = suggester._slate(int(tiny_slates.user[row]), history, prefix, candidates)
+            served = suggester._slate(int(user[event]), history, prefix, candidates)
             stored = tiny_slates.features[row, : len(candidates)]
             assert torch.equal(served.features[0], stored)
             compared += 1
