@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.progress import Tell, silent
 from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.validation import SlateChecks, validate, validate_base, validate_truth
 
@@ -114,13 +115,14 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(kept).combine_chunks()
 
 
-def read(directory: Path, truth: bool = False, verify: bool = False) -> Dataset:
+def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell = silent) -> Dataset:
     """Read and validate a dataset directory.
 
     Args:
         directory: what `write` wrote.
         truth: also read the simulator's truth (for the oracle); stays empty for imported logs.
         verify: also compare every file's checksum with the manifest.
+        tell: is told how far it is.
 
     Raises:
         DataError: not a dataset, a changed or truncated file, wrong columns, or impossible content.
@@ -141,7 +143,7 @@ def read(directory: Path, truth: bool = False, verify: bool = False) -> Dataset:
         if verify and sha256(directory / name) != entry["sha256"]:
             raise DataError(f"{directory / name} has changed since it was written: its checksum differs.")
     dataset = Dataset(**tables, manifest=manifest, truth=truths)
-    validate(dataset)
+    validate(dataset, tell)
     return dataset
 
 

@@ -8,7 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.progress import Tell, silent
 from data.schema import SCHEMAS, SPLITS, DataError, Dataset, column, in_split, ragged
+
+READING = "reading"
+"""What it is part of, where progress is shown."""
 
 LAST = "\U0010ffff"
 """The last of all characters."""
@@ -16,12 +20,15 @@ ROWS = 65_536
 """Slates checked at once."""
 
 
-def validate(dataset: Dataset) -> None:
+def validate(dataset: Dataset, tell: Tell = silent) -> None:
     """Raise DataError, naming table and row, unless the tables fit together."""
+    slates = dataset.slates.num_rows
+    tell(READING, 0, slates)
     validate_base(dataset)
     checks = SlateChecks(dataset)
-    for begin in range(0, dataset.slates.num_rows, ROWS):
+    for begin in range(0, slates, ROWS):
         checks.see(dataset.slates.slice(begin, ROWS))
+        tell(READING, min(begin + ROWS, slates), slates)
     checks.end()
     if dataset.truth:
         validate_truth(dataset.truth["utilities"], dataset.slates)

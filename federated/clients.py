@@ -16,6 +16,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from data.progress import Tell, silent
 from data.randomness import generator
 from federated.compiling import compiled
 from federated.objectives import Objective, Positive
@@ -24,6 +25,12 @@ from federated.workers import in_parallel
 
 STACK = 50
 """Clients, at most, in one tensor program: more gain nothing on a CPU and cost memory."""
+
+MOST_TOGETHER = 1500
+"""Samples, at most, of all users together whose own models are found in one tensor program."""
+
+PERSONAL = "personal models"
+"""What the finding of users' own models is called where its progress is shown."""
 
 WORTH_SPLITTING = 8
 """Clients for which a second thread is worth its trouble."""
@@ -39,12 +46,15 @@ class LocalSGD:
         batch_size: samples in one batch.
         sampling: "random": drawn with replacement from the user's own; "in-order": the user's samples as
             they are stored, each update going on where the last one ended.
+        personal_samples: a user's own model is found on so many of their samples, the latest ones, so that
+            it costs little more for who has thousands; who has fewer is served with all.
     """
 
     lr: Positive = 0.05
     local_steps: Annotated[int, Field(ge=0, le=100_000)] = 10
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = 4
     sampling: Literal["random", "in-order"] = "random"
+    personal_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 100
 
 
 @plain_dataclass(frozen=True)
@@ -85,17 +95,20 @@ class Clients:
 
         return torch.cat(in_parallel(piece, _pieces(len(users))))
 
-    def personalise(self, w: Tensor) -> Tensor:
+    def personalise(self, w: Tensor, tell: Tell = silent) -> Tensor:
         """Every user's own model (U, P), from one model (P,) or one each (U, P)."""
         start = w.expand(self.number, -1)
         personal = torch.empty_like(start, memory_format=torch.contiguous_format)
+        most = self.local.personal_samples
 
         def piece(users: Tensor) -> None:
-            data = self.task.everything(users, self.seed)
+            data = self.task.everything(users, self.seed, most)
             personal[users] = self.objective.personalise(self.task.loss, start[users], data)
 
-        by_size = torch.argsort(self.samples, stable=True)  # users of like size waste no padding
-        in_parallel(piece, by_size.split(STACK // 2))
+        pieces = _alike(self.samples.clamp(max=most))
+        ends = torch.tensor([len(users) for users in pieces]).cumsum(0).tolist()
+        tell(PERSONAL, 0, self.number)
+        in_parallel(piece, pieces, lambda done: tell(PERSONAL, ends[done - 1], self.number))
         return personal
 
     def _delta(self, users: list[int], counters: list[int], start: Tensor) -> Tensor:
@@ -130,6 +143,16 @@ class Clients:
             for user, counter, most in zip(users, counters, held.tolist(), strict=True)
         ]
         return torch.from_numpy(np.stack(drawn, axis=2))
+
+
+def _alike(sizes: Tensor) -> list[Tensor]:
+    """Users in stacks of like size (U,), which waste no padding; of those with much data fewer together."""
+    pieces: list[list[int]] = [[]]
+    for user in torch.argsort(sizes, stable=True).tolist():
+        if len(pieces[-1]) == STACK // 2 or (len(pieces[-1]) + 1) * int(sizes[user]) > MOST_TOGETHER:
+            pieces.append([])
+        pieces[-1].append(user)
+    return [torch.tensor(piece) for piece in pieces if piece]
 
 
 def _pieces(clients: int) -> list[slice]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from data.progress import Tell, silent
 from federated.algorithms import Row
 from federated.clients import Clients
 from federated.schedules import Merge
@@ -75,11 +76,20 @@ class Training:
         updates: client updates that have to arrive, at least.
         evaluations: how often the validation figures are taken on the way; they change nothing.
         compiled: whether the clients' steps are compiled, see `Clients`.
+        tell: is told how far the finding of personal models is.
     """
 
     def __init__(
-        self, task: Task, row: Row, seed: int, updates: int, evaluations: int = 20, compiled: bool = False
+        self,
+        task: Task,
+        row: Row,
+        seed: int,
+        updates: int,
+        evaluations: int = 20,
+        compiled: bool = False,
+        tell: Tell = silent,
     ) -> None:
+        self._tell = tell
         self._task, self._schedule = task, row.schedule
         self._updates, self._evaluations = updates, evaluations
         learned = task.pooled() if row.schedule.pools else task
@@ -112,11 +122,14 @@ class Training:
             self._clients, Snapshot(snapshot.tensors, snapshot.plain["state"])
         )
 
-    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    def events(
+        self, stop: Callable[[], bool] = lambda: False, trained: Callable[[], None] = lambda: None
+    ) -> Iterator[Event]:
         """Train to the end.
 
         Args:
             stop: asked after every merge; once true, training ends as if all updates had arrived.
+            trained: called then, before the users' own models are found: the training is at rest.
 
         Raises:
             FloatingPointError: the model is no longer finite, or no update of two passes over the users
@@ -136,6 +149,7 @@ class Training:
             if not self.at_rest:
                 self.at_rest = True
                 yield Evaluated(self._done, self._evaluate(merge.w))
+        trained()
         yield self._finish(self._state.w)
 
     def _merged(self, merge: Merge) -> Merged:
@@ -188,7 +202,7 @@ class Training:
         """(U, P) the users' own models, of every user's own data, also where it was pooled for learning."""
         if not self._clients.objective.personal:
             return w
-        personal = replace(self._clients, task=self._task).personalise(w)
+        personal = replace(self._clients, task=self._task).personalise(w, self._tell)
         self._require_finite(personal)
         return personal
 

@@ -5,9 +5,9 @@ same instructions in the same order whatever the number of threads, and gives th
 operations do not wait for each other a thousand times a second.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
@@ -17,13 +17,45 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-def in_parallel(function: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:
-    """function(piece) of every piece, in order, by as many threads as torch is allowed."""
+def in_parallel(
+    function: Callable[[Piece], Result],
+    pieces: Sequence[Piece],
+    done: Callable[[int], None] = lambda number: None,
+) -> list[Result]:
+    """function(piece) of every piece, in order, by as many threads as torch is allowed.
+
+    Args:
+        function: of one piece.
+        pieces: all of them.
+        done: is told, in this thread, how many have their result; if it raises, no further piece is begun.
+    """
     threads = torch.get_num_threads()
+    results = []
     with one_thread():
-        if len(pieces) == 1 or threads == 1:
-            return [function(piece) for piece in pieces]
-        return list(_pool(threads).map(function, pieces))
+        alone = len(pieces) == 1 or threads == 1
+        if alone:
+            for piece in pieces:
+                results.append(function(piece))
+                done(len(results))
+            return results
+        with closing(_mapped(function, pieces, threads)) as coming:
+            for result in coming:
+                results.append(result)
+                done(len(results))
+    return results
+
+
+def _mapped(
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], threads: int
+) -> Generator[Result, None, None]:
+    """The results in order. Pieces that are not begun when the asking ends are never computed."""
+    coming = [_pool(threads).submit(function, piece) for piece in pieces]
+    try:
+        for future in coming:
+            yield future.result()
+    finally:
+        for future in coming:
+            future.cancel()
 
 
 @contextmanager

@@ -9,10 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from data.arrays import Int, ranges
+from data.progress import Tell, silent
 from data.schema import DataError, Dataset, column, in_split, ragged
 from ranking.features import Moments, feature_names, features
 from ranking.history import Events, Past, PublicStatistics
 from ranking.slates import StoredSlates
+
+FEATURES = "features"
+"""What building is called where its progress is shown."""
 
 ROWS = 2**18
 """Candidates, about, whose features are computed at once."""
@@ -23,6 +27,7 @@ def build(
     public: PublicStatistics | None = None,
     split: str | None = None,
     directory: Path | None = None,
+    tell: Tell = silent,
 ) -> StoredSlates:
     """Slates of a dataset with their features.
 
@@ -31,6 +36,7 @@ def build(
         public: its public statistics, if they are known already.
         split: only the slates of this part, in user and time order; None: all, in the dataset's order.
         directory: where to keep the features on disk; None: in memory. See `StoredSlates.empty`.
+        tell: is told how far it is.
 
     Raises:
         DataError: a feature that is not a finite number, or no slate at all.
@@ -44,6 +50,8 @@ def build(
     slates.user[:] = torch.from_numpy(builder.events.user[builder.of_event[chosen]])
     slates.typed[:] = torch.from_numpy(builder.typed[chosen])
     offsets = slates.offsets.numpy()
+    done = 0
+    tell(FEATURES, done, len(chosen))
     for places in builder.parts(chosen):
         to = ranges(offsets[places], sizes[places])
         values, pool, position = builder.built(chosen[places])
@@ -55,6 +63,8 @@ def build(
         slates.features.numpy()[to] = values
         slates.candidates.numpy()[to] = pool
         slates.position.numpy()[to] = position
+        done += len(places)
+        tell(FEATURES, done, len(chosen))
     return slates
 
 

@@ -10,6 +10,7 @@ import click
 import typer
 
 if TYPE_CHECKING:
+    from app.runs.phases import Phases
     from app.runs.training import Watch
 
 
@@ -33,15 +34,16 @@ def demo(
 
 def _prepare(directory: Path) -> None:
     """Make what is missing of the demo, with a sentence and a progress bar for each part."""
-    from app.commands.progress import TrainingBar
+    from app.commands.progress import ProgressBars
+    from app.runs.phases import Phases
     from app.suggestions.preparation import prepare
 
     def tell(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
     @contextmanager
-    def watching(title: str, updates: int) -> "Iterator[Watch]":
-        with TrainingBar(title, updates) as bar:
-            yield bar.see
+    def watching(title: str, updates: int) -> "Iterator[tuple[Watch, Phases]]":
+        with ProgressBars(title, updates) as bars:
+            yield bars.see, Phases(bars.tell)
 
     prepare(directory, tell=tell, watching=watching)

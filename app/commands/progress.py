@@ -1,9 +1,9 @@
-"""The live progress bar: loss, staleness, updates per second and time left. Drawn on a terminal only."""
+"""Live progress: a bar for each phase, for training with its figures. Drawn on a terminal only."""
 
 from collections import deque
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from federated.training import Evaluated, Event, Finished, Merged
 
@@ -11,44 +11,61 @@ RECENT = 200
 """Updates over which staleness is averaged."""
 
 
-class TrainingBar:
-    """Consumes training events; use as a context manager and pass `see` as the watcher."""
+class ProgressBars:
+    """Use as a context manager; `tell` is told how far phases are, `see` sees the events of a training.
 
-    def __init__(self, title: str, updates: int, quiet: bool = False) -> None:
+    Args:
+        title: of the training, if there is one.
+        updates: that have to arrive in it.
+        quiet: whether to draw nothing.
+    """
+
+    def __init__(self, title: str = "", updates: int = 0, quiet: bool = False) -> None:
         console = Console(stderr=True)
+        self._title, self._updates = title, updates
         self._staleness: deque[int] = deque(maxlen=RECENT)
+        self._figures = {"loss": "–", "NMRR": "–"}
+        self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("loss {task.fields[loss]}  NMRR {task.fields[nmrr]}  staleness {task.fields[stale]}"),
-            TextColumn("{task.fields[speed]} updates/s"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
             console=console,
             disable=quiet or not console.is_terminal,
         )
-        self._task = self._progress.add_task(title, total=updates, loss="–", nmrr="–", stale="–", speed="–")
 
-    def __enter__(self) -> "TrainingBar":
+    def __enter__(self) -> "ProgressBars":
         self._progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
+    def tell(self, phase: str, done: int, total: int) -> None:
+        """Show how far a phase is; one that happens again and again starts anew each time."""
+        self._progress.update(self._task(phase, total), completed=done, total=total)
+
     def see(self, event: Event) -> None:
-        """Show one event."""
-        if isinstance(event, Merged):
+        """Show one event of a training."""
+        if isinstance(event, Evaluated):
+            self._figures = {"loss": f"{event.metrics['loss']:.3f}", "NMRR": f"{event.metrics['nmrr']:.3f}"}
+        elif isinstance(event, Merged):
             self._staleness.extend(event.staleness)
-            speed = self._progress.tasks[0].speed
-            self._progress.update(
-                self._task,
-                completed=event.updates,
-                stale=f"{sum(self._staleness) / max(len(self._staleness), 1):.1f}",
-                speed=f"{speed:.0f}" if speed else "–",
-            )
-        elif isinstance(event, Evaluated):
-            loss, nmrr = (f"{event.metrics[name]:.3f}" for name in ("loss", "nmrr"))
-            self._progress.update(self._task, loss=loss, nmrr=nmrr)
         elif isinstance(event, Finished):
-            self._progress.update(self._task, completed=event.updates)
+            self.tell(self._title, event.updates, max(event.updates, 1))
+            return
+        task = self._task(self._title, self._updates)
+        self._progress.update(task, completed=event.updates, detail=self._detail(task))
+
+    def _task(self, phase: str, total: int) -> TaskID:
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase, total=total, detail="")
+        return self._tasks[phase]
+
+    def _detail(self, task: TaskID) -> str:
+        speed = next(t.speed for t in self._progress.tasks if t.id == task)
+        stale = sum(self._staleness) / max(len(self._staleness), 1)
+        figures = "  ".join(f"{name} {value}" for name, value in self._figures.items())
+        return f"{figures}  staleness {stale:.1f}  {f'{speed:.0f}' if speed else '–'} updates/s"

@@ -11,8 +11,9 @@ import typer
 from app.commands.printing import Json, Out, show, warn
 
 if TYPE_CHECKING:
+    from app.runs.phases import Phases
     from app.runs.settings import Settings
-    from federated.training import Event
+    from app.runs.training import Watch
 
 
 def train(
@@ -46,6 +47,7 @@ def train(
     from app.runs.directory import settings_from
     from app.runs.training import train_run
     from data.storage import read
+    from data.validation import READING
 
     given: dict[str, Any] = {
         "algorithm": algorithm,
@@ -56,8 +58,13 @@ def train(
     given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
     given |= {"checkpoint_every": checkpoint_every, "compile": compiled}
     settings = settings_from(config, given, sets or [])
-    dataset = read(data)
-    _train(settings, as_json, lambda watch: train_run(settings, data, dataset, out, watch))
+
+    def begin(watch: "Watch", phases: "Phases") -> dict[str, Any]:
+        phases.enter(READING)
+        dataset = read(data, tell=phases.tell)
+        return train_run(settings, data, dataset, out, watch, phases)
+
+    _train(settings, as_json, begin)
 
 
 def resume(
@@ -69,6 +76,7 @@ def resume(
     from app.runs.directory import CHECKPOINTS, finished, open_started
     from app.runs.training import resume_run
     from data.storage import read
+    from data.validation import READING
 
     started = open_started(run)
     summary = finished(run)
@@ -77,20 +85,24 @@ def resume(
         warn(f"{run} is finished; nothing is left to do.")
         show("summary", summary, as_json)
         return
-    dataset = read(started.source(data))
-    _train(started.settings, as_json, lambda watch: resume_run(started, dataset, watch, warn))
+
+    def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
+        phases.enter(READING)
+        dataset = read(started.source(data), tell=phases.tell)
+        return resume_run(started, dataset, watch, warn, phases)
+
+    _train(started.settings, as_json, go_on)
 
 
-def _train(
-    settings: "Settings", as_json: bool, run: Callable[[Callable[["Event"], None]], dict[str, Any]]
-) -> None:
-    """Run a training with a progress bar, and print its summary."""
-    from app.commands.progress import TrainingBar
+def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"], dict[str, Any]]) -> None:
+    """Run a training with progress bars, and print its summary."""
+    from app.commands.progress import ProgressBars
+    from app.runs.phases import Phases
     from app.runs.training import UnfinishedError
 
-    with TrainingBar(settings.label, settings.updates, quiet=as_json) as bar:
+    with ProgressBars(settings.label, settings.updates, quiet=as_json) as bars:
         try:
-            summary = run(bar.see)
+            summary = run(bars.see, Phases(bars.tell))
         except UnfinishedError as stopped:
             if as_json and stopped.summary:
                 print(json.dumps(stopped.summary), flush=True)

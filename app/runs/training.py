@@ -6,10 +6,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,16 +25,18 @@ from app.runs.directory import (
     locked,
 )
 from app.runs.journal import Journal, Tally
+from app.runs.phases import SAVING, TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Stop
 from data.files import write_bytes
+from data.progress import Tell
 from data.schema import DataError, Dataset, ragged
 from federated import checkpoint
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
 from federated.training import Event, Finished, Training
-from ranking.building import build
+from ranking.building import FEATURES, build
 from ranking.features import feature_names
 from ranking.history import PublicStatistics
 from ranking.models import Model, NeuralModel, TreeModel
@@ -55,8 +57,23 @@ class UnfinishedError(Exception):
         super().__init__(f"{message} Go on with: persarank resume {run}")
 
 
-def train_run(settings: Settings, data: Path, dataset: Dataset, out: Path, watch: Watch) -> dict[str, Any]:
-    """Train, save, and return the summary; ``watch`` sees every event as it happens.
+def train_run(
+    settings: Settings,
+    data: Path,
+    dataset: Dataset,
+    out: Path,
+    watch: Watch,
+    phases: Phases | None = None,
+) -> dict[str, Any]:
+    """Train, save, and return the summary.
+
+    Args:
+        settings: of the run.
+        data: where the dataset lies.
+        dataset: what it holds.
+        out: the run directory to be made.
+        watch: sees every event as it happens.
+        phases: what was done before, as reading the data, and who is told how far the work is.
 
     Raises:
         RunError: ``out`` exists already.
@@ -66,7 +83,7 @@ def train_run(settings: Settings, data: Path, dataset: Dataset, out: Path, watch
     create(out, settings, data, dataset)
     with locked(out):
         try:
-            return _complete(settings, dataset, out, watch)
+            return _complete(settings, dataset, out, watch, phases or Phases())
         except UnfinishedError:
             raise
         except BaseException:
@@ -76,7 +93,11 @@ def train_run(settings: Settings, data: Path, dataset: Dataset, out: Path, watch
 
 
 def resume_run(
-    started: Started, dataset: Dataset, watch: Watch, warn: Callable[[str], None]
+    started: Started,
+    dataset: Dataset,
+    watch: Watch,
+    warn: Callable[[str], None],
+    phases: Phases | None = None,
 ) -> dict[str, Any]:
     """Go on with a run from its newest readable checkpoint, to the same bits as if nothing had happened.
 
@@ -85,6 +106,7 @@ def resume_run(
         dataset: the data it was started with.
         watch: sees every event.
         warn: is told of damaged checkpoints that were passed over.
+        phases: as in `train_run`; those of this process count.
 
     Raises:
         RunError: other data, or nothing readable is left, or somebody else is training this run.
@@ -106,23 +128,23 @@ def resume_run(
             raise RunError(f"{started.directory}: its checkpoints were made with other settings or data.")
         for problem in problems:
             warn(f"{problem} Going on from the one before.")
-        return _complete(started.settings, dataset, started.directory, watch, snapshot)
+        return _complete(started.settings, dataset, started.directory, watch, phases or Phases(), snapshot)
 
 
 def _task(
-    settings: Settings, dataset: Dataset, public: PublicStatistics, out: Path
+    settings: Settings, dataset: Dataset, public: PublicStatistics, out: Path, tell: Tell
 ) -> RankingTask | RankingPolicy:
     """What a network learns; where there is much of it, it lies on disk, in the run's directory."""
     features = len(feature_names(public))
-    widest = int(np.diff(ragged(dataset.slates, "pool")[0]).max())
-    large = dataset.slates.num_rows * widest * features * 4 > IN_MEMORY
+    large = len(ragged(dataset.slates, "pool")[1]) * features * 4 > IN_MEMORY
     parts = [
-        build(dataset, public, split, out / SLATES / split if large else None)
+        build(dataset, public, split, out / SLATES / split if large else None, tell)
         for split in ("train", "validation")
     ]
     network = settings.network(features, public.texts)
     users = dataset.users.num_rows
     slates = RankingTask.of(network, settings.loss, parts[0], parts[1], users, _teaching(parts[0]))
+    slates = replace(slates, tell=tell)
     return learned(slates, settings.row.policy)
 
 
@@ -134,15 +156,21 @@ def _teaching(slates: StoredSlates) -> Tensor:
 
 
 def _complete(
-    settings: Settings, dataset: Dataset, out: Path, watch: Watch, snapshot: Snapshot | None = None
+    settings: Settings,
+    dataset: Dataset,
+    out: Path,
+    watch: Watch,
+    phases: Phases,
+    snapshot: Snapshot | None = None,
 ) -> dict[str, Any]:
     """Learn until the end or the user's wish, and save the model and the summary."""
     with _checkpoints_named(out):
-        model, tally, seconds = _learned(settings, dataset, out, watch, snapshot)
+        model, tally, seconds = _learned(settings, dataset, out, watch, phases, snapshot)
+        phases.enter(SAVING)
         done = settings.fitted or tally.updates >= settings.updates
         save(model, out, settings.ranker_name)
         (out / REPORT).unlink(missing_ok=True)  # of the model that an interruption had left
-        summary = _summary(settings, out, tally, seconds, done)
+        summary = _summary(settings, out, tally, seconds, done) | {"phases": phases.seconds()}
         write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
     if not done:
         raise UnfinishedError(
@@ -166,51 +194,95 @@ def _checkpoints_named(out: Path) -> Iterator[None]:
 
 
 def _learned(
-    settings: Settings, dataset: Dataset, out: Path, watch: Watch, snapshot: Snapshot | None
+    settings: Settings,
+    dataset: Dataset,
+    out: Path,
+    watch: Watch,
+    phases: Phases,
+    snapshot: Snapshot | None,
 ) -> tuple[Model, Tally, float]:
     """The model, what the summary tells of its training, and seconds."""
+    phases.enter(FEATURES)
     public = PublicStatistics(dataset)
     if not settings.fitted:
         try:
-            task = _task(settings, dataset, public, out)
-            return _train(settings, task, _identity(settings, dataset), out, watch, snapshot)
+            return _train(settings, dataset, public, out, watch, phases, snapshot)
         finally:
             shutil.rmtree(out / SLATES, ignore_errors=True)
     began = time.perf_counter()
     write_bytes(out / METRICS, b"")
-    slates = build(dataset, public, "train")
+    slates = build(dataset, public, "train", None, phases.tell)
+    phases.enter(TRAINING)
     model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows)
     return model, tally, time.perf_counter() - began
 
 
 def _train(
     settings: Settings,
-    task: RankingTask | RankingPolicy,
-    identity: str,
+    dataset: Dataset,
+    public: PublicStatistics,
     out: Path,
     watch: Watch,
+    phases: Phases,
     snapshot: Snapshot | None,
 ) -> tuple[NeuralModel, Tally, float]:
-    training = Training(
-        task, settings.row, settings.seed, settings.updates, settings.evaluations, settings.compile
-    )
-    if snapshot:
-        training.unpack(snapshot)
-    try:
-        journal = Journal(out / METRICS, snapshot.plain["journal"] if snapshot else None)
-    except ValueError as error:
-        raise RunError(f"{error} Train it anew, with another --out.") from error
-    with journal, Stop() as stop:
-        saved = journal.tally.updates
-        for event in training.events(stop.asked):
-            watch(event)
-            journal.see(event)
-            due = event.updates - saved >= settings.checkpoint_every
-            if training.at_rest and (due or stop.asked()):
-                saved = event.updates
-                _save(training, journal, identity, out)
+    identity = _identity(settings, dataset)
+    with Stop() as stop:
+        patience = _Patience(stop, phases)
+        task = _task(settings, dataset, public, out, patience.tell)
+        training = Training(
+            task,
+            settings.row,
+            settings.seed,
+            settings.updates,
+            settings.evaluations,
+            settings.compile,
+            patience.tell,
+        )
+        if snapshot:
+            training.unpack(snapshot)
+        try:
+            journal = Journal(out / METRICS, snapshot.plain["journal"] if snapshot else None)
+        except ValueError as error:
+            raise RunError(f"{error} Train it anew, with another --out.") from error
+        with journal:
+            saved = journal.tally.updates
+
+            def trained() -> None:
+                """Before the users' own models are found, which may take long, all is saved."""
+                if settings.row.objective.personal and saved != journal.tally.updates:
+                    _save(training, journal, identity, out)
+                patience.trained()
+
+            phases.enter(TRAINING)
+            for event in training.events(stop.asked, trained):
+                watch(event)
+                journal.see(event)
+                due = event.updates - saved >= settings.checkpoint_every
+                if training.at_rest and not isinstance(event, Finished) and (due or stop.asked()):
+                    saved = event.updates
+                    _save(training, journal, identity, out)
+                phases.enter(TRAINING)
     assert isinstance(event, Finished), "training ends with Finished"
     return NeuralModel(task.network, event.common, event.personal), journal.tally, event.seconds
+
+
+class _Patience:
+    """Passes on how far the work is, and ends what follows training if the user will not wait for it."""
+
+    def __init__(self, stop: Stop, phases: Phases) -> None:
+        self._stop, self._phases = stop, phases
+        self._waits = False
+
+    def trained(self) -> None:
+        """Training has ended. Who ended it early gets the model so far, and has to ask again not to."""
+        self._waits = not self._stop.asked()
+
+    def tell(self, phase: str, done: int, total: int) -> None:
+        """See `data.progress.Tell`."""
+        self._phases.tell(phase, done, total)
+        if self._waits and self._stop.asked():
+            raise KeyboardInterrupt
 
 
 def _save(training: Training, journal: Journal, identity: str, out: Path) -> None:

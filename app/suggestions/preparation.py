@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from app.runs.evaluation import evaluate, save_report
+from app.runs.phases import Phases
 from app.runs.settings import resolve
 from app.runs.training import Watch, train_run
 from app.suggestions.demo import DATA, REPORT, RUNS
@@ -13,8 +14,8 @@ from data.simulator import simulate
 from data.storage import read, write
 from federated.training import Event
 
-Watching = Callable[[str, int], AbstractContextManager[Watch]]
-"""Opens, for a training of this title and so many updates, what sees its events."""
+Watching = Callable[[str, int], AbstractContextManager[tuple[Watch, Phases]]]
+"""Opens, for a training of this title and so many updates, what sees its events and its phases."""
 
 
 def _say_nothing(sentence: str) -> None:
@@ -25,8 +26,8 @@ def _see_nothing(event: Event) -> None:
     pass
 
 
-def _unwatched(title: str, updates: int) -> AbstractContextManager[Watch]:
-    return nullcontext(_see_nothing)
+def _unwatched(title: str, updates: int) -> AbstractContextManager[tuple[Watch, Phases]]:
+    return nullcontext((_see_nothing, Phases()))
 
 
 def prepare(
@@ -57,6 +58,6 @@ def prepare(
         tell(f"Training {algorithm} (once; about a minute) …")
         shutil.rmtree(run, ignore_errors=True)
         settings = resolve({"algorithm": algorithm, "updates": updates}, {})
-        with watching(algorithm, settings.updates) as watch:
-            train_run(settings, data, read(data), run, watch)
+        with watching(algorithm, settings.updates) as (watch, phases):
+            train_run(settings, data, read(data), run, watch, phases)
         save_report(*evaluate([run], data, "test"))

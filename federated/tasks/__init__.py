@@ -67,11 +67,16 @@ class Task(Protocol):
         """
         ...
 
-    def everything(self, users: Tensor, seed: int) -> Sequence[Batch]:
+    def everything(self, users: Tensor, seed: int, most: int | None = None) -> Sequence[Batch]:
         """All training data of users (C,), each sample weighing the same within its user.
 
         It is one batch; where behaviour is sampled, there is a new one for every step that is taken, and
         ``seed`` keys it. Step r uses batch r modulo their number.
+
+        Args:
+            users: (C,).
+            seed: of the run.
+            most: samples of a user, at most, the latest ones; None: all. Behaviour has no such bound.
         """
         ...
 

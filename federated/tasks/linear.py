@@ -59,9 +59,10 @@ class Linear:
         points, labels = self.points[users[:, None], index], self.labels[users[:, None], index]
         return [list(zip(*step, strict=True)) for step in zip(points, labels, strict=True)]
 
-    def everything(self, users: Tensor, seed: int) -> list[tuple[Tensor, Tensor]]:
+    def everything(self, users: Tensor, seed: int, most: int | None = None) -> list[tuple[Tensor, Tensor]]:
         """See `Task.everything`."""
-        return [(self.points[users], self.labels[users])]
+        first = 0 if most is None else max(0, self.points.shape[1] - most)
+        return [(self.points[users, first:], self.labels[users, first:])]
 
     def loss(self, w: Tensor, batch: tuple[Tensor, Tensor]) -> Tensor:
         """See `Task.loss`."""

@@ -144,7 +144,7 @@ class Navigation:
         noise = self._noise(chance, (steps, draws, size))
         return [[(self.goals[users], noise[:, step, d]) for d in range(draws)] for step in range(steps)]
 
-    def everything(self, users: Tensor, seed: int) -> Endless:
+    def everything(self, users: Tensor, seed: int, most: int | None = None) -> Endless:
         """See `Task.everything`: new episodes in every batch."""
         return self.attempts(users, seed, "personal episodes")
 

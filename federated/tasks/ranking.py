@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from data.progress import Tell, silent
 from data.schema import DataError
 from federated.tasks import Chance
 from ranking.losses import LOSSES
@@ -16,6 +17,9 @@ from ranking.slates import Rows, Slates, StoredSlates
 
 Known = Slates | StoredSlates
 """Slates that are there already, padded (a few, for tests) or not."""
+
+VALIDATION = "validation"
+"""What it is called where its progress is shown."""
 
 JUDGED = 1000
 """Validation slates scored at once."""
@@ -62,6 +66,7 @@ class RankingTask:
         validation: slates for `evaluate`.
         rows: (R,) which of ``train`` to learn from, in their order.
         start: (U + 1,) user u's slates are train[rows[start[u] : start[u+1]]].
+        tell: is told how far a validation is.
     """
 
     network: Network
@@ -70,6 +75,7 @@ class RankingTask:
     validation: Known
     rows: Tensor = field(repr=False)
     start: Tensor = field(repr=False)
+    tell: Tell = silent
 
     @classmethod
     def of(
@@ -142,12 +148,14 @@ class RankingTask:
             loss: (S,) of slates, given their scores (S, N), themselves and the number of their chunk.
         """
         losses, nmrr = [], []
+        self.tell(VALIDATION, 0, len(self.validation))
         for chunk, slates in enumerate(self.validation.chunks(JUDGED)):
             scores = network_scores(self.network, w, slates)
             if not torch.isfinite(scores).all():
                 raise FloatingPointError("the model's scores are no longer finite.")
             losses.append(loss(scores, slates, chunk))
             nmrr.append(slate_metrics(scores, slates)["nmrr"])
+            self.tell(VALIDATION, min((chunk + 1) * JUDGED, len(self.validation)), len(self.validation))
         return summarise({"loss": torch.cat(losses), "nmrr": torch.cat(nmrr)}, self.validation.user)
 
     def pooled(self) -> "RankingTask":

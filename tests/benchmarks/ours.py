@@ -79,8 +79,8 @@ class Classification:
         y = self.y.flatten().index_select(0, rows).view(index.shape)
         return [list(zip(xs, ys, strict=True)) for xs, ys in zip(x, y, strict=True)]
 
-    def everything(self, users: Tensor, seed: int) -> list[Batch]:
-        """See `Task.everything`."""
+    def everything(self, users: Tensor, seed: int, most: int | None = None) -> list[Batch]:
+        """See `Task.everything`; users are small here, and ``most`` of no account."""
         return [(self.X[users], self.y[users])]
 
     def loss(self, w: Tensor, batch: Batch) -> Tensor:

@@ -115,8 +115,8 @@ def test_adapting_on_what_is_judged(name: str, board: RankingTask, caught: Caugh
     everything = RankingTask.everything
 
     def inject(patch: Patch) -> None:
-        def judged(self: RankingTask, users: Tensor, seed: int) -> Any:
-            return everything(replace(self, train=self.validation), users, seed)
+        def judged(self: RankingTask, users: Tensor, seed: int, most: int | None = None) -> Any:
+            return everything(replace(self, train=self.validation), users, seed, most)
 
         patch.setattr(RankingTask, "everything", judged)
 
