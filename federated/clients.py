@@ -26,7 +26,7 @@ from federated.workers import in_parallel
 STACK = 50
 """Clients, at most, in one tensor program: more gain nothing on a CPU and cost memory."""
 
-MOST_TOGETHER = 1500
+MOST_TOGETHER = 150
 """Samples, at most, of all users together whose own models are found in one tensor program."""
 
 PERSONAL = "personal models"

@@ -78,6 +78,26 @@ def slate_metrics(scores: Tensor, slates: Slates, k: int = CUTOFF) -> dict[str, 
     }
 
 
+def nmrr(scores: Tensor, slates: Slates) -> Tensor:
+    """(S,) the NMRR alone of S slates, as `slate_metrics` has it, without sorting anybody's candidates.
+
+    Args:
+        scores: (S, N), finite.
+        slates: the S slates.
+    """
+    ranked = scores.double().masked_fill(~slates.mask, -torch.inf)
+    slate, candidate = (slates.position > 0).nonzero(as_tuple=True)
+    of_wanted, among = ranked[slate, candidate][:, None], ranked[slate]
+    first, ties = (among > of_wanted).sum(1), (among == of_wanted).sum(1)
+    place = torch.arange(1, slates.mask.shape[1] + 1, dtype=torch.float64)
+    summed = torch.nn.functional.pad((1 / place).cumsum(-1), (1, 0))
+    mean = (summed[first + ties] - summed[first]) / ties
+    found = torch.zeros(len(slates), dtype=torch.float64).index_add_(0, slate, mean)
+    wanted = slates.wanted.long()
+    harmonic = (1 / torch.arange(1, 1 + int(wanted.max()), dtype=torch.float64)).cumsum(0)
+    return found / harmonic[wanted - 1]
+
+
 def _places(scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """(S, N) each: a candidate's tie group occupies the places first+1 … last."""
     ranked = scores.double().masked_fill(~mask, -torch.inf)

@@ -10,7 +10,7 @@ from data.progress import Tell, silent
 from data.schema import DataError
 from federated.tasks import Chance
 from ranking.losses import LOSSES
-from ranking.metrics import slate_metrics, summarise
+from ranking.metrics import nmrr, summarise
 from ranking.rankers.network import Network
 from ranking.scoring import network_scores
 from ranking.slates import Rows, Slates, StoredSlates
@@ -147,16 +147,16 @@ class RankingTask:
             w: one model (P,) for all, or one for each user (U, P).
             loss: (S,) of slates, given their scores (S, N), themselves and the number of their chunk.
         """
-        losses, nmrr = [], []
+        losses, ranked = [], []
         self.tell(VALIDATION, 0, len(self.validation))
         for chunk, slates in enumerate(self.validation.chunks(JUDGED)):
             scores = network_scores(self.network, w, slates)
             if not torch.isfinite(scores).all():
                 raise FloatingPointError("the model's scores are no longer finite.")
             losses.append(loss(scores, slates, chunk))
-            nmrr.append(slate_metrics(scores, slates)["nmrr"])
+            ranked.append(nmrr(scores, slates))
             self.tell(VALIDATION, min((chunk + 1) * JUDGED, len(self.validation)), len(self.validation))
-        return summarise({"loss": torch.cat(losses), "nmrr": torch.cat(nmrr)}, self.validation.user)
+        return summarise({"loss": torch.cat(losses), "nmrr": torch.cat(ranked)}, self.validation.user)
 
     def pooled(self) -> "RankingTask":
         """See `Task.pooled`."""

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor
 
-from ranking.rankers.trees import ModelError, scores_of_rows
+from ranking.rankers.trees import CONSTANT, Constant, ModelError, scores_of_rows
 from ranking.slates import Slates, StoredSlates
 
 SUFFIX = ".skops"
@@ -29,8 +29,10 @@ class Forest:
     min_samples_leaf: Annotated[int, Field(ge=1)] = 5
     max_features: Annotated[float, Field(gt=0, le=1)] = 0.4
 
-    def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedForest":
+    def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedForest | Constant":
         """Fit S slates: a classifier of membership for ``bce``, a regressor of 1/position for ``mse``."""
+        if not len(slates.candidates):
+            return Constant()
         rows, position = slates.features.numpy(), slates.position.numpy()
         settings = {**vars(self), "random_state": seed, "n_jobs": 2}
         if loss == "bce":
@@ -62,12 +64,14 @@ class FittedForest:
         return _canonical(skops.io.dumps(self.forest))
 
 
-def load(content: bytes, name: str) -> FittedForest:
+def load(content: bytes, name: str) -> FittedForest | Constant:
     """Read what `FittedForest.dump` gave.
 
     Raises:
         ModelError: it holds anything but a scikit-learn forest; ``name`` says which file it was.
     """
+    if content == CONSTANT:
+        return Constant()
     try:
         unknown = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
         if unknown:

@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from ranking.rankers.trees import ModelError, scores_of_rows
+from ranking.rankers.trees import CONSTANT, Constant, ModelError, scores_of_rows
 from ranking.slates import Slates, StoredSlates
 
 SUFFIX = ".txt"
@@ -28,12 +28,15 @@ class LightGBM:
     num_leaves: Annotated[int, Field(ge=2, le=4096)] = 31
     min_child_samples: Annotated[int, Field(ge=1)] = 20
 
-    def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedLightGBM":
+    def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedLightGBM | Constant":
         """Fit S slates with one of OBJECTIVES; labels are membership, for ``mse`` 1/position."""
+        if not len(slates.candidates):
+            return Constant()
         position = slates.position.numpy()
         label = np.where(position > 0, 1 / np.maximum(position, 1), 0) if loss == "mse" else position > 0
         ranks = loss in ("lambdarank", "softmax")
         group = slates.offsets.diff().numpy()
+        group = group[group > 0]  # of an empty pool there is nothing to order
         rows = lightgbm.Dataset(slates.features.numpy(), label.astype(float), group=group if ranks else None)
         settings = {
             **{name: value for name, value in vars(self).items() if name != "n_estimators"},
@@ -66,12 +69,14 @@ class FittedLightGBM:
         return bytes(self.booster.model_to_string(), "utf-8")
 
 
-def load(content: bytes, name: str) -> FittedLightGBM:
+def load(content: bytes, name: str) -> FittedLightGBM | Constant:
     """Read what `FittedLightGBM.dump` gave.
 
     Raises:
         ModelError: it is not a LightGBM model; ``name`` says which file it was.
     """
+    if content == CONSTANT:
+        return Constant()
     if not content.rstrip().endswith(b"pandas_categorical:null") or b"end of trees" not in content:
         raise ModelError(f"{name} is not a readable LightGBM model: it is cut off.")
     safe = re.sub(rb"^tree_sizes=.*\n", b"", content, flags=re.M)  # without it errors are raised, not fatal

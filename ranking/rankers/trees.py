@@ -25,6 +25,22 @@ class Fitted(Protocol):
         ...
 
 
+CONSTANT = b"a constant ranker: there was no candidate to learn from\n"
+"""The content of a `Constant`'s file."""
+
+
+class Constant:
+    """Scores everything alike, for a user whose pools were all empty; implements `Fitted`."""
+
+    def scores(self, slates: Slates) -> Tensor:
+        """(S, N) zeros."""
+        return torch.zeros(slates.mask.shape, dtype=torch.float64)
+
+    def dump(self) -> bytes:
+        """CONSTANT."""
+        return CONSTANT
+
+
 def scores_of_rows(predict: Callable[[Tensor], Tensor], slates: Slates) -> Tensor:
     """(S, N) float64: ``predict`` ((R, F) → (R,)) applied to the candidates, 0 in the padding."""
     scores = torch.zeros(slates.mask.shape, dtype=torch.float64)

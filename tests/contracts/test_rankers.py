@@ -198,3 +198,18 @@ def test_hyper_parameters_are_frozen(name):
     field = dataclasses.fields(ranker)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(ranker, field, getattr(ranker, field))
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("others", [False, True])
+def test_whose_pools_are_empty_is_ranked_by_a_constant(name, others, some, tmp_path):
+    """Fitted on slates without a candidate, alone or beside others, saved and loaded."""
+    keep = (torch.arange(len(some))[:, None] % 2 == 0) & others
+    learn = StoredSlates.of(dataclasses.replace(some, mask=some.mask & keep))
+    ranker: Any = dataclasses.replace(RANKERS[name].ranker, n_estimators=3)
+    for loss in RANKERS[name].losses:
+        fitted = ranker.fit(learn, loss, 0)
+        save(TreeModel(fitted, ()), tmp_path / loss, name)
+        loaded = load(tmp_path / loss, name, None, 1).personal_scores(some)
+        assert torch.equal(loaded, fitted.scores(some))
+        assert bool((loaded[some.mask] == 0).all()) is not others

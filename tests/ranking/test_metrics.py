@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranking.metrics import METRICS, missed, paired_bootstrap, per_user, slate_metrics, summarise
+from ranking.metrics import METRICS, missed, nmrr, paired_bootstrap, per_user, slate_metrics, summarise
+from ranking.slates import pad
 
 EXACT = 1e-12
 PATTERNS = [  # places in the reference of up to 6 candidates (0: outside it), and the reference's length
@@ -110,6 +111,19 @@ def test_moving_a_relevant_candidate_up_never_lowers_a_metric(make_slates, momen
             assert all(after[name] >= before[name] - 1e-12 for name in before)
             if scores[low] < scores[high]:
                 assert after["nmrr"] > before["nmrr"]
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(moments(), min_size=1, max_size=6))
+def test_nmrr_alone_is_what_it_is_among_all_metrics(make_slates, several):
+    """With ties, misses, and references that are longer than what of them is in the pool."""
+    places = [[] if sum(scores) == 7 else places for scores, places in several]
+    slates = make_slates(places, wanted=[max(1, *p, 0) + len(p) % 2 for p in places])
+    scores = [scores if row else [] for row, (scores, _) in zip(places, several, strict=True)]
+    padded = pad([torch.tensor(row, dtype=torch.float64) for row in scores], value=float("nan"))
+    if padded.shape[1]:
+        expected = slate_metrics(padded, slates)["nmrr"]
+        torch.testing.assert_close(nmrr(padded, slates), expected, atol=1e-12, rtol=0)
 
 
 @settings(derandomize=True, deadline=None)
