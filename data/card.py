@@ -9,7 +9,7 @@ from data.schema import Dataset, column, ragged
 
 
 def card(dataset: Dataset) -> dict[str, Any]:
-    """Users, queries per user, list and pool sizes, Zipf slope, repeats and lags, prefixes, pool recall.
+    """Users, period, queries per user, list and pool sizes, Zipf slope, repeats and lags, prefixes, recall.
 
     Quantiles are given as minimum, median and maximum.
     """
@@ -23,6 +23,8 @@ def card(dataset: Dataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "users": dataset.users.num_rows,
         "events": len(query),
+        "first_event": _moment(column(dataset.events, "timestamp").min()),
+        "last_event": _moment(column(dataset.events, "timestamp").max()),
         "slates": dataset.slates.num_rows,
         "distinct_queries": len(counts),
         "queries_per_user": _spread(np.bincount(user)),
@@ -38,6 +40,11 @@ def card(dataset: Dataset) -> dict[str, Any]:
         "missed": dataset.manifest.get("missed", 0),
         "left_out": dataset.manifest.get("left_out", {}),
     }
+
+
+def _moment(microseconds: np.int64) -> str:
+    """ISO 8601, in UTC."""
+    return f"{np.datetime64(int(microseconds), 'us').astype('datetime64[s]')}Z"
 
 
 def _spread(values: NDArray[Any]) -> dict[str, float]:

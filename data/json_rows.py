@@ -153,12 +153,12 @@ def _array(file: Path, blocks: Iterable[list[str]]) -> Iterator[tuple[int, dict[
     """The objects of a file that is one array of them, counted from 1; read piece by piece."""
     pieces = iter(blocks)
     space = re.compile(r"\s*")
-    text, at, row, closed = "".join(next(pieces)), 0, 0, False
-    at = text.index("[") + 1
+    text = "".join(next(pieces))
+    at, row = text.index("[") + 1, 0
     while True:
         at = space.match(text, at).end()  # type: ignore[union-attr]
         try:
-            if text[at : at + 1] == "]" and (row == 0 or not closed):
+            if text[at : at + 1] == "]" and row == 0:
                 break
             value, end = DECODER.raw_decode(text, at)
             end = space.match(text, end).end()  # type: ignore[union-attr]

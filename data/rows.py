@@ -41,7 +41,8 @@ class Reading:
     quotes: bool = True
 
     def __post_init__(self) -> None:
-        chosen = [n for n in ("time_format", "day_first", "month_first") if getattr(self, n)]
+        options = ("time_format", "day_first", "month_first")
+        chosen = [f"--{name.replace('_', '-')}" for name in options if getattr(self, name)]
         if len(chosen) > 1:
             raise DataError(f"{' and '.join(chosen)} contradict each other: choose one.")
         if self.time_format is not None:

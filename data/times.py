@@ -145,8 +145,8 @@ class Times:
                 there = before.place.rsplit(", ", 1)[1]
                 return self._sentence(
                     last,
-                    f"it is {CONVENTIONS[name]}, which {quoted(before.text)!r} ({there}) is not: the times of "
-                    "a log must all be written in one way.",
+                    f"it is {CONVENTIONS[name]}, which {quoted(before.text)!r} ({there}) is not: all "
+                    "times of a log must be written in one way.",
                 )
         if fits:
             option = "--day-first" if self.reading.day_first else "--month-first"
