@@ -56,7 +56,9 @@ def data_import(
     ] = False,
     protocol: Annotated[
         str,
-        typer.Option(help="'published' is --typed 1 --min-events 30 --drop-missed, as in the literature."),
+        typer.Option(
+            help="'published' is --typed 1 --min-events 30 --drop-missed --keep-copies, as in the literature."
+        ),
     ] = "default",
     seed: Annotated[int, typer.Option(min=0, help="For the drawn prefix lengths.")] = 0,
     time_format: Annotated[
@@ -88,13 +90,19 @@ def data_import(
 
     if protocol not in ("default", "published"):
         raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
+    published = protocol == "published"
     try:
         reading = Reading(
-            time_format, day_first, month_first, any_time, keep_copies, encoding, quotes=not no_quotes
+            time_format=time_format,
+            day_first=day_first,
+            month_first=month_first,
+            any_time=any_time,
+            keep_copies=keep_copies or published,
+            encoding=encoding,
+            quotes=not no_quotes,
         )
     except DataError as error:
         raise click.UsageError(str(error)) from error
-    published = protocol == "published"
     chosen = ImportOptions(
         typed=typed or (1 if published else None),
         min_events=min_events or (30 if published else 5),

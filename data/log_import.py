@@ -56,8 +56,8 @@ class ImportOptions:
             raise DataError(f"min_events is {self.min_events}: at least 3, to train, validate and test.")
 
 
-PUBLISHED = ImportOptions(typed=1, min_events=30, drop_missed=True)
-"""The protocol of the literature: one typed character, users with 30 events, no misses."""
+PUBLISHED = ImportOptions(typed=1, min_events=30, drop_missed=True, reading=Reading(keep_copies=True))
+"""The protocol of the literature: one typed character, users with 30 events, every row, no misses."""
 
 
 def import_log(
