@@ -221,16 +221,19 @@ def _header(
     """The delimiter, the names of the columns and the number of lines they take."""
     header: list[str]
     tries: list[tuple[int, int, str, list[str], int]] = []
+    trouble: csv.Error | None = None
     for candidate in (delimiter,) if delimiter else DELIMITERS:
         rows = _reader(lines, candidate, reading.quotes)
         try:
             header = next((row for row in rows if row), [])
-        except csv.Error as error:
-            raise DataError(
-                f"{file}: the header cannot be read ({one_line(error)}): check its quotes."
-            ) from error
+        except csv.Error as error:  # quotes that are right with another delimiter
+            trouble = trouble or error
+            continue
         names = {name.strip() for name in header} | set(header)
         tries.append((sum(c in names for c in columns), len(header), candidate, header, rows.line_num))
+    if not tries:
+        assert trouble is not None
+        raise DataError(f"{file}: the header cannot be read ({one_line(trouble)}): check its quotes.")
     found, _, chosen, header, used = max(tries, key=lambda t: t[:2])
     if not any(name.strip() for name in header):
         raise DataError(f"{file} is empty.")

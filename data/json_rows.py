@@ -185,6 +185,9 @@ def _array(file: Path, blocks: Iterable[list[str]]) -> Iterator[tuple[int, dict[
 
 def _bad_array(file: Path, row: int, error: Exception, ended: bool) -> str:
     what = error.msg[0].lower() + error.msg[1:] if isinstance(error, json.JSONDecodeError) else "too deep"
-    if ended or (isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip())):
+    cut = isinstance(error, json.JSONDecodeError) and (
+        error.pos >= len(error.doc.rstrip()) or what.startswith("unterminated string")
+    )
+    if ended or cut:
         what = "the file ends inside the array; it seems to be cut off"
     return f"{file}, row {row}: it cannot be read as json ({what})."
