@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from data.rows import CHUNK, Chunk, Places, Reading, find_columns, missing_columns, one_line
 from data.schema import DataError
-from data.text_files import line_blocks
+from data.text_files import breaks, line_blocks
 
 if TYPE_CHECKING:
     import _csv
@@ -116,7 +116,7 @@ class _Table:
         numbers = []
         for row in rows:
             numbers.append(start)
-            start += 1 + sum(_breaks(field) for field in row if "\n" in field or "\r" in field)
+            start += 1 + sum(breaks(field) for field in row if "\n" in field or "\r" in field)
         self.next_line = start
         return numbers
 
@@ -141,11 +141,13 @@ class _Table:
     def refuse_swallowed(self, rows: list[list[str]], numbers: Sequence[int], lines: _Lines) -> None:
         """Refuse a quoted field of several lines if one of them is itself a row of the log."""
         several = [at for at, row in enumerate(rows) if any("\n" in f or "\r" in f for f in row)]
-        times = {_shape(row[self.time]) for at, row in enumerate(rows) if at not in set(several)}
-        self.shapes |= times or {_shape(rows[at][self.time]) for at in several}
+        others = set(range(len(rows))).difference(several)
+        self.shapes |= {_shape(rows[at][self.time]) for at in others or several}
         for at in several:
             start = numbers[at]
-            raw = lines.of(start, start + sum(map(_breaks, rows[at])))
+            raw = lines.of(start, start + sum(map(breaks, rows[at])))
+            if not any(line.count(self.delimiter) >= len(self.header) - 1 for line in raw[1:]):
+                continue
             for opens, closes, _ in self._fields(raw):
                 whole = closes > opens and self._looks_like_a_row(raw[opens], least=True)
                 for line in range(opens + 1, closes + 1):
@@ -163,7 +165,7 @@ class _Table:
         for field in re.finditer(
             rf'(?:^|(?<=[{re.escape(self.delimiter)}\r\n]))"[^"]*(?:""[^"]*)*("|\Z)', text
         ):
-            opens, closes = _breaks(text[: field.start()]), _breaks(text[: field.end()])
+            opens, closes = breaks(text[: field.start()]), breaks(text[: field.end()])
             follows = (text[field.end() : field.end() + 1] or "\n") if field[1] else ""
             found.append((opens, closes, follows))
         return found
@@ -247,10 +249,6 @@ def _reader(lines: Iterable[str], delimiter: str, quotes: bool, strict: bool = T
     if quotes:
         return csv.reader(lines, delimiter=delimiter, strict=strict)
     return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=strict)
-
-
-def _breaks(text: str) -> int:
-    return len(re.findall(r"\r\n|\n|\r", text))
 
 
 def _shape(cell: str) -> str:

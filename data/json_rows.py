@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from data.rows import CHUNK, Chunk, Places, Reading, missing_columns, quoted
 from data.schema import DataError
-from data.text_files import line_blocks
+from data.text_files import line_blocks, text_pieces
 
 LONGEST_OBJECT = 1 << 24
 """Characters of one object of an array, at most."""
@@ -40,21 +39,16 @@ def read_json(
     Raises:
         DataError: not JSON, not objects, nested values, or a key that no row has; the place is named.
     """
-    blocks = line_blocks(file, reading.encoding, cut_end=True)
-    first: list[str] = []
-    for block in blocks:
-        first += block
-        if any(line.strip() for line in block):
-            break
-    begins = next((line.strip()[0] for line in first if line.strip()), None)
-    if begins is None:
-        raise DataError(f"{file} is empty.")
-    every = chain([first], blocks)
     rows = _Rows(file, columns)
-    if begins == "[":
-        yield from rows.chunks(_array(file, every), "row")
+    begun = (piece.lstrip() for piece in text_pieces(file, reading.encoding, cut_end=True))
+    begins = next((piece for piece in begun if piece), "")
+    if not begins:
+        raise DataError(f"{file} is empty.")
+    if begins[0] == "[":
+        yield from rows.chunks(_array(file, text_pieces(file, reading.encoding, cut_end=True)), "row")
     else:
-        yield from rows.chunks(_objects(file, every, left_out), "line")
+        blocks = line_blocks(file, reading.encoding, cut_end=True)
+        yield from rows.chunks(_objects(file, blocks, left_out), "line")
     rows.check_seen()
 
 
@@ -149,11 +143,10 @@ def _not_json(file: Path, number: int, line: str, error: Exception) -> str:
     return f"{start}: it cannot be read as jsonl ({what}): {how}."
 
 
-def _array(file: Path, blocks: Iterable[list[str]]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _array(file: Path, pieces: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a file that is one array of them, counted from 1; read piece by piece."""
-    pieces = iter(blocks)
     space = re.compile(r"\s*")
-    text = "".join(next(pieces))
+    text = next(piece for piece in pieces if piece.strip())
     at, row = text.index("[") + 1, 0
     while True:
         at = space.match(text, at).end()  # type: ignore[union-attr]
@@ -168,7 +161,7 @@ def _array(file: Path, blocks: Iterable[list[str]]) -> Iterator[tuple[int, dict[
             more = next(pieces, None) if len(text) - at < LONGEST_OBJECT else None
             if more is None:
                 raise DataError(_bad_array(file, row + 1, error, at >= len(text))) from error
-            text, at = text[at:] + "".join(more), 0
+            text, at = text[at:] + more, 0
             continue
         row += 1
         if not isinstance(value, dict):
@@ -178,7 +171,7 @@ def _array(file: Path, blocks: Iterable[list[str]]) -> Iterator[tuple[int, dict[
             at = end
             break
         at = end + 1
-    after = text[at + 1 :] + "".join(chain.from_iterable(pieces))
+    after = text[at + 1 :] + "".join(pieces)
     if after.strip():
         raise DataError(f"{file}: text follows the end of the array: {quoted(after.strip())!r}.")
 

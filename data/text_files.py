@@ -53,64 +53,78 @@ def line_blocks(file: Path, encoding: str | None, cut_end: bool = False) -> Iter
         DataError: a damaged file, or a byte that is not of the encoding; its line is named.
     """
     rest, lines = "", 0
-    for text in _texts(file, encoding, cut_end):
-        if isinstance(text, _Undecoded):
-            raise DataError(text.sentence(file, lines, rest))
+    for text in text_pieces(file, encoding, cut_end):
         text = rest + text
         end = text.rfind("\n") + 1 or text.rfind("\r", 0, -1) + 1
         rest = text[end:]
         if len(rest) > LONGEST_LINE:
             raise DataError(f"{file}, line {lines + 1}: it has more than {LONGEST_LINE} characters.")
         if end:
-            block = io.StringIO(text[:end], newline="").readlines()
+            block = _lines(text[:end])
             lines += len(block)
             yield block
     if rest:
-        yield io.StringIO(rest, newline="").readlines()
+        yield _lines(rest)
 
 
-class _Undecoded:
-    """The text before a byte that cannot be decoded, and the trouble with it."""
-
-    def __init__(self, error: UnicodeDecodeError, encoding: str, given: bool) -> None:
-        before = error.object[: error.start]
-        self.before = before.decode(encoding, errors="replace").removeprefix("\ufeff")
-        self.byte = error.object[error.start]
-        self.cut = "unexpected end" in error.reason or "truncated" in error.reason
-        self.encoding, self.given = encoding.upper(), given
-
-    def sentence(self, file: Path, lines: int, rest: str) -> str:
-        block = io.StringIO(rest + self.before, newline="").readlines()
-        ended = not block or block[-1].endswith(("\n", "\r"))
-        line = lines + len(block) + ended
-        place = f"{file}, line {line}, character {1 if ended else len(block[-1]) + 1}"
-        if self.cut:
-            return f"{place}: the file ends in the middle of a character; it seems to be cut off."
-        what = f"{place}: the byte 0x{self.byte:02X} is not {self.encoding}"
-        if self.given:
-            return f"{what}: give --encoding another name, or leave it out."
-        if self.encoding == "UTF-8":
-            return f"{what}; if the file is Latin-1 or Windows-1252, add --encoding windows-1252."
-        return f"{what}, as the file's byte order mark says: it is damaged, or --encoding must name another."
-
-
-def _texts(file: Path, encoding: str | None, cut_end: bool) -> "Iterator[str | _Undecoded]":
+def text_pieces(file: Path, encoding: str | None, cut_end: bool = False) -> Iterator[str]:
+    """The text of a file, piece by piece; the arguments and errors are those of `line_blocks`."""
     blocks = read_blocks(file)
     first = next(blocks, b"")
     name = encoding or _encoding(file, first)
     decoder = codecs.getincrementaldecoder(name)()
+    before = _Before()
     block: bytes | None = first
-    begun = False
     while block is not None:
         following = next(blocks, None)
         try:
             text = decoder.decode(block, final=following is None and not cut_end)
         except UnicodeDecodeError as error:
-            yield _Undecoded(error, name, encoding is not None)
-            return
-        yield text if begun else text.removeprefix("\ufeff")
-        begun = begun or bool(text)
+            raise DataError(_undecoded(file, error, name, encoding is not None, before)) from error
+        yield before.take(text if before.some else text.removeprefix("\ufeff"))
         block = following
+
+
+class _Before:
+    """Counts the lines of the text that has been read."""
+
+    def __init__(self) -> None:
+        self.some = False
+        self.lines, self.characters, self._return = 1, 0, False
+
+    def take(self, text: str) -> str:
+        """Go on behind ``text``, and return it."""
+        if text:
+            self.some = True
+            self.lines += breaks(text) - (self._return and text[0] == "\n")
+            end = max(text.rfind("\n"), text.rfind("\r"))
+            self.characters = len(text) - end - 1 + (self.characters if end < 0 else 0)
+            self._return = text[-1] == "\r"
+        return text
+
+
+def breaks(text: str) -> int:
+    r"""How many lines end in a text: \n, \r\n and \r are one end each."""
+    returns = text.count("\r")
+    return text.count("\n") + (returns - text.count("\r\n") if returns else 0)
+
+
+def _lines(text: str) -> list[str]:
+    return io.StringIO(text, newline="").readlines()
+
+
+def _undecoded(file: Path, error: UnicodeDecodeError, name: str, given: bool, before: _Before) -> str:
+    text = error.object[: error.start].decode(name, errors="replace")
+    before.take(text if before.some else text.removeprefix("\ufeff"))
+    place = f"{file}, line {before.lines}, character {before.characters + 1}"
+    if "unexpected end" in error.reason or "truncated" in error.reason:
+        return f"{place}: the file ends in the middle of a character; it seems to be cut off."
+    what = f"{place}: the byte 0x{error.object[error.start]:02X} is not {name.upper()}"
+    if given:
+        return f"{what}: give --encoding another name, or leave it out."
+    if name == "utf-8":
+        return f"{what}; if the file is Latin-1 or Windows-1252, add --encoding windows-1252."
+    return f"{what}, as the file's byte order mark says: it is damaged, or --encoding must name another."
 
 
 def _encoding(file: Path, first: bytes) -> str:
