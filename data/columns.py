@@ -21,7 +21,7 @@ EXACT = 2.0**53
 """From here on not every whole number is a float, and what a float shows may not be what was written."""
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")  # categories Cc, Cs, Zl, Zp
-_INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _UNTIDY = r"[\x00-\x1f\x7f]|^ |  | $"
 """What ASCII text has none of if it is stored as it is."""
 
@@ -194,8 +194,9 @@ class Texts:
         if not self._texts:
             return np.zeros(0, np.int32), []
         coded = pa.concat_arrays(self._texts).dictionary_encode()
+        self._texts = []
         numbers = np.concatenate(self._numbers)
-        self._numbers, self._texts = [], []
+        self._numbers = []
         numbers = np.append(coded.indices.to_numpy(zero_copy_only=False), np.int32(-1))[numbers]
         occurs = np.zeros(len(coded.dictionary) + 1, bool)
         occurs[numbers] = True

@@ -199,7 +199,9 @@ class _Table:
                 "close it where its field ends, write a quote inside a field twice, or add --no-quotes if "
                 "quotes enclose nothing in this file."
             )
-        if follows == "" or "field limit" in str(error):
+        if follows is None and "field limit" in str(error):
+            return f"{where}: a field has more than {LONGEST_FIELD} characters."
+        if follows == "":
             return (
                 f"{where}: a quote opens here that is never closed: close it, write a quote inside a "
                 "field twice, or add --no-quotes if quotes enclose nothing in this file."
@@ -233,10 +235,9 @@ def _header(
             continue
         names = {name.strip() for name in header} | set(header)
         tries.append((sum(c in names for c in columns), len(header), candidate, header, rows.line_num))
-    if not tries:
-        assert trouble is not None
+    found, width, chosen, header, used = max(tries, key=lambda t: t[:2], default=(0, 0, "", [], 0))
+    if trouble and not found and width < 2:
         raise DataError(f"{file}: the header cannot be read ({one_line(trouble)}): check its quotes.")
-    found, _, chosen, header, used = max(tries, key=lambda t: t[:2])
     if not any(name.strip() for name in header):
         raise DataError(f"{file} is empty.")
     if found < len(columns):
@@ -253,5 +254,5 @@ def _reader(lines: Iterable[str], delimiter: str, quotes: bool, strict: bool = T
 
 def _shape(cell: str) -> str:
     """What times written alike have in common: digits are 0, letters are a, one or two of them are one."""
-    cell = re.sub(r"[.,]\d+(?=\D*$)", ".", cell.strip())
+    cell = re.sub(r"[.,]\d+(?=\D*$)", ".", cell.strip('" \t\r\n'))
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d", "0", re.sub(r"(?<!\d)\d{1,2}(?!\d)", "0", cell)))

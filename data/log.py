@@ -128,7 +128,10 @@ class _Rows:
         if self.names[3] is None:
             group = np.full(len(user), -1, np.int32)
         order = np.lexsort((time, user))
-        user, time, query, group = user[order], time[order], query[order], group[order]
+        user, time = user[order], time[order]  # one after the other: there may be many millions
+        query = query[order]
+        group = group[order]
+        del order
         copies = _copies(user, time, query)
         _count(left_out, COPIES_KEPT if keep_copies else COPIES, int(copies.sum()))
         if copies.any() and not keep_copies:

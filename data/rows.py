@@ -127,6 +127,11 @@ def _check_format(time_format: str) -> None:
             f"the time format {time_format!r} has no {' and no '.join(lacking)}: "
             "write one like '%d.%m.%Y %H:%M:%S', with a year, a month and a day."
         )
+    if "Z" in parts:
+        raise DataError(
+            f"the time format {time_format!r} has %Z, but names of time zones are ambiguous: write UTC "
+            "itself, or %z for offsets like +01:00."
+        )
 
 
 def _check_encoding(encoding: str) -> None:

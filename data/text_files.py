@@ -81,6 +81,8 @@ def text_pieces(file: Path, encoding: str | None, cut_end: bool = False) -> Iter
             text = decoder.decode(block, final=following is None and not cut_end)
         except UnicodeDecodeError as error:
             raise DataError(_undecoded(file, error, name, encoding is not None, before)) from error
+        except UnicodeError as error:
+            raise DataError(f"{file} cannot be read as {name}: {one_line(error)}.") from error
         yield before.take(text if before.some else text.removeprefix("\ufeff"))
         block = following
 
@@ -118,7 +120,8 @@ def _undecoded(file: Path, error: UnicodeDecodeError, name: str, given: bool, be
     before.take(text if before.some else text.removeprefix("\ufeff"))
     place = f"{file}, line {before.lines}, character {before.characters + 1}"
     if "unexpected end" in error.reason or "truncated" in error.reason:
-        return f"{place}: the file ends in the middle of a character; it seems to be cut off."
+        other = f", or not to be {name.upper()}" if given else ""
+        return f"{place}: the file ends in the middle of a character; it seems to be cut off{other}."
     what = f"{place}: the byte 0x{error.object[error.start]:02X} is not {name.upper()}"
     if given:
         return f"{what}: give --encoding another name, or leave it out."

@@ -178,7 +178,9 @@ class Times:
             if (first, other) in self.different:
                 cell = self.different[first, other]
                 raise DataError(self._sentence(cell, ambiguous(cell.text, first, other)))
-        return np.concatenate(plausible[first].parts), self._words(first)
+        instants = np.concatenate(plausible[first].parts)
+        self.candidates = {}
+        return instants, self._words(first)
 
     def _too_far(self, convention: str, cell: Cell) -> str:
         read = {"dmy": " with the day first", "mdy": " with the month first"}.get(convention, "")
@@ -193,6 +195,7 @@ class Times:
 
     def _finish_numbers(self, candidate: Candidate) -> tuple[NDArray[np.int64], str]:
         numbers = np.concatenate(candidate.parts), np.concatenate(candidate.fractions)
+        self.candidates = {}
         known = time_numbers.units(*self.bounds)
         ticks = ((numbers[0] >= time_numbers.TICKS[0]) & (numbers[0] <= time_numbers.TICKS[1])).all()
         unit = next((u for u in known if u.fits(numbers).all()), None)

@@ -168,6 +168,7 @@ def test_the_clock_is_the_machines_unless_given(logs: Any) -> None:
         ({"day_first": True, "month_first": True}, "--day-first and --month-first contradict each other"),
         ({"time_format": "%d.%m."}, "has no year"),
         ({"time_format": "%H:%M"}, "has no year and no month and no day"),
+        ({"time_format": "%Y-%m-%d %Z"}, "has %Z, but names of time zones are ambiguous"),
         ({"encoding": "klingon"}, "'klingon' is not known"),
         ({"encoding": "rot13"}, "'rot13' is not known"),
     ],

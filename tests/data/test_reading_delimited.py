@@ -81,6 +81,13 @@ def test_a_quote_that_closes_rows_later(logs: Any, closes: int, order: str) -> N
     assert len(logs.read("log.csv", quotes=False).rows) == 20
 
 
+def test_a_quoted_time_that_swallows_a_row(logs: Any) -> None:
+    rows = f'ann,{day(0)},ls\nbob,"{day(1)},cd\ncyd,{day(2)}",ls\ndan,{day(3)},cd\n'
+    assert logs.refusal("log.csv", HEAD + rows).startswith(
+        "log.csv, line 3: a quote opens here and closes only on line 4, with the row of line 4 inside"
+    )
+
+
 def test_text_after_a_closing_quote(logs: Any) -> None:
     rows = f'ann,{day(0)},ls\nbob,{day(1)},"echo \\"hi\\" there"\ncyd,{day(2)},cd\n'
     message = logs.refusal("log.csv", HEAD + rows)
@@ -168,6 +175,12 @@ def test_headers(logs: Any) -> None:
     )
     assert "has the column 'time' twice" in logs.refusal("log.csv", "user,time,time,query\na,1,2,x\n")
     assert logs.read("log.csv", "user,x,x,time,query\nann,1,2,2024-01-02,git status\n").rows == ROWS[:1]
+    assert logs.refusal("log.csv", 'user,time,"query\na,2024-01-01,x\n').startswith(
+        "log.csv: the header cannot be read"
+    )
+    quoted = PLAIN.replace("user,time,query", '"user","time","query"')
+    assert logs.read("log.csv", quoted).rows == ROWS
+    assert "did you mean 'user'" in logs.refusal("log.csv", quoted, ("User", "time", "query"))
     assert logs.refusal("log.csv", "").endswith("log.csv is empty.")
     assert "a header but no rows" in logs.refusal("log.csv", HEAD)
 
