@@ -17,8 +17,8 @@ from data.schema import DataError
 LONGEST_QUERY = 200
 """Characters kept of a query: nobody completes more, and a log may hold anything."""
 
-EXACT = 2.0**53
-"""From here on not every whole number is a float, and what a float shows may not be what was written."""
+EXACT = {"double": 2.0**53, "float": 2.0**24, "halffloat": 2.0**11}
+"""Beyond these not every whole number is a float, and what a float shows may not be what was written."""
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")  # categories Cc, Cs, Zl, Zp
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
@@ -61,7 +61,7 @@ def as_text(cells: pa.Array, column: str, places: Places) -> pa.Array:
         row = max(pc.index(cells.is_valid(), True).as_py(), 0)
         raise DataError(f"{places.of(row)}{where}one value is needed, not several.")
     if pa.types.is_floating(kind):
-        return _floats(cells, where, places)
+        return _floats(cells, column, places)
     if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:
         return _each(cells, bytes.hex)
     if pa.types.is_fixed_size_binary(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
@@ -85,24 +85,34 @@ def _trimmed(texts: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(texts, r"\.0+(Z?)$|(\.\d*[1-9])0+(Z?)$", r"\2\1\3")
 
 
-def _floats(cells: pa.Array, where: str, places: Places) -> pa.Array:
+def exact_floats(cells: pa.Array, column: str, places: Places) -> NDArray[np.float64]:
+    """Floating-point cells, 0 where there is none.
+
+    Raises:
+        DataError: a whole number so large that it may have lost digits.
+    """
     missing = cells.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
-    values = cells.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    values = np.where(missing, 0.0, values)
-    whole = np.isfinite(values) & (values == np.floor(values))
-    lost = whole & (np.abs(values) > EXACT)
+    values = np.where(missing, 0.0, cells.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    lost = np.isfinite(values) & (np.abs(values) > EXACT[str(cells.type)])
     if lost.any():
         row = int(lost.argmax())
         raise DataError(
-            f"{places.of(row)}{where}{values[row]:.0f} is too large for a floating-point number to keep all "
-            "of its digits; write the column as integers or text."
+            f"{places.of(row)}, column {column!r}: {values[row]:.0f} is too large for a floating-point "
+            "number to keep all of its digits; write the column as integers or text."
         )
+    return values
+
+
+def _floats(cells: pa.Array, column: str, places: Places) -> pa.Array:
+    values = exact_floats(cells, column, places)
+    missing = cells.is_null(nan_is_null=True)
+    whole = np.isfinite(values) & (values == np.floor(values))
     texts = pa.array(np.where(whole, values, 0).astype(np.int64)).cast(pa.string())
     if not whole.all():
         narrow = np.float32 if cells.type != pa.float64() else np.float64
         shown = [None if w else str(narrow(v)) for w, v in zip(whole.tolist(), values.tolist(), strict=True)]
         texts = pc.coalesce(pa.array(shown, pa.string()), texts)
-    return pc.if_else(pa.array(missing), pa.scalar(None, pa.string()), texts)
+    return pc.if_else(missing, pa.scalar(None, pa.string()), texts)
 
 
 def _bytes(cells: pa.Array, where: str, places: Places) -> pa.Array:

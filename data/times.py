@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data import time_numbers
-from data.columns import as_text
+from data.columns import as_text, exact_floats
 from data.rows import Places, Reading, quoted
 from data.schema import DataError
 from data.time_advice import ambiguous, strange
@@ -46,7 +46,7 @@ class Times:
     def __init__(self, column: str, reading: Reading, now: datetime | None = None) -> None:
         """``now`` is the clock of the import: times may be up to a day later."""
         self.column, self.reading = column, reading
-        later = (now or datetime.now(UTC)) + timedelta(days=1)
+        later = (now or datetime.now(UTC)).astimezone(UTC) + timedelta(days=1)
         self.bounds = (EARLIEST, (later - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
         out = {"mdy", "ymd", "named_ymd"} if reading.day_first else set()
         out |= {"dmy", "ymd", "named_ymd"} if reading.month_first else set()
@@ -69,32 +69,32 @@ class Times:
             cells = cells.dictionary_decode()
         self._check_empty(cells.is_null(nan_is_null=True), places)
         kind = cells.type
-        if pa.types.is_time(kind) or pa.types.is_duration(kind):
-            what = "times of day without a date" if pa.types.is_time(kind) else "durations"
-            raise DataError(f"{places.of(0)}, column {self.column!r}: it holds {what}, not times.")
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-            if self.reading.time_format:
-                raise DataError(
-                    f"{places.of(0)}, column {self.column!r}: it holds dates and times already: leave out "
-                    "--time-format, which is for text."
-                )
             read = {"typed": typed(cells)}
         elif pa.types.is_floating(kind) and self.reading.time_format is None:
-            read = {
-                "number": time_numbers.from_floats(cells.cast(pa.float64()).to_numpy(zero_copy_only=False))
-            }
+            read = {"number": time_numbers.from_floats(exact_floats(cells, self.column, places))}
         elif pa.types.is_integer(kind) and self.reading.time_format is None:
             read = {"number": time_numbers.from_integers(cells.to_numpy(zero_copy_only=False))}
+        elif pa.types.is_time(kind) or pa.types.is_duration(kind):
+            what = "times of day without a date" if pa.types.is_time(kind) else "durations"
+            raise DataError(f"{places.of(0)}, column {self.column!r}: it holds {what}, not times.")
         else:
             cells = pc.utf8_trim_whitespace(as_text(cells, self.column, places))
             self._check_empty(pc.equal(cells, ""), places)
-            if self.reading.time_format:
-                read = {"format": formatted(cells, self.reading.time_format)}
-            else:
-                read = parse(cells, {n for n, c in self.candidates.items() if c.failed is None})
+            read = self._texts(cells)
+        if self.reading.time_format and "typed" in read:
+            raise DataError(
+                f"{places.of(0)}, column {self.column!r}: it holds dates and times already: leave out "
+                "--time-format, which is for text."
+            )
         self._judge(read, cells, places)
         self.places.append(places)
         self.rows += len(cells)
+
+    def _texts(self, cells: pa.Array) -> dict[str, Read]:
+        if self.reading.time_format:
+            return {"format": formatted(cells, self.reading.time_format)}
+        return parse(cells, {n for n, c in self.candidates.items() if c.failed is None})
 
     def _check_empty(self, empty: pa.Array, places: Places) -> None:
         row = pc.index(empty, True).as_py()
@@ -148,7 +148,7 @@ class Times:
                     f"it is {CONVENTIONS[name]}, which {quoted(before.text)!r} ({there}) is not: all "
                     "times of a log must be written in one way.",
                 )
-        if fits:
+        if fits and (self.reading.day_first or self.reading.month_first):
             option = "--day-first" if self.reading.day_first else "--month-first"
             return self._sentence(last, f"it is {CONVENTIONS[min(fits)]}, against {option}.")
         others = f"; the first time is {quoted(self.example)!r}" if last.row else ""

@@ -81,6 +81,10 @@ REFUSED: dict[str, tuple[pa.Array, str]] = {
         pa.array([1.0, 2.0**53 + 2]),
         "row 2, column 'query': 9007199254740994 is too",
     ),
+    "single floats that lost digits": (
+        pa.array([2.0**24 + 2], pa.float32()),
+        "row 1, column 'query': 16777218",
+    ),
     "nothing": (pa.nulls(2), "column 'query' holds no query at all"),
 }
 

@@ -6,6 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from data.schema import DataError
+
 JAN_11 = "2024-01-11T19:06:40"  # 1705000000
 
 
@@ -153,6 +155,11 @@ def test_integers_and_floats_of_parquet(logs: Any) -> None:
     assert read(pa.array([1705000000.25, 1705000001.0])) == [f"{JAN_11}.250", "2024-01-11T19:06:41"]
     assert read(pa.array([1705000000], pa.uint32())) == [JAN_11]
     assert read(pa.array([20240310103000123])) == ["2024-03-10T10:30:00.123"]
+    for lossy in (pa.array([20240310103000123.0]), pa.array([1705000000.0], pa.float32())):
+        with pytest.raises(
+            DataError, match="too large for a floating-point number to keep all of its digits"
+        ):
+            read(lossy)
 
 
 @pytest.mark.parametrize(
