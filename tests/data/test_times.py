@@ -122,6 +122,8 @@ NUMBERS = {
     "1705000000": JAN_11,
     "1705000000.25": f"{JAN_11}.250",
     "1705000000,5": f"{JAN_11}.500",
+    "1705000000.1234567": f"{JAN_11}.123457",
+    "1705000000123.4567": f"{JAN_11}.123457",
     "1.705000000123E9": f"{JAN_11}.123",
     "1705000000123": f"{JAN_11}.123",
     "1705000000123.5": f"{JAN_11}.123500",
@@ -289,6 +291,18 @@ def test_implausible_numbers(logs: Any, text: str) -> None:
         f"times.csv, line 3, column 'time': {text.replace('1e3', '1000')} is not a plausible"
     )
     assert ("spreadsheet" in message) == (text == "45302.41")
+
+
+def test_numbers_beyond_64_bits(logs: Any) -> None:
+    for text in (
+        "9223372036854775808",
+        "9999999999999999999",
+        "10000000000000000000",
+        "-9999999999999999999",
+    ):
+        assert f"column 'time': '{text}' is not a time" in logs.refused_times(text, any_time=True)
+    table = pa.table({"user": ["a"], "time": pa.array([1705000000.123]), "query": ["q"]})
+    assert logs.read("log.parquet", table).moments == [f"{JAN_11}.123"]
 
 
 def test_net_ticks_are_no_nanoseconds(logs: Any) -> None:
