@@ -1,5 +1,6 @@
 """The validity card: what a dataset looks like beside real search logs."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,12 @@ class SlateFigures:
         found = np.unique(wanted[np.isin(wanted, offered)] // size)
         self.slates += rows
         self.missed += rows - len(found)
+
+    def seeing(self, slates: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The same tables of slates, counted as they pass."""
+        for some in slates:
+            self.see(some)
+            yield some
 
     def spread(self, of: str) -> dict[str, float]:
         """Minimum, median and maximum of a size."""

@@ -1,23 +1,43 @@
 """The slates of a log: for every event a prefix, a pool of its completions, and what was submitted."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data.pools import Searches, pools
+from data.pools import Pools, Searches, pools
 from data.prefixes import Prefixes
+from data.progress import Tell, silent
 from data.randomness import integers
-from data.schema import SCHEMAS, column
+from data.schema import SCHEMAS, column, in_split
+from data.strict_pools import strict_pools
+
+POOLS = "pools"
+"""What the making of slates is called where its progress is shown."""
 
 LONGEST_DRAWN = 6
 """Characters typed, at most, where the length of prefixes is drawn."""
 
 
+@dataclass(frozen=True)
+class Made:
+    """Slates (S,) of consecutive events, and whether what was submitted is in its pool (S,)."""
+
+    table: pa.Table
+    found: NDArray[np.bool_]
+
+
 def log_slates(
-    events: pa.Table, texts: Sequence[str], typed: int | None, history: int, seed: int
-) -> Iterator[pa.Table]:
+    events: pa.Table,
+    texts: Sequence[str],
+    typed: int | None,
+    history: int,
+    seed: int,
+    strict: bool = False,
+    tell: Tell = silent,
+) -> Iterator[Made]:
     """The slates of all events, in their order, some thousands at a time; each event has one.
 
     Args:
@@ -26,32 +46,44 @@ def log_slates(
         typed: length of every prefix; None draws 1 to LONGEST_DRAWN for each event.
         history: own events, at most, that a pool may look back on.
         seed: for the drawn lengths.
+        strict: count nothing that happened at the event's time or later, whoever did it.
+        tell: is told how far it is.
     """
     user = column(events, "user_id").astype(np.int64)
     query = column(events, "query_id").astype(np.int64)
-    training = column(events, "split") == "train"
+    time = column(events, "timestamp")
+    training = in_split(events, "train")
     length = _typed(texts, query, typed, seed)
     count = np.bincount(query[training], minlength=len(texts))
     prefixes = Prefixes.of(texts, count, query, length)
-    searches = Searches(user, query, _passed(user, column(events, "timestamp")), training, history)
+    searches = Searches(user, query, _passed(user, time), training, history)
+    tell(POOLS, 0, len(user))
     begin = 0
-    for made in pools(searches, prefixes):
-        numbers = range(begin, begin + len(made.offsets) - 1)
-        chosen = query[begin : numbers.stop]
-        typed_here = [
-            texts[q][:n] for q, n in zip(chosen.tolist(), length[begin : numbers.stop].tolist(), strict=True)
-        ]
-        yield pa.table(
-            [
-                pa.array(numbers, pa.int64()),
-                pa.array(numbers, pa.int64()),
-                pa.array(typed_here, pa.string()),
-                pa.ListArray.from_arrays(made.offsets.astype(np.int32), made.pool.astype(np.int32)),
-                pa.ListArray.from_arrays(np.arange(len(chosen) + 1, dtype=np.int32), chosen.astype(np.int32)),
-            ],
-            schema=SCHEMAS["slates"],
-        )
-        begin = numbers.stop
+    for made in strict_pools(searches, prefixes, time) if strict else pools(searches, prefixes):
+        part = slice(begin, begin + len(made.offsets) - 1)
+        yield _slates(made, range(part.start, part.stop), texts, query[part], length[part])
+        begin = part.stop
+        tell(POOLS, begin, len(user))
+
+
+def _slates(
+    made: Pools, numbers: range, texts: Sequence[str], query: NDArray[np.int64], length: NDArray[np.int64]
+) -> Made:
+    typed = [texts[q][:n] for q, n in zip(query.tolist(), length.tolist(), strict=True)]
+    wanted = np.arange(len(query) + 1, dtype=np.int32)
+    table = pa.table(
+        [
+            pa.array(numbers, pa.int64()),
+            pa.array(numbers, pa.int64()),
+            pa.array(typed, pa.string()),
+            pa.ListArray.from_arrays(made.offsets.astype(np.int32), made.pool.astype(np.int32)),
+            pa.ListArray.from_arrays(wanted, query.astype(np.int32)),
+        ],
+        schema=SCHEMAS["slates"],
+    )
+    hit = made.pool == np.repeat(query, np.diff(made.offsets))
+    found = np.bincount(np.repeat(np.arange(len(query)), np.diff(made.offsets))[hit], minlength=len(query))
+    return Made(table, found > 0)
 
 
 def _typed(texts: Sequence[str], query: NDArray[np.int64], typed: int | None, seed: int) -> NDArray[np.int64]:

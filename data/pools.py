@@ -109,10 +109,10 @@ class _Chunk:
 
     def _popular(self) -> Int:
         """The most popular completions of every moment as moment · V + query, by moment and falling count."""
-        trained = self.searches.training[self.begin : self.end]
-        held = np.flatnonzero(~trained)
-        learned = np.flatnonzero(trained)
-        parts = [self._settled(held), self._growing(learned)]
+        searches = self.searches
+        # Also a held-out event may have a training event of its own time, which is not past.
+        growing = self.passed < (searches.begin[:-1] + searches.trained)[self.user]
+        parts = [self._settled(np.flatnonzero(~growing)), self._growing(np.flatnonzero(growing))]
         together = np.concatenate(parts)
         return together[np.argsort(together // self.size, kind="stable")]
 
@@ -182,7 +182,7 @@ class _Blocks:
 
     Attributes:
         chunk: where they come from.
-        moments: (M,) training moments, numbers in the chunk.
+        moments: (M,) numbers in the chunk; some own training event is still to come at each.
         of: (M,) the block of each.
         user, prefix: (B,).
         begin: (B,) how many events of all are past when the block begins, and ``end`` (B,) when it ends.
@@ -202,7 +202,7 @@ class _Blocks:
 
     @classmethod
     def cut(cls, chunk: _Chunk, moments: Int) -> "_Blocks":
-        """The blocks of some training moments."""
+        """The blocks of some moments before the user's last training event."""
         searches, prefixes, own = chunk.searches, chunk.prefixes, chunk.own
         number = len(prefixes.low)
         groups, group = np.unique(chunk.user[moments] * number + chunk.prefix[moments], return_inverse=True)

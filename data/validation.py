@@ -8,11 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data.progress import Tell, silent
+from data.progress import READING, Tell, silent
 from data.schema import SCHEMAS, SPLITS, DataError, Dataset, column, in_split, ragged
-
-READING = "reading"
-"""What it is part of, where progress is shown."""
 
 LAST = "\U0010ffff"
 """The last of all characters."""

@@ -1,5 +1,6 @@
 """The commands `persarank data …`: simulate, import and check datasets."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,10 +34,16 @@ def data_simulate(
 
 @data_commands.command("import")
 def data_import(
-    file: Annotated[Path, typer.Argument(help="A search log: .csv, .jsonl or .parquet.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A search log: .csv, .tsv, .jsonl, .json or .parquet, the text ones also .gz, .zst, .bz2 or "
+            ".xz; or a folder of Parquet parts."
+        ),
+    ],
     out: Out,
     user: Annotated[str, typer.Option(help="Column that names the user.")],
-    time: Annotated[str, typer.Option(help="Column with the time: ISO 8601 text or Unix time.")],
+    time: Annotated[str, typer.Option(help="Column with the time: dates as text, or Unix time.")],
     query: Annotated[str, typer.Option(help="Column with the submitted query.")],
     group: Annotated[str | None, typer.Option(help="Column with a group of users, e.g. a team.")] = None,
     typed: Annotated[
@@ -48,34 +55,83 @@ def data_import(
     drop_missed: Annotated[
         bool, typer.Option("--drop-missed", help="Leave out events whose query is not in its pool.")
     ] = False,
+    strict_time: Annotated[
+        bool,
+        typer.Option("--strict-time", help="Pools and counts hold only what anyone had done before."),
+    ] = False,
     protocol: Annotated[
         str,
-        typer.Option(help="'published' is --typed 1 --min-events 30 --drop-missed, as in the literature."),
+        typer.Option(
+            help="'published' is --typed 1 --min-events 30 --drop-missed --keep-copies, as in the literature."
+        ),
     ] = "default",
     seed: Annotated[int, typer.Option(min=0, help="For the drawn prefix lengths.")] = 0,
+    time_format: Annotated[
+        str | None, typer.Option(help="How every time is written, e.g. '%d.%m.%Y %H:%M'. [default: found]")
+    ] = None,
+    day_first: Annotated[bool, typer.Option("--day-first", help="03/04/2024 is the third of April.")] = False,
+    month_first: Annotated[
+        bool, typer.Option("--month-first", help="03/04/2024 is the fourth of March.")
+    ] = False,
+    any_time: Annotated[
+        bool, typer.Option("--any-time", help="Accept times before 1990 and after tomorrow.")
+    ] = False,
+    keep_copies: Annotated[
+        bool, typer.Option("--keep-copies", help="Keep rows that repeat a user, time and query.")
+    ] = False,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Of a text file, e.g. windows-1252. [default: UTF-8, or its byte order mark's]"),
+    ] = None,
+    no_quotes: Annotated[
+        bool, typer.Option("--no-quotes", help="Double quotes are ordinary characters of a CSV or TSV file.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Turn a search log into a dataset; nothing later than an event is used for it."""
-    from data.card import card
-    from data.log_import import ImportOptions, import_log
-    from data.storage import write
+    """Turn a search log into a dataset."""
+    from app.commands.progress import ProgressBars
+    from data.card import SlateFigures, card
+    from data.log_import import ImportOptions, Reading, open_log
+    from data.schema import DataError
+    from data.storage import write_parts
 
     if protocol not in ("default", "published"):
         raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
     published = protocol == "published"
+    try:
+        reading = Reading(
+            time_format=time_format,
+            day_first=day_first,
+            month_first=month_first,
+            any_time=any_time,
+            keep_copies=keep_copies or published,
+            encoding=encoding,
+            quotes=not no_quotes,
+        )
+    except DataError as error:
+        raise click.UsageError(str(error)) from error
     chosen = ImportOptions(
         typed=typed or (1 if published else None),
         min_events=min_events or (30 if published else 5),
         drop_missed=drop_missed or published,
         seed=seed,
+        strict_time=strict_time,
+        reading=reading,
     )
-    show("card", card(write(import_log(file, user, time, query, group, chosen), out)), as_json)
+    figures = SlateFigures()
+    with ProgressBars(quiet=as_json) as bars:
+        coming = open_log(file, user, time, query, group, chosen, tell=bars.tell)
+        manifest = write_parts(coming.dataset, figures.seeing(coming.slates()), coming.manifest, out)
+    show("card", card(replace(coming.dataset, manifest=manifest), figures), as_json)
 
 
 @data_commands.command("check")
 def data_check(directory: Path, as_json: Json = False) -> None:
     """Validate a dataset, checksums included, and print its validity card."""
+    from app.commands.progress import ProgressBars
     from data.card import card
     from data.storage import read
 
-    show("card", card(read(directory, truth=True, verify=True)), as_json)
+    with ProgressBars(quiet=as_json) as bars:
+        dataset = read(directory, truth=True, verify=True, tell=bars.tell)
+    show("card", card(dataset), as_json)

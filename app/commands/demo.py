@@ -34,7 +34,7 @@ def demo(
 
 def _prepare(directory: Path) -> None:
     """Make what is missing of the demo, with a sentence and a progress bar for each part."""
-    from app.commands.progress import ProgressBars
+    from app.commands.training_progress import TrainingBars
     from app.runs.phases import Phases
     from app.suggestions.preparation import prepare
 
@@ -43,7 +43,7 @@ def _prepare(directory: Path) -> None:
 
     @contextmanager
     def watching(title: str, updates: int) -> "Iterator[tuple[Watch, Phases]]":
-        with ProgressBars(title, updates) as bars:
+        with TrainingBars(title, updates) as bars:
             yield bars.see, Phases(bars.tell)
 
     prepare(directory, tell=tell, watching=watching)

@@ -46,8 +46,8 @@ def train(
     """Train a ranker into a run directory."""
     from app.runs.directory import settings_from
     from app.runs.training import train_run
+    from data.progress import READING
     from data.storage import read
-    from data.validation import READING
 
     given: dict[str, Any] = {
         "algorithm": algorithm,
@@ -75,8 +75,8 @@ def resume(
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
     from app.runs.directory import CHECKPOINTS, finished, open_started
     from app.runs.training import resume_run
+    from data.progress import READING
     from data.storage import read
-    from data.validation import READING
 
     started = open_started(run)
     summary = finished(run)
@@ -96,11 +96,11 @@ def resume(
 
 def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"], dict[str, Any]]) -> None:
     """Run a training with progress bars, and print its summary."""
-    from app.commands.progress import ProgressBars
+    from app.commands.training_progress import TrainingBars
     from app.runs.phases import Phases
     from app.runs.training import UnfinishedError
 
-    with ProgressBars(settings.label, settings.updates, quiet=as_json) as bars:
+    with TrainingBars(settings.label, settings.updates, quiet=as_json) as bars:
         try:
             summary = run(bars.see, Phases(bars.tell))
         except UnfinishedError as stopped:

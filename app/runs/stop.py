@@ -4,6 +4,8 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+from app.runs.phases import Phases
+
 
 class Stop:
     """While open, the first SIGINT or SIGTERM sets a flag; a second one acts as it always does.
@@ -39,3 +41,21 @@ class Stop:
     def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+class Patience:
+    """Passes on how far the work is, and ends what follows training if the user will not wait for it."""
+
+    def __init__(self, stop: Stop, phases: Phases) -> None:
+        self._stop, self._phases = stop, phases
+        self._waits = False
+
+    def trained(self) -> None:
+        """Training has ended. Who ended it early gets the model so far, and has to ask again not to."""
+        self._waits = not self._stop.asked()
+
+    def tell(self, phase: str, done: int, total: int) -> None:
+        """See `data.progress.Tell`."""
+        self._phases.tell(phase, done, total)
+        if self._waits and self._stop.asked():
+            raise KeyboardInterrupt

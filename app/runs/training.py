@@ -27,7 +27,7 @@ from app.runs.directory import (
 from app.runs.journal import Journal, Tally
 from app.runs.phases import SAVING, TRAINING, Phases
 from app.runs.settings import Settings
-from app.runs.stop import Stop
+from app.runs.stop import Patience, Stop
 from data.files import write_bytes
 from data.progress import Tell
 from data.schema import DataError, Dataset, ragged
@@ -228,7 +228,7 @@ def _train(
 ) -> tuple[NeuralModel, Tally, float]:
     identity = _identity(settings, dataset)
     with Stop() as stop:
-        patience = _Patience(stop, phases)
+        patience = Patience(stop, phases)
         task = _task(settings, dataset, public, out, patience.tell)
         training = Training(
             task,
@@ -265,24 +265,6 @@ def _train(
                 phases.enter(TRAINING)
     assert isinstance(event, Finished), "training ends with Finished"
     return NeuralModel(task.network, event.common, event.personal), journal.tally, event.seconds
-
-
-class _Patience:
-    """Passes on how far the work is, and ends what follows training if the user will not wait for it."""
-
-    def __init__(self, stop: Stop, phases: Phases) -> None:
-        self._stop, self._phases = stop, phases
-        self._waits = False
-
-    def trained(self) -> None:
-        """Training has ended. Who ended it early gets the model so far, and has to ask again not to."""
-        self._waits = not self._stop.asked()
-
-    def tell(self, phase: str, done: int, total: int) -> None:
-        """See `data.progress.Tell`."""
-        self._phases.tell(phase, done, total)
-        if self._waits and self._stop.asked():
-            raise KeyboardInterrupt
 
 
 def _save(training: Training, journal: Journal, identity: str, out: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.log_import import ImportOptions, import_log
+from data.log_import import ImportOptions, Reading, import_log
 from data.schema import Dataset, column, ragged
 from ranking.building import build
 from ranking.features import Moments, feature_names, features
@@ -35,7 +35,9 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     ]
     path = tmp_path_factory.mktemp("log") / "log.csv"
     pd.DataFrame(rows).to_csv(path, index=False)
-    return import_log(path, "user", "time", "query", "group", ImportOptions(typed=1))
+    return import_log(
+        path, "user", "time", "query", "group", ImportOptions(typed=1, reading=Reading(keep_copies=True))
+    )
 
 
 def slow_features(dataset: Dataset, row: int) -> list[list[float]]:

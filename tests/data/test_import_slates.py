@@ -9,7 +9,7 @@ import pytest
 
 from data.card import card
 from data.completions import POOL_SIZE
-from data.log_import import ImportOptions, import_log
+from data.log_import import ImportOptions, Reading, import_log
 from data.schema import DataError, Dataset
 from data.storage import write
 
@@ -30,7 +30,8 @@ def log(seed: int, users: int = 4, events: int = 25) -> list[Row]:
 def imported(rows: list[Row], tmp_path: Path, **options: Any) -> Dataset:
     path = tmp_path / "log.csv"
     pd.DataFrame(rows).to_csv(path, index=False)
-    return import_log(path, "user", "time", "query", options=ImportOptions(**options))
+    reading = Reading(keep_copies=True)  # rows are compared one by one with those of the file
+    return import_log(path, "user", "time", "query", options=ImportOptions(reading=reading, **options))
 
 
 def slates(dataset: Dataset) -> list[tuple[str, list[str], list[str]]]:

@@ -62,6 +62,9 @@ def train(cli: Cli, data: Path, out: Path, *more: object) -> Called:
 # 2: usage
 
 
+IMPORT = ["data", "import", "x.csv", "--out", "x", "--user", "u", "--time", "t", "--query", "q"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -70,6 +73,10 @@ def train(cli: Cli, data: Path, out: Path, *more: object) -> Called:
         (["data", "simulate", "--out", "x", "--users", "0"], "--users"),
         (["data", "simulate", "--out", "x", "--strength", "11"], "--strength"),
         (["data", "import", "x.csv", "--out", "x", "--user", "u", "--time", "t"], "--query"),
+        ([*IMPORT, "--day-first", "--month-first"], "--day-first and --month-first contradict each other"),
+        ([*IMPORT, "--day-first", "--time-format", "%d.%m.%Y"], "--time-format and --day-first contradict"),
+        ([*IMPORT, "--time-format", "%H:%M"], "has no year and no month and no day"),
+        ([*IMPORT, "--encoding", "klingon"], "the encoding 'klingon' is not known"),
         (["evaluate", "x", "--split", "dev"], "--split is one of train, validation, test, not 'dev'"),
         (["evaluate", "x", "--average", "median"], "--average is 'users' or 'slates', not 'median'"),
         (["demo", "--port", "0"], "--port"),
@@ -164,7 +171,7 @@ def test_train_on_no_dataset(cli: Cli, tmp_path: Path) -> None:
 def test_simulate_and_import_refuse_what_exists(cli: Cli, tiny: Path, tmp_path: Path) -> None:
     before = contents(tiny)
     assert_refused(cli("data", "simulate", "--out", tiny, "--users", 2), BAD_DATA, "choose another --out")
-    (tmp_path / "log.csv").write_text("u,t,q\n" + "".join(f"a,{i},ls\n" for i in range(6)))
+    (tmp_path / "log.csv").write_text("u,t,q\n" + "".join(f"a,2024-01-0{i},ls\n" for i in range(1, 7)))
     columns = ["--user", "u", "--time", "t", "--query", "q"]
     called = cli("data", "import", tmp_path / "log.csv", "--out", tiny, *columns)
     assert_refused(called, BAD_DATA, "choose another --out")
@@ -175,7 +182,7 @@ def test_import_names_the_cell(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("u,t,q\na,2024-01-01,ls\na,noon,ls\n")
     columns = ["--user", "u", "--time", "t", "--query", "q"]
     called = cli("data", "import", tmp_path / "log.csv", "--out", tmp_path / "out", *columns)
-    assert_refused(called, BAD_DATA, "log.csv, row 2, column 't': 'noon' is not a time")
+    assert_refused(called, BAD_DATA, "log.csv, line 3, column 't': 'noon' is not a time")
     assert not (tmp_path / "out").exists()
 
 

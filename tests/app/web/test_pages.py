@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.runs.phases import Phases
 from app.runs.training import Watch
 from app.suggestions.demo import RUNS, ready
 from app.suggestions.preparation import prepare
@@ -76,16 +77,30 @@ def test_prepare_makes_only_what_is_missing(prepared: Path) -> None:
     assert not told, "nothing was missing"
 
 
+class Phased:
+    """Keeps which phases have come to their end."""
+
+    def __init__(self) -> None:
+        self.ended: set[str] = set()
+
+    def tell(self, phase: str, done: int, total: int) -> None:
+        if done == total:
+            self.ended.add(phase)
+
+
 def test_preparation_tells_of_every_part_and_lets_trainings_be_watched(tmp_path: Path) -> None:
     told: list[str] = []
     seen: dict[str, list[Event]] = {}
+    phases: dict[str, Phased] = {}
 
     @contextmanager
-    def watching(title: str, updates: int) -> Iterator[Watch]:
+    def watching(title: str, updates: int) -> Iterator[tuple[Watch, Phases]]:
         assert updates == 10
-        yield seen.setdefault(title, []).append
+        yield seen.setdefault(title, []).append, Phases(phases.setdefault(title, Phased()).tell)
 
     prepare(tmp_path, users=5, updates=10, tell=told.append, watching=watching)
     assert [sentence.split(" ")[0] for sentence in told] == ["Simulating", "Training", "Training"]
     assert tuple(seen) == RUNS
     assert all(isinstance(events[-1], Finished) for events in seen.values())
+    assert phases["fedavg"].ended == {"features", "validation"}
+    assert phases["persa-fl-me"].ended == {"features", "validation", "personal models"}

@@ -1,0 +1,261 @@
+"""Delimited logs (CSV, TSV and the like), strict about quotes: a stray one swallows rows in silence."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from data.progress import Tell, silent
+from data.rows import CHUNK, Chunk, Places, Reading, find_columns, missing_columns, one_line
+from data.schema import DataError
+from data.text_files import breaks, line_blocks
+
+if TYPE_CHECKING:
+    import _csv
+
+DELIMITERS = (",", ";", "\t", "|")
+NAMED = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+LONGEST_FIELD = 131_072
+"""Characters of one field, at most: a quote that is never closed is noticed after as many."""
+
+
+class _Lines:
+    """Hands out lines one by one and remembers those of the present chunk, for messages about them."""
+
+    def __init__(self, blocks: Iterator[list[str]], first: int) -> None:
+        self._blocks = blocks
+        self.recent: list[str] = []
+        self.first = first  # number of the first recent line
+
+    def __iter__(self) -> Iterator[str]:
+        for block in self._blocks:
+            self.recent += block
+            yield from block
+
+    def of(self, start: int, end: int) -> list[str]:
+        """Lines ``start`` to ``end`` (included) by number, those that have been handed out."""
+        return self.recent[start - self.first : end - self.first + 1]
+
+    def forget(self, before: int) -> None:
+        """Drop the lines before this number."""
+        del self.recent[: before - self.first]
+        self.first = before
+
+
+def read_delimited(
+    file: Path, columns: Sequence[str], suffix: str, reading: Reading, tell: Tell = silent
+) -> Iterator[Chunk]:
+    """The wanted columns as text; ``columns[1]`` holds the times.
+
+    Raises:
+        DataError: a missing column, a row with more or fewer fields than the header, a quote that is
+            not closed, closes too late or is followed by text; the line is named.
+    """
+    blocks = line_blocks(file, reading.encoding, tell=tell)
+    first = next(blocks, [])
+    at, delimiter = _skip(first, suffix)
+    if not any(line.strip() for line in first):
+        raise DataError(f"{file} is empty.")
+    delimiter, header, used = _header(file, first[at:], columns, delimiter, reading)
+    place = find_columns(file, columns, header)
+    table = _Table(file, header, delimiter, place[columns[1]], reading)
+    lines = _Lines(chain([first[at + used :]], blocks), at + used + 1)
+    rows = _reader(lines, delimiter, reading.quotes)
+    limit = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        yield from _chunks(table, rows, lines, place)
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _chunks(table: "_Table", rows: "_csv.Reader", lines: _Lines, place: dict[str, int]) -> Iterator[Chunk]:
+    before = lines.first - 1  # lines that precede those of the reader
+    while True:
+        start = before + rows.line_num + 1
+        lines.forget(start)
+        read: list[list[str]] = []
+        trouble: csv.Error | None = None
+        try:
+            read.extend(islice(rows, CHUNK))
+        except csv.Error as error:
+            trouble = error
+        many = before + rows.line_num + 1 - start != len(read)
+        if trouble is None and not read:
+            return
+        numbers: range | list[int] = range(start, start + len(read))
+        if trouble or many:
+            numbers = table.line_numbers(read, start)
+        if set(map(len, read)) != {len(table.header)}:
+            read, numbers = table.of_equal_length(read, numbers)
+        if many and trouble is None:
+            table.refuse_swallowed(read, numbers, lines)
+        if trouble:
+            raise DataError(table.broken(trouble, lines)) from trouble
+        if read:
+            places = numbers if isinstance(numbers, range) else np.array(numbers, np.int64)
+            yield Chunk(
+                {name: pa.array(list(map(itemgetter(i), read)), pa.string()) for name, i in place.items()},
+                Places(str(table.file), "line", places),
+            )
+
+
+class _Table:
+    """What the rows of one file are checked against."""
+
+    def __init__(self, file: Path, header: list[str], delimiter: str, time: int, reading: Reading) -> None:
+        self.file, self.header, self.delimiter, self.time = file, header, delimiter, time
+        self.quotes = reading.quotes
+        self.next_line = 0
+        self.shapes: set[str] = set()
+
+    def line_numbers(self, rows: list[list[str]], start: int) -> list[int]:
+        """The line on which each row begins, when some take several."""
+        numbers = []
+        for row in rows:
+            numbers.append(start)
+            start += 1 + sum(breaks(field) for field in row if "\n" in field or "\r" in field)
+        self.next_line = start
+        return numbers
+
+    def of_equal_length(
+        self, rows: list[list[str]], numbers: range | list[int]
+    ) -> tuple[list[list[str]], range | list[int]]:
+        """Without blank lines; any other row that is not as long as the header is refused."""
+        kept = []
+        for at, row in enumerate(rows):
+            if len(row) == len(self.header):
+                kept.append(at)
+            elif row and (len(row) > 1 or row[0].strip()):
+                how = "must be enclosed in quotes, with quotes inside it written twice"
+                how = how if self.quotes else "cannot be read with --no-quotes"
+                raise DataError(
+                    f"{self.file}, line {numbers[at]}: it has {len(row)} fields, the header has "
+                    f"{len(self.header)}: a field that holds a {NAMED.get(self.delimiter, self.delimiter)} "
+                    f"or a line break {how}."
+                )
+        return [rows[at] for at in kept], [numbers[at] for at in kept]
+
+    def refuse_swallowed(self, rows: list[list[str]], numbers: Sequence[int], lines: _Lines) -> None:
+        """Refuse a quoted field of several lines if one of them is itself a row of the log."""
+        several = [at for at, row in enumerate(rows) if any("\n" in f or "\r" in f for f in row)]
+        others = set(range(len(rows))).difference(several)
+        self.shapes |= {_shape(rows[at][self.time]) for at in others or several}
+        for at in several:
+            start = numbers[at]
+            raw = lines.of(start, start + sum(map(breaks, rows[at])))
+            if not any(line.count(self.delimiter) >= len(self.header) - 1 for line in raw[1:]):
+                continue
+            for opens, closes, _ in self._fields(raw):
+                whole = closes > opens and self._looks_like_a_row(raw[opens], least=True)
+                for line in range(opens + 1, closes + 1):
+                    if (whole or line < closes) and self._looks_like_a_row(raw[line]):
+                        raise DataError(
+                            f"{self.file}, line {start + opens}: a quote opens here and closes only on line "
+                            f"{start + closes}, with the row of line {start + line} inside it: close it "
+                            "where its field ends, or add --no-quotes if quotes enclose nothing in this file."
+                        )
+
+    def _fields(self, raw: list[str]) -> list[tuple[int, int, str]]:
+        """Every field in quotes: the lines on which it opens and closes, and what follows (none: no end)."""
+        text = "".join(raw)
+        found = []
+        for field in re.finditer(
+            rf'(?:^|(?<=[{re.escape(self.delimiter)}\r\n]))"[^"]*(?:""[^"]*)*("|\Z)', text
+        ):
+            opens, closes = breaks(text[: field.start()]), breaks(text[: field.end()])
+            follows = (text[field.end() : field.end() + 1] or "\n") if field[1] else ""
+            found.append((opens, closes, follows))
+        return found
+
+    def _looks_like_a_row(self, line: str, least: bool = False) -> bool:
+        """Split alone it has the header's fields and a time; ``least``: that many, quotes being ordinary."""
+        try:
+            cells = next(_reader([line], self.delimiter, quotes=not least, strict=False), [])
+        except csv.Error:
+            return False
+        width = len(self.header)
+        if len(cells) < width or (len(cells) > width and not least):
+            return False
+        return any(_shape(cells[i]) in self.shapes for i in (self.time, self.time - width))
+
+    def broken(self, error: csv.Error, lines: _Lines) -> str:
+        """The sentence for the row that begins on the next line and cannot be read."""
+        start = self.next_line
+        fields = self._fields(lines.of(start, start + 10**9)) if self.quotes else []
+        ends = {self.delimiter, "\r", "\n"}
+        opens, closes, follows = next((f for f in fields if f[2] not in ends), (0, 0, None))
+        where = f"{self.file}, line {start + opens}"
+        if follows and closes == opens:
+            return (
+                f"{where}: text follows the quote that closes a field: a quote inside a field must be "
+                'written twice ("" and not \\"); add --no-quotes if quotes enclose nothing in this file.'
+            )
+        if follows:
+            return (
+                f"{where}: a quote opens here that closes only on line {start + closes}, with text after it: "
+                "close it where its field ends, write a quote inside a field twice, or add --no-quotes if "
+                "quotes enclose nothing in this file."
+            )
+        if follows is None and "field limit" in str(error):
+            return f"{where}: a field has more than {LONGEST_FIELD} characters."
+        if follows == "":
+            return (
+                f"{where}: a quote opens here that is never closed: close it, write a quote inside a "
+                "field twice, or add --no-quotes if quotes enclose nothing in this file."
+            )
+        return f"{where}: it cannot be read as csv ({one_line(error)})."
+
+
+def _skip(first: list[str], suffix: str) -> tuple[int, str | None]:
+    """How many lines precede the header, and the delimiter if the file says it (sep=; or .tsv)."""
+    at = 0
+    while at < len(first) and not first[at].strip():
+        at += 1
+    if at < len(first) and (told := re.fullmatch(r'"?sep=(.)"?[\r\n]*', first[at], re.IGNORECASE)):
+        return at + 1, told[1]
+    return at, "\t" if suffix == ".tsv" else None
+
+
+def _header(
+    file: Path, lines: list[str], columns: Sequence[str], delimiter: str | None, reading: Reading
+) -> tuple[str, list[str], int]:
+    """The delimiter, the names of the columns and the number of lines they take."""
+    header: list[str]
+    tries: list[tuple[int, int, str, list[str], int]] = []
+    trouble: csv.Error | None = None
+    for candidate in (delimiter,) if delimiter else DELIMITERS:
+        rows = _reader(lines, candidate, reading.quotes)
+        try:
+            header = next((row for row in rows if row), [])
+        except csv.Error as error:  # quotes that are right with another delimiter
+            trouble = trouble or error
+            continue
+        names = {name.strip() for name in header} | set(header)
+        tries.append((sum(c in names for c in columns), len(header), candidate, header, rows.line_num))
+    found, width, chosen, header, used = max(tries, key=lambda t: t[:2], default=(0, 0, "", [], 0))
+    if trouble and not found and width < 2:
+        raise DataError(f"{file}: the header cannot be read ({one_line(trouble)}): check its quotes.")
+    if not any(name.strip() for name in header):
+        raise DataError(f"{file} is empty.")
+    if found < len(columns):
+        missing = [c for c in columns if c not in header and c not in {h.strip() for h in header}]
+        raise DataError(missing_columns(file, missing, header))
+    return chosen, header, used
+
+
+def _reader(lines: Iterable[str], delimiter: str, quotes: bool, strict: bool = True) -> "_csv.Reader":
+    if quotes:
+        return csv.reader(lines, delimiter=delimiter, strict=strict)
+    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=strict)
+
+
+def _shape(cell: str) -> str:
+    """What times written alike have in common: digits are 0, letters are a, one or two of them are one."""
+    cell = re.sub(r"[.,]\d+(?=\D*$)", ".", cell.strip('" \t\r\n'))
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d", "0", re.sub(r"(?<!\d)\d{1,2}(?!\d)", "0", cell)))

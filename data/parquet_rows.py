@@ -1,0 +1,82 @@
+"""Parquet logs: a file, or a folder of parts whose names may hold columns (user=u1/part-0.parquet)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.progress import READING, Tell, silent
+from data.rows import CHUNK, Chunk, Places, find_columns, one_line
+from data.schema import DataError
+
+NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+OTHER_LOGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".gz", ".zst", ".bz2", ".xz")
+
+
+def read_parquet(file: Path, columns: Sequence[str], tell: Tell = silent) -> Iterator[Chunk]:
+    """The wanted columns of a file or a folder, in the types that they have there.
+
+    Raises:
+        DataError: nothing to read, a damaged part, or one that lacks a wanted column.
+    """
+    some = False
+    found = parts(file) if file.is_dir() else [file]
+    total, done = sum(part.stat().st_size for part in found), 0
+    for part in found:
+        for chunk in _read_part(part, columns, _partitions(part.relative_to(file)) if part != file else {}):
+            some = True
+            yield chunk
+        done += part.stat().st_size
+        tell(READING, done, total)
+    if not some:
+        raise DataError(f"{file} is empty: it has no rows.")
+
+
+def parts(folder: Path) -> list[Path]:
+    """The Parquet files of a folder, by name; hidden ones and those that begin with _ are not data."""
+    inside = [p for p in sorted(folder.rglob("*")) if p.is_file()]
+    inside = [
+        p for p in inside if not any(n.startswith(("_", ".")) for n in p.relative_to(folder).parts[:-1])
+    ]
+    inside = [p for p in inside if not p.name.startswith(("_", "."))]
+    found = [p for p in inside if p.suffix.lower() == ".parquet"]
+    others = [p for p in inside if p.suffix.lower() in OTHER_LOGS]
+    if others:
+        raise DataError(
+            f"{folder} holds {others[0].relative_to(folder)}: of folders only those of .parquet files are "
+            "read; join its files into one, or import one of them."
+        )
+    if not found:
+        raise DataError(
+            f"{folder} is a folder without a .parquet file: give a file, or a folder of Parquet parts."
+        )
+    return found
+
+
+def _partitions(part: Path) -> dict[str, str | None]:
+    """Columns that the folders of a part are named after."""
+    pairs = [name.split("=", 1) for name in part.parts[:-1] if "=" in name]
+    return {key: None if value == NO_PARTITION else unquote(value) for key, value in pairs}
+
+
+def _read_part(part: Path, columns: Sequence[str], told: dict[str, str | None]) -> Iterator[Chunk]:
+    try:
+        with pq.ParquetFile(part, coerce_int96_timestamp_unit="us") as parquet:
+            names = parquet.schema_arrow.names
+            place = find_columns(part, columns, [*names, *(key for key in told if key not in names)])
+            inside = [names[i] for i in dict.fromkeys(place.values()) if i < len(names)]
+            start = 1
+            for batch in parquet.iter_batches(batch_size=CHUNK, columns=inside):
+                arrays = {
+                    name: batch.column(names[i])
+                    if i < len(names)
+                    else pa.array([told[name]] * batch.num_rows, pa.string())
+                    for name, i in place.items()
+                }
+                if batch.num_rows:
+                    yield Chunk(arrays, Places(str(part), "row", range(start, start + batch.num_rows)))
+                start += batch.num_rows
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise DataError(f"{part} cannot be read as parquet: {one_line(error)}.") from error

@@ -1,0 +1,47 @@
+"""Finds the reader of a log by its name: delimited text, JSON or Parquet, some of them compressed."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from data.delimited import read_delimited
+from data.json_rows import read_json
+from data.parquet_rows import read_parquet
+from data.progress import Tell, silent
+from data.rows import Chunk, Reading
+from data.schema import DataError
+from data.text_files import COMPRESSED
+
+TEXT = (".csv", ".tsv", ".txt")
+JSON = (".jsonl", ".json", ".ndjson")
+
+
+def read_chunks(
+    file: Path, columns: Sequence[str], reading: Reading, left_out: dict[str, int], tell: Tell = silent
+) -> Iterator[Chunk]:
+    """The named columns of a log, chunk by chunk; ``columns[1]`` holds the times.
+
+    Args:
+        tell: is told how much of the file has been read.
+        left_out: takes the count of what the file holds but cannot be read (a cut last line).
+
+    Raises:
+        DataError: no such file, no reader for it, or what the reader finds wrong.
+    """
+    if file.is_dir():
+        return read_parquet(file, columns, tell)
+    if not file.is_file():
+        raise DataError(f"{file} does not exist or is not a file.")
+    inner = Path(file.stem) if file.suffix.lower() in COMPRESSED else file
+    suffix = inner.suffix.lower()
+    if suffix in TEXT:
+        return read_delimited(file, columns, suffix, reading, tell)
+    if suffix in JSON:
+        return read_json(file, columns, reading, left_out, tell)
+    if suffix != ".parquet":
+        raise DataError(
+            f"{file}: the name must end in .csv, .jsonl, .parquet, .tsv, .txt, .json or .ndjson; "
+            "all but .parquet may be followed by .gz, .zst, .bz2 or .xz."
+        )
+    if inner != file:
+        raise DataError(f"{file}: Parquet is compressed inside; decompress the file first.")
+    return read_parquet(file, columns, tell)
