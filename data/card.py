@@ -29,13 +29,16 @@ class SlateFigures:
         self._sizes["prefix_length"].append(
             pc.utf8_length(slates.column("prefix")).to_numpy().astype(np.int16)
         )
-        rows = slates.num_rows
-        size = max(int(pool.max(initial=0)), int(reference.max(initial=0))) + 1
-        wanted = np.repeat(np.arange(rows), np.diff(reference_offsets)) * size + reference
-        offered = np.repeat(np.arange(rows), np.diff(pool_offsets)) * size + pool
-        found = np.unique(wanted[np.isin(wanted, offered)] // size)
-        self.slates += rows
-        self.missed += rows - len(found)
+        row = np.repeat(np.arange(slates.num_rows), np.diff(pool_offsets))
+        wanted = np.diff(reference_offsets)
+        found = np.zeros(slates.num_rows, bool)
+        for place in range(int(wanted.max(initial=0))):
+            of_slate = np.where(
+                place < wanted, reference[np.minimum(reference_offsets[:-1] + place, len(reference) - 1)], -1
+            )
+            found[row[pool == of_slate[row]]] = True
+        self.slates += slates.num_rows
+        self.missed += int((~found).sum())
 
     def seeing(self, slates: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """The same tables of slates, counted as they pass."""

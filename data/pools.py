@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from data.arrays import Occurrences, ranges, within
+from data.arrays import Occurrences, among, ranges, within
 from data.completions import POOL_SIZE
 from data.prefixes import Prefixes
 
@@ -249,7 +249,7 @@ class _Blocks:
         own[row] = mine[near]
         count = chunk.count_at(own, query, self.begin[block])
         taken_block, taken = self._best(block, count, query)
-        known = np.isin(whose * chunk.size + sought, taken_block * chunk.size + taken)
+        known = among(whose * chunk.size + sought, taken_block * chunk.size + taken)
         since, until = self.begin[whose] - chunk.origin, self.end[whose] - chunk.origin
         touched = chunk.own.before(mine, until) > chunk.own.before(mine, since)
         more = touched & ~known

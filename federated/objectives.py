@@ -178,7 +178,7 @@ class MoreauEnvelope:
     inner_steps: Steps = 3
     inner_lr: Positive = 0.02
     tolerance: NonNegative = 1e-3
-    personal_steps: Steps = 50
+    personal_steps: Steps = 20
     inner_batches: Literal["same", "fresh"] = "same"
 
     personal = True
