@@ -8,6 +8,9 @@ from heapq import nsmallest
 import numpy as np
 from numpy.typing import NDArray
 
+LAST = "\U0010ffff"
+"""The last of all characters."""
+
 POOL_SIZE = 75
 """Popular completions offered per prefix, before the user's own are added."""
 
@@ -63,7 +66,15 @@ class Completions:
         return self._texts[self._place[query]].startswith(prefix)
 
     def _find(self, prefix: str, k: int) -> tuple[int, ...]:
-        start = bisect_left(self._texts, prefix)
-        end = bisect_left(self._texts, prefix + "\U0010ffff", lo=start)
+        start, end = starting_with(self._texts, prefix)
         best = nsmallest(k, range(start, end), key=lambda at: (-self._counts[self._ids[at]], at))
         return tuple(self._ids[at] for at in best)
+
+
+def starting_with(texts: Sequence[str], prefix: str) -> tuple[int, int]:
+    """Between which places of sorted texts those stand that start with a prefix: start ≤ place < end."""
+    start = bisect_left(texts, prefix)
+    stem = prefix.rstrip(LAST)  # the least text behind all of them is one character greater at its end
+    if not stem:
+        return start, len(texts)
+    return start, bisect_left(texts, stem[:-1] + chr(ord(stem[-1]) + 1), start)

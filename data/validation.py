@@ -1,6 +1,5 @@
 """What must hold of a dataset's tables, each by itself and all together."""
 
-from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.completions import starting_with
 from data.progress import READING, Tell, silent
 from data.schema import SCHEMAS, SPLITS, DataError, Dataset, column, in_split, ragged
 
-LAST = "\U0010ffff"
-"""The last of all characters."""
 ROWS = 65_536
 """Slates checked at once."""
 
@@ -119,11 +117,7 @@ class SlateChecks:
     def _bounds(self, prefix: str) -> tuple[int, int]:
         """Between which places in text order the queries stand that start with a prefix."""
         if prefix not in self._between:
-            low = bisect_left(self._sorted, prefix)
-            stem = prefix.rstrip(LAST)
-            after = stem[:-1] + chr(ord(stem[-1]) + 1) if stem else None
-            high = len(self._sorted) if after is None else bisect_left(self._sorted, after, low)
-            self._between[prefix] = low, high
+            self._between[prefix] = starting_with(self._sorted, prefix)
         return self._between[prefix]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from data.completions import POOL_SIZE, Completions
 
 careful = settings(derandomize=True, deadline=None, max_examples=300)
-letters = st.text("ab é😀\x7f", min_size=1, max_size=5)
+letters = st.text("ab é😀\x7f\U0010ffff", min_size=1, max_size=5)
 
 
 def naive_pool(

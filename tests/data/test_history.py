@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from data.log_import import ImportOptions, Reading, import_log
 from data.schema import Dataset, column, ragged
@@ -255,3 +256,36 @@ def test_a_full_past_looks_back_on_the_last_hundred(logged: Dataset, user: int) 
     own = feature_names(past.public).index("own count")
     counted = np.bincount(query[-HISTORY:], minlength=6)
     assert values[:, own].tolist() == (3 * np.log1p(counted)).astype(np.float32).tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_strict_features_are_those_of_a_log_that_ends_before(tmp_path: Path, seed: int) -> None:
+    """With ``strict_time`` nothing counts that anybody did at the event's time or later."""
+    draw = np.random.default_rng(seed)
+    rows = [
+        {
+            "user": f"u{user}",
+            "time": 1_600_000_000 + int(draw.integers(0, 60)) * 1000,
+            "query": ["git push", "git pull", "git", "grep", "go on", "gcc"][draw.integers(6)],
+            "group": ["red", "blue", None][draw.integers(3)],
+        }
+        for user in range(4)
+        for _ in range(30)
+    ]
+    path = tmp_path / "log.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    options = ImportOptions(typed=1, strict_time=True, reading=Reading(keep_copies=True))
+    dataset = import_log(path, "user", "time", "query", "group", options)
+    plain = replace(dataset, manifest={})
+    slates, loose = build(dataset).all(), build(plain).all()
+    assert not torch.equal(slates.features, loose.features)
+    time = column(dataset.events, "timestamp")
+    for row in draw.choice(len(slates), 40, replace=False).tolist():
+        slate = dataset.slates.slice(row, 1).to_pylist()[0]
+        event = dataset.events.slice(slate["event_id"], 1).to_pylist()[0]
+        cut = replace(plain, events=plain.events.filter(time < time[slate["event_id"]]))
+        public = PublicStatistics(cut)
+        past = full_past(cut, public, event["user_id"])
+        group = public.group_names.index(event["group"]) if event["group"] in public.group_names else -1
+        moment = Moments.now(past, 1, np.array(slate["pool"]), event["session_id"], group)
+        assert features(past, moment).tobytes() == stored(slates, row).tobytes()
