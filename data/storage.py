@@ -48,8 +48,7 @@ def write_parts(
     Returns:
         The finished manifest.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} exists and is not an empty directory: choose another --out.")
+    require_free(out)
     validate_base(dataset)
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -66,6 +65,12 @@ def write_parts(
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return finished
+
+
+def require_free(out: Path) -> None:
+    """Raise DataError if something is at ``out`` already: nothing already written is ever replaced."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} exists and is not an empty directory: choose another --out.")
 
 
 def _write_tables(dataset: Dataset, slates: Iterable[pa.Table], building: Path) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def data_import(
     from data.card import SlateFigures, card
     from data.log_import import ImportOptions, Reading, open_log
     from data.schema import DataError
-    from data.storage import write_parts
+    from data.storage import require_free, write_parts
 
     if protocol not in ("default", "published"):
         raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
@@ -118,6 +118,7 @@ def data_import(
         strict_time=strict_time,
         reading=reading,
     )
+    require_free(out)
     figures = SlateFigures()
     with ProgressBars(quiet=as_json) as bars:
         coming = open_log(file, user, time, query, group, chosen, tell=bars.tell)

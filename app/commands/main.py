@@ -4,6 +4,7 @@ Exit codes: 0 ok · 1 interrupted but saved · 2 usage · 3 bad data · 4 bad co
 directory · 6 untrusted model.
 """
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -48,6 +49,9 @@ def options(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every known failure is one sentence on stderr and a documented exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows another
     try:
         code = commands(arguments, standalone_mode=False)
     except click.ClickException as error:

@@ -27,7 +27,10 @@ def card(result: dict[str, Any], console: Console) -> None:
     """A dataset's validity card."""
     table = Table(show_header=False, title="Validity card")
     for name, value in result.items():
-        table.add_row(name.replace("_", " "), Text(_plain(value)))
+        told = _plain(value)
+        if name == "left_out":
+            told = "\n".join(f"{count} {reason}" for reason, count in value.items()) or "–"
+        table.add_row(name.replace("_", " "), Text(told))
     console.print(table)
 
 

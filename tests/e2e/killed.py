@@ -17,6 +17,7 @@ half        of a new file only the first half is on the disk
 whole       a new file is on the disk, but does not yet have its name
 named       a new file has just got its name
 removed     a file has just been removed
+personal    some users' own models have been found; the file is how many
 """
 
 import json
@@ -34,6 +35,8 @@ import app.commands.main
 import app.runs.evaluation
 import app.runs.training
 from app.runs.journal import Journal
+from app.runs.stop import Patience
+from federated.clients import PERSONAL
 from federated.training import Event
 
 
@@ -73,6 +76,14 @@ def arm(place: str, pattern: str, nth: int, number: int) -> None:
         unlink(path, **more)
         die("removed", path)
 
+    tell = Patience.tell
+
+    def telling(patience: Patience, phase: str, part: int, total: int) -> None:
+        if phase == PERSONAL:
+            die("personal", part)
+        tell(patience, phase, part, total)
+
+    Patience.tell = telling  # type: ignore[method-assign]
     Journal.see = seeing  # type: ignore[method-assign]
     os.fsync, os.replace, os.unlink = syncing, replacing, removing  # type: ignore[assignment]
 

@@ -116,6 +116,46 @@ def test_killed_and_resumed_until_the_end_gives_the_same_files(
     assert_same(run, whole)
 
 
+@pytest.mark.parametrize(
+    ("kills", "code"), [("SIGKILL", KILLED), ("SIGINT", INTERRUPTED), ("SIGTERM", INTERRUPTED)]
+)
+def test_nothing_is_lost_while_personal_models_are_found(
+    kills: str, code: int, tiny: Path, tmp_path: Path, run_jobs: Run
+) -> None:
+    """No checkpoint was due before: that of the end is made before the users' own models are found."""
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    train = ["train", "--data", tiny, "--algorithm", "persa-fl-me", "--updates", 40, "--evaluations", 2]
+    stopped = job([*train, "--out", run], ("personal", "*", 2), signal=kills)
+    codes, err = run_jobs(stopped, job(["list"]), beside=[*train, "--out", whole])
+    assert codes[0] == code, err
+    if code == INTERRUPTED:
+        assert "interrupted: the last checkpoint is that after 40 updates" in err
+        assert f"persarank resume {run}" in err
+    assert not (run / MODEL).exists()
+    assert len(list((run / "checkpoints").glob(CHECKPOINT))) == 1
+    codes, err = run_jobs(job(["resume", run]))
+    assert codes == [OK], err
+    assert_same(run, whole)
+
+
+def test_who_stops_training_gets_the_model_so_far_and_may_stop_that_too(
+    tiny: Path, tmp_path: Path, run_jobs: Run
+) -> None:
+    """A first Ctrl-C ends training, and the users' own models are found; a second one ends that."""
+    run, again = tmp_path / "run", tmp_path / "again"
+    train = ["train", "--data", tiny, "--algorithm", "persa-fl-me", "--updates", 400, "--evaluations", 2]
+    once = job([*train, "--out", run], ("written", METRICS, 30), signal="SIGINT")
+    twice = job(
+        [*train, "--out", again], ("written", METRICS, 30), signal="SIGINT", again=("personal", "*", 2)
+    )
+    codes, err = run_jobs(once, twice)
+    assert codes == [INTERRUPTED, INTERRUPTED], err
+    assert "the model so far is saved" in err
+    assert (run / MODEL).exists()
+    assert not (again / MODEL).exists()
+    assert "interrupted: the last checkpoint is that after" in err
+
+
 def test_trees_killed_while_they_are_fitted_are_fitted_anew(
     tiny: Path, tmp_path: Path, run_jobs: Run
 ) -> None:

@@ -1,0 +1,89 @@
+"""The commands on imported logs: what is told of users and phases, on whatever terminal."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_a_terminal_that_cannot_show_all_letters(encoding: str, tmp_path: Path) -> None:
+    """Characters are replaced; nothing ends half-way."""
+    log = "user,time,query\n" + "".join(
+        f"ü{u},2024-01-{d:02},ж {d % 3}\n" for u in range(3) for d in range(1, 29)
+    )
+    (tmp_path / "log.csv").write_text(log, encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    columns = ["--user", "user", "--time", "time", "--query", "query"]
+    commands = [
+        ["list"],
+        ["data", "import", "log.csv", "--out", "data", *columns],
+        ["data", "check", "data"],
+        ["data", "check", "жжж"],
+        ["train", "--data", "data", "--out", "run", "--updates", "5", "--evaluations", "0"],
+        ["evaluate", "run"],
+    ]
+    script = "import sys; from app.commands.main import main\nfor a in eval(sys.argv[1]):\n"
+    script += "    try: main(a)\n    except SystemExit as e: print('code', e.code)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, repr(commands)], cwd=tmp_path, env=environment, capture_output=True
+    )
+    assert ended.returncode == 0, ended.stderr.decode(encoding)
+    shown = ended.stdout.decode(encoding)
+    assert [line for line in shown.splitlines() if line.startswith("code")] == [
+        f"code {code}" for code in (0, 0, 0, 3, 0, 0)
+    ]
+    assert "personal" in shown
+
+
+def test_an_occupied_place_is_refused_before_the_log_is_read(tmp_path: Path, cli: Any) -> None:
+    (tmp_path / "kept.txt").write_text("mine")
+    columns = ["--user", "user", "--time", "time", "--query", "query"]
+    called = cli("data", "import", tmp_path / "no such log.csv", "--out", tmp_path, *columns)
+    assert called.code == 3
+    assert "is not an empty directory" in called.err
+
+
+def test_users_without_a_held_out_slate_are_told_of(tmp_path: Path, cli: Any) -> None:
+    """One of five users searches nothing but new queries after the training period."""
+    rows = [f"u{u},2024-01-{d:02},q{d % 3}\n" for u in range(4) for d in range(1, 29)]
+    rows += [f"odd,2024-01-{d:02},{'q0' if d < 17 else f'new {d}'}\n" for d in range(1, 29)]
+    (tmp_path / "log.csv").write_text("user,time,query\n" + "".join(rows))
+    columns = ["--user", "user", "--time", "time", "--query", "query"]
+    called = cli("data", "import", tmp_path / "log.csv", "--out", tmp_path / "d", "--drop-missed", *columns)
+    assert called.code == 0, called.err
+    assert "1 users without a test slate" in called.out
+    run = tmp_path / "run"
+    train = ("train", "--data", tmp_path / "d", "--out", run, "--updates", 5, "--evaluations", 0)
+    assert cli(*train).code == 0
+    assert "slates of 4 of 5 users" in " ".join(cli("evaluate", run).out.split())
+    told = json.loads(cli("evaluate", run, "--json").out)["runs"][0]
+    assert (told["users"], told["all_users"]) == (4, 5)
+
+
+@pytest.mark.parametrize("ranker", ["forest", "lightgbm"])
+def test_local_trees_for_a_user_whose_pools_are_empty(ranker: str, tmp_path: Path, cli: Any) -> None:
+    rows = [f"u{u},2024-01-{d:02},q{d % 3}\n" for u in range(3) for d in range(1, 29)]
+    rows += [f"odd,2024-01-{d:02},{chr(97 + d)} alone\n" for d in range(1, 11)]
+    (tmp_path / "log.csv").write_text("user,time,query\n" + "".join(rows))
+    columns = ["--user", "user", "--time", "time", "--query", "query"]
+    assert cli("data", "import", tmp_path / "log.csv", "--out", tmp_path / "d", *columns).code == 0
+    trained = cli(
+        *("train", "--data", tmp_path / "d", "--out", tmp_path / "run", "--algorithm", "local"),
+        *("--ranker", ranker, "--set", "n_estimators=5"),
+    )
+    assert trained.code == 0, trained.err
+    evaluated = cli("evaluate", tmp_path / "run")
+    assert evaluated.code == 0, evaluated.err
+
+
+def test_the_summary_says_how_long_each_phase_took(tiny: Path, tmp_path: Path, cli: Any) -> None:
+    called = cli("train", "--data", tiny, "--out", tmp_path / "run", "--updates", 40, "--json")
+    phases = json.loads(called.out)["phases"]
+    assert list(phases) == ["reading", "features", "training", "validation", "personal models", "saving"]
+    assert all(seconds >= 0 for seconds in phases.values())
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["phases"] == phases
