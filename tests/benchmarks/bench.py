@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 HERE = Path(__file__).resolve().parent
 sys.path[:1] = [str(HERE), str(HERE.parents[1])]
 
+import data_path
 import environments
 import report
 import results
@@ -26,6 +27,9 @@ from data.files import write_bytes
 
 SAID = Console(stderr=True, highlight=False, soft_wrap=True)
 PEERS = {"w-sync": ("flower", "pfl", "drjax"), "w-me": ("pfllib",)}
+DATA = "data"
+"""The workload that is not of the others' kind: large logs, run only when asked for."""
+
 BUSY = 0.5
 
 
@@ -40,9 +44,12 @@ class Parser(argparse.ArgumentParser):
 def options() -> argparse.Namespace:
     """The command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument("--only", action="append", choices=results.WORKLOADS, help="repeat it for several")
+    parser.add_argument(
+        "--only", action="append", choices=[*results.WORKLOADS, DATA], help="repeat it for several"
+    )
     parser.add_argument("--repeats", type=int, help="of every engine (default: 5)")
     parser.add_argument("--quick", action="store_true", help="2 repeats, fewer rounds: a trial")
+    parser.add_argument("--against", metavar="COMMIT", help="beside what an earlier commit took (data only)")
     parser.add_argument("--pfllib", type=Path, metavar="PATH", help="a checkout of PFLlib, to run its pFedMe")
     parser.add_argument("--out", type=Path, default=environments.ROOT, help="for results (default: .bench)")
     parser.add_argument("--envs", type=Path, default=environments.ROOT, help="of peers (default: .bench)")
@@ -50,6 +57,10 @@ def options() -> argparse.Namespace:
     given = parser.parse_args()
     if given.repeats is not None and given.repeats < 1:
         parser.error(f"--repeats must be at least 1, not {given.repeats}")
+    if DATA in (given.only or ()) and len(given.only) > 1:
+        parser.error("--only data is by itself: it takes long")
+    if given.against and given.only != [DATA]:
+        parser.error("--against belongs to --only data")
     if given.pfllib and not (given.pfllib / "system" / "flcore").is_dir():
         parser.error(f"{given.pfllib} is no checkout of PFLlib: system/flcore is missing")
     try:
@@ -198,6 +209,10 @@ def machine() -> dict[str, Any]:
 def main() -> int:
     """Run the benchmark; 1 where a result is refused or missing, 130 where it was interrupted."""
     given = options()
+    if given.only == [DATA]:
+        with tempfile.TemporaryDirectory(dir=given.out.resolve(), prefix="work-") as work:
+            size = data_path.TRIAL if given.quick else data_path.Size()
+            return data_path.bench(Path(work), given.out, size, given.against, given.repeats or 1)
     bench = Bench(given)
     if bench.document["machine"]["load"] > BUSY:
         SAID.print("This machine is busy with something else: do not trust the figures.", style="yellow")

@@ -15,6 +15,8 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # its scripts find each other beside them, as when they are run
 import bench
+import data_path
+import logs
 import ours
 import results
 import runs
@@ -232,3 +234,34 @@ def test_bad_arguments_get_one_sentence(
     with pytest.raises(SystemExit, match="2"):
         run_bench(Fakes({}), *arguments)
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_large_logs_are_measured(
+    run_bench: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every command is run and its cost written down; a commit that does not exist is one sentence."""
+    small = data_path.Size(many=2000, some=1000, distinct=300, most=3000, updates=5)
+    monkeypatch.setattr(data_path, "TRIAL", small)
+    assert run_bench(Fakes({}), "--only", "data") == 0
+    document = json.loads((tmp_path / "data.json").read_text())
+    assert len(document) == 6
+    assert all(by["here"].keys() == {"cpu_s", "wall_s", "peak_mb"} for by in document.values())
+    assert all(by["here"]["peak_mb"] > 50 for by in document.values())
+    assert [path.name for path in tmp_path.iterdir()] == ["data.json"]
+    capsys.readouterr()
+    assert run_bench(Fakes({}), "--only", "data", "--against", "no-such-commit") == 1
+    assert "git worktree" in capsys.readouterr().err
+
+
+def test_logs_of_one_seed_are_equal_and_as_large_as_asked(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        logs.write_log(tmp_path / name, events=3000, users=40, seed=seed)
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+    assert a.count(b"\n") == 3001
+    logs.write_distinct(tmp_path / "distinct", 500)
+    lines = (tmp_path / "distinct").read_text().splitlines()[1:]
+    assert len({line.split(",")[2] for line in lines}) == 500

@@ -92,7 +92,7 @@ def test_personal_models_that_are_views_of_the_global_one(
     name: str, board: RankingTask, caught: Caught
 ) -> None:
     def inject(patch: Patch) -> None:
-        patch.setattr(Clients, "personalise", lambda self, w: w.expand(self.number, -1))
+        patch.setattr(Clients, "personalise", lambda self, w, tell: w.expand(self.number, -1))
 
     caught(inject, test_algorithms.test_checkerboard, ALGORITHMS[name], board)
 
