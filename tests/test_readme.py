@@ -1,22 +1,25 @@
-"""What the README says of the tables is what they hold."""
+"""What the READMEs say of the tables is what they hold, and their links lead somewhere."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 from federated.algorithms import ALGORITHMS
 from ranking.rankers import RANKERS
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def rows(head: str) -> list[list[str]]:
-    """The cells of the table that begins with this head."""
-    table = README[README.index(head) :].split("\n\n")[0].splitlines()[2:]
+def rows(folder: str, head: str) -> list[list[str]]:
+    """The cells of the table that begins with this head, in the README of a folder."""
+    text = (ROOT / folder / "README.md").read_text()
+    table = text[text.index(head) :].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
 def test_the_table_of_algorithms() -> None:
-    assert rows("| `--algorithm` |") == [
+    assert rows("federated", "| `--algorithm` |") == [
         [f"`{name}`", *row.cell, row.source] for name, row in ALGORITHMS.items()
     ]
 
@@ -24,7 +27,14 @@ def test_the_table_of_algorithms() -> None:
 def test_the_table_of_rankers() -> None:
     told = {
         name: tuple(re.findall(r"`(.+?)`", losses))
-        for names, losses, _ in rows("| `--ranker` |")
+        for names, losses, _ in rows("ranking", "| `--ranker` |")
         for name in re.findall(r"`(.+?)`", names)
     }
     assert told == {name: row.losses for name, row in RANKERS.items()}
+
+
+@pytest.mark.parametrize("folder", [".", "data", "ranking", "federated", "app"])
+def test_links_and_pictures_are_there(folder: str) -> None:
+    place = ROOT / folder
+    for link in re.findall(r"\]\(([^)#:]+)\)", (place / "README.md").read_text()):
+        assert (place / link).is_file(), link
