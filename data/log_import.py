@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data.columns import LONGEST_QUERY, clean
-from data.log import Log, read_log
 from data.log_slates import Made, log_slates
 from data.progress import Tell, silent
-from data.rows import Reading
+from data.reading.columns import LONGEST_QUERY, clean
+from data.reading.log import Log, read_log
+from data.reading.rows import Reading
 from data.schema import SCHEMAS, DataError, Dataset, column, in_split
 from data.splits import time_split
 

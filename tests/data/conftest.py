@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.log import Log, read_log
-from data.rows import Reading
+from data.reading.log import Log, read_log
+from data.reading.rows import Reading
 from data.schema import DataError
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)

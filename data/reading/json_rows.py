@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from data.progress import Tell, silent
-from data.rows import CHUNK, Chunk, Places, Reading, missing_columns, quoted
+from data.reading.rows import CHUNK, Chunk, Places, Reading, missing_columns, quoted
+from data.reading.text_files import line_blocks, text_pieces
 from data.schema import DataError
-from data.text_files import line_blocks, text_pieces
 
 LONGEST_OBJECT = 1 << 24
 """Characters of one object of an array, at most."""

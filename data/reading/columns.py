@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data.rows import Places
+from data.reading.rows import Places
 from data.schema import DataError
 
 LONGEST_QUERY = 200

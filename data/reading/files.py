@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data.delimited import read_delimited
-from data.json_rows import read_json
-from data.parquet_rows import read_parquet
 from data.progress import Tell, silent
-from data.rows import Chunk, Reading
+from data.reading.delimited import read_delimited
+from data.reading.json_rows import read_json
+from data.reading.parquet_rows import read_parquet
+from data.reading.rows import Chunk, Reading
+from data.reading.text_files import COMPRESSED
 from data.schema import DataError
-from data.text_files import COMPRESSED
 
 TEXT = (".csv", ".tsv", ".txt")
 JSON = (".jsonl", ".json", ".ndjson")

@@ -2,7 +2,7 @@
 
 import re
 
-from data.time_shapes import layouts
+from data.reading.times.shapes import layouts
 
 _DAY = {
     "dmy": "with the day first",

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from data.progress import READING, Tell, silent
-from data.rows import one_line
+from data.reading.rows import one_line
 from data.schema import DataError
 
 BLOCK = 1 << 20

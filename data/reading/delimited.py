@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from data.progress import Tell, silent
-from data.rows import CHUNK, Chunk, Places, Reading, find_columns, missing_columns, one_line
+from data.reading.rows import CHUNK, Chunk, Places, Reading, find_columns, missing_columns, one_line
+from data.reading.text_files import breaks, line_blocks
 from data.schema import DataError
-from data.text_files import breaks, line_blocks
 
 if TYPE_CHECKING:
     import _csv

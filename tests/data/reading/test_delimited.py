@@ -150,7 +150,7 @@ def test_lines_in_later_chunks(logs: Any) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=ascii)
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 64])
 def test_lines_across_pieces_of_the_file(logs: Any, monkeypatch: Any, end: str, size: int) -> None:
-    monkeypatch.setattr("data.text_files.BLOCK", size)
+    monkeypatch.setattr("data.reading.text_files.BLOCK", size)
     text = f'user,time,query\n\nann,{day(0)},"é\n\nü"\nbob,{day(1)},ls\n'.replace("\n", end)
     assert logs.read("log.csv", text).queries == ["é ü", "ls"]
     assert "line 7, column 'time': 'soon'" in logs.refusal("log.csv", text + "cyd,soon,cd")

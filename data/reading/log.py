@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data.columns import LONGEST_QUERY, Texts, as_text, code, tidy, tidy_name
 from data.progress import Tell, silent
-from data.reading import read_chunks
-from data.rows import Chunk, Reading
+from data.reading.columns import LONGEST_QUERY, Texts, as_text, code, tidy, tidy_name
+from data.reading.files import read_chunks
+from data.reading.rows import Chunk, Reading
+from data.reading.times.column import Times
 from data.schema import DataError
-from data.times import Times
 
 NO_QUERY, NO_USER = "rows without a query", "rows without a user"
 CUT, COPIES, COPIES_KEPT = "queries cut at 200 characters", "exact copies", "exact copies (kept)"

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.progress import READING, Tell, silent
-from data.rows import CHUNK, Chunk, Places, find_columns, one_line
+from data.reading.rows import CHUNK, Chunk, Places, find_columns, one_line
 from data.schema import DataError
 
 NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"

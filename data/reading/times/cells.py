@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data import time_numbers
-from data.rows import one_line
+from data.reading.rows import one_line
+from data.reading.times import time_numbers
+from data.reading.times.shapes import CONVENTIONS, instants, layouts
 from data.schema import DataError
-from data.time_shapes import CONVENTIONS, instants, layouts
 
 LIMITS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 """The years 1 to 9999."""

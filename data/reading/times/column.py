@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data import time_numbers
-from data.columns import as_text, exact_floats
-from data.rows import Places, Reading, quoted
+from data.reading.columns import as_text, exact_floats
+from data.reading.rows import Places, Reading, quoted
+from data.reading.times import time_numbers
+from data.reading.times.advice import ambiguous, strange
+from data.reading.times.cells import LIMITS, Read, fitting, formatted, parse, typed
+from data.reading.times.shapes import CONVENTIONS
 from data.schema import DataError
-from data.time_advice import ambiguous, strange
-from data.time_cells import LIMITS, Read, fitting, formatted, parse, typed
-from data.time_shapes import CONVENTIONS
 
 EARLIEST = 631_152_000_000_000
 """The start of 1990: searches were not logged before."""

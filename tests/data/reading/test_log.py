@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from data.card import card
-from data.columns import LONGEST_QUERY, clean
 from data.log_import import ImportOptions, Reading, import_log
+from data.reading.columns import LONGEST_QUERY, clean
 from data.schema import DataError
 
 HEAD = "user,time,query,team\n"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.columns import LONGEST_QUERY, clean, tidy, tidy_name
+from data.reading.columns import LONGEST_QUERY, clean, tidy, tidy_name
 from data.schema import DataError
 
 SHORT = settings(derandomize=True, deadline=None, max_examples=300)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.time_shapes import Layout, calendar, number
+from data.reading.times.shapes import Layout, calendar, number
 
 SECOND = 1_000_000
 """Microseconds."""

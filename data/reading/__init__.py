@@ -1,0 +1,1 @@
+"""Reading a log: files → columns → times → rows, right or refused."""

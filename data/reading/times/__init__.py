@@ -1,0 +1,1 @@
+"""Times of a column: what each cell can mean, and the one convention that fits them all."""
