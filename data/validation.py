@@ -11,7 +11,7 @@ from data.completions import starting_with
 from data.progress import READING, Tell, silent
 from data.schema import SCHEMAS, SPLITS, DataError, Dataset, column, in_split, ragged
 
-ROWS = 65_536
+ROWS = 16_384
 """Slates checked at once."""
 
 
@@ -57,6 +57,10 @@ class SlateChecks:
         Raises:
             DataError: something of them cannot be; names the row.
         """
+        for begin in range(0, slates.num_rows, ROWS):
+            self._check(slates.slice(begin, ROWS))
+
+    def _check(self, slates: pa.Table) -> None:
         _no_nulls("slates", slates)
         first = self._seen
         if not np.array_equal(column(slates, "slate_id"), np.arange(first, first + slates.num_rows)):

@@ -66,13 +66,23 @@ def tiny_slates(tiny_dataset: Dataset, tiny_public: PublicStatistics) -> Slates:
     return build(tiny_dataset, tiny_public).all()
 
 
-@pytest.fixture(scope="session")
-def shell_csv() -> Path:
-    """The real log of shell commands."""
-    path = REAL_DATA / "shell_commands.csv"
+def _real(name: str) -> Path:
+    path = REAL_DATA / name
     if not path.is_file():
         pytest.skip(f"{path} is not here: see data/README.md for where to get it")
     return path
+
+
+@pytest.fixture(scope="session")
+def shell_csv() -> Path:
+    """The real log of shell commands."""
+    return _real("shell_commands.csv")
+
+
+@pytest.fixture(scope="session")
+def buildroot_csv() -> Path:
+    """The real log of package commits."""
+    return _real("buildroot_scope.csv")
 
 
 @dataclass(frozen=True)
