@@ -33,18 +33,9 @@ def test_import_train_evaluate(shell_csv: Path, tmp_path: Path, cli: Callable[..
 def test_package_commits_train_and_evaluate(buildroot_csv: Path, tmp_path: Path, cli: Any) -> None:
     """Another public log: which package each contributor names in a commit, over twenty years."""
     columns = ["--user", "user", "--time", "timestamp", "--query", "query"]
+    data = tmp_path / "data"
     called = cli(
-        *(
-            "data",
-            "import",
-            buildroot_csv,
-            "--out",
-            tmp_path / "data",
-            *columns,
-            "--protocol",
-            "published",
-            "--json",
-        )
+        "data", "import", buildroot_csv, "--out", data, *columns, "--protocol", "published", "--json"
     )
     assert called.code == 0, called.err
     card = json.loads(called.out)
@@ -52,7 +43,7 @@ def test_package_commits_train_and_evaluate(buildroot_csv: Path, tmp_path: Path,
     assert card["first_event"] == "2004-12-22T20:05:11Z"
     assert card["left_out"]["exact copies (kept)"] == 175
     run = tmp_path / "run"
-    trained = cli("train", "--data", tmp_path / "data", "--out", run, "--updates", 60, "--evaluations", 0)
+    trained = cli("train", "--data", data, "--out", run, "--updates", 60, "--evaluations", 0)
     assert trained.code == 0, trained.err
     evaluated = json.loads(cli("evaluate", run, "--json").out)["runs"][0]
     assert (evaluated["users"], evaluated["all_users"]) == (185, 187)
