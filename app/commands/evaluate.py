@@ -21,6 +21,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge runs on held-out slates, beside chance, popularity and, where it is known, the truth."""
+    from app.commands.progress import ProgressBars
     from app.runs.evaluation import compare, describe, save_report
     from app.runs.evaluation import evaluate as judge_all
     from data.schema import SPLITS
@@ -29,7 +30,8 @@ def evaluate(
         raise click.UsageError(f"--split is one of {', '.join(SPLITS)}, not {split!r}.")
     if average not in ("users", "slates"):
         raise click.UsageError(f"--average is 'users' or 'slates', not {average!r}.")
-    judged = judge_all(runs, data, split, permute_users)
+    with ProgressBars(quiet=as_json) as bars:
+        judged = judge_all(runs, data, split, permute_users, bars.tell)
     if split == "test" and not permute_users:
         try:
             for run in judged:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from app.runs.directory import REPORT, Run, open_run
 from data.files import write_bytes
+from data.progress import Tell, silent
 from data.schema import Dataset, column, ragged
 from data.storage import read
 from ranking.building import build, split_rows
@@ -22,6 +23,9 @@ from ranking.rankers.trees import ModelError
 from ranking.slates import Slates, StoredSlates, pad
 
 Metrics = dict[str, Tensor]
+JUDGING = "judging"
+"""What it is called where its progress is shown."""
+
 JUDGED = 2000
 """Slates judged at once."""
 
@@ -57,15 +61,15 @@ class Judged:
         return metrics
 
 
-def prepare(data: Path, split: str) -> Ground:
-    """Read a dataset, build its slates and judge the yardsticks.
+def prepare(data: Path, split: str, tell: Tell = silent) -> Ground:
+    """Read a dataset, build its slates and judge the yardsticks; ``tell`` is told how far that is.
 
     Raises:
         DataError: it is no dataset.
     """
-    dataset = read(data, truth=True)
+    dataset = read(data, truth=True, tell=tell)
     public = PublicStatistics(dataset)
-    slates = build(dataset, public, split)
+    slates = build(dataset, public, split, None, tell)
     popularity = feature_names(public).index(POPULARITY)
     baselines: dict[str, Metrics | None] = {
         "random": _metrics(slates, lambda some, _: torch.zeros(some.mask.shape)),
@@ -78,12 +82,14 @@ def prepare(data: Path, split: str) -> Ground:
     return Ground(dataset, public, slates, baselines)
 
 
-def _metrics(slates: StoredSlates, scores: Callable[[Slates, slice], Tensor]) -> Metrics:
+def _metrics(slates: StoredSlates, scores: Callable[[Slates, slice], Tensor], tell: Tell = silent) -> Metrics:
     """The metrics (S,) of all slates, given the scores (C, N) of some of them and their numbers."""
     parts, begin = [], 0
+    tell(JUDGING, 0, len(slates))
     for some in slates.chunks(JUDGED):
         parts.append(slate_metrics(scores(some, slice(begin, begin + len(some))), some))
         begin += len(some)
+        tell(JUDGING, begin, len(slates))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -95,11 +101,16 @@ def split_utilities(dataset: Dataset, split: str) -> Tensor:
 
 
 def evaluate(
-    directories: Sequence[Path], data: Path | None, split: str, permuted: bool = False
+    directories: Sequence[Path],
+    data: Path | None,
+    split: str,
+    permuted: bool = False,
+    tell: Tell = silent,
 ) -> list[Judged]:
     """Judge every run on one split; runs on the same data share its preparation.
 
     With ``permuted`` every user is ranked by the next user's own model: a gain that survives is a leak.
+    ``tell`` is told how far the work is.
 
     Raises:
         RunError, DataError, ModelError: see their modules.
@@ -109,12 +120,12 @@ def evaluate(
     judged = []
     for run in runs:
         source = run.source(data)
-        ground = grounds.get(source) or grounds.setdefault(source, prepare(source, split))
-        judged.append(judge(run, ground, split, permuted))
+        ground = grounds.get(source) or grounds.setdefault(source, prepare(source, split, tell))
+        judged.append(judge(run, ground, split, permuted, tell))
     return judged
 
 
-def judge(run: Run, ground: Ground, split: str, permuted: bool = False) -> Judged:
+def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Tell = silent) -> Judged:
     """Score the split by the run's models."""
     model = run.model(ground.dataset, ground.public)
     users = ground.dataset.users.num_rows
@@ -134,8 +145,8 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False) -> Judge
 
     metrics = {
         **ground.baselines,
-        "global": _metrics(ground.slates, common) if model.has_common else None,
-        "personal": _metrics(ground.slates, personal),
+        "global": _metrics(ground.slates, common, tell) if model.has_common else None,
+        "personal": _metrics(ground.slates, personal, tell),
     }
     return Judged(run, ground, split, metrics, permuted)
 
