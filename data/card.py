@@ -24,10 +24,10 @@ class SlateFigures:
         """Count some more."""
         pool_offsets, pool = ragged(slates, "pool")
         reference_offsets, reference = ragged(slates, "reference")
-        self._sizes["list_size"].append(np.diff(reference_offsets).astype(np.int16))
-        self._sizes["pool_size"].append(np.diff(pool_offsets).astype(np.int16))
+        self._sizes["list_size"].append(np.diff(reference_offsets).astype(np.int32))
+        self._sizes["pool_size"].append(np.diff(pool_offsets).astype(np.int32))
         self._sizes["prefix_length"].append(
-            pc.utf8_length(slates.column("prefix")).to_numpy().astype(np.int16)
+            pc.utf8_length(slates.column("prefix")).to_numpy().astype(np.int32)
         )
         row = np.repeat(np.arange(slates.num_rows), np.diff(pool_offsets))
         wanted = np.diff(reference_offsets)

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data.log_slates import Made, log_slates
+from data.log_slates import POOLS, Made, log_slates
 from data.progress import Tell, silent
 from data.reading.columns import LONGEST_QUERY, clean
 from data.reading.log import Log, read_log
@@ -58,6 +58,8 @@ class ImportOptions:
     def __post_init__(self) -> None:
         if self.typed is not None and self.typed < 1:
             raise DataError(f"typed is {self.typed}: a prefix has at least 1 character.")
+        if not 0 <= self.seed < 2**32:
+            raise DataError(f"seed is {self.seed}: it must be from 0 to 2**32 - 1.")
         if self.min_events < 3:
             raise DataError(f"min_events is {self.min_events}: at least 3, to train, validate and test.")
 
@@ -65,6 +67,9 @@ class ImportOptions:
 PUBLISHED = ImportOptions(typed=1, min_events=30, drop_missed=True, reading=Reading(keep_copies=True))
 """The protocol of the literature: one typed character, users with 30 events, every row, no misses."""
 
+
+MISSES = "misses"
+"""What looking for them, before they are dropped, is called where its progress is shown."""
 
 NO_REPEATS = "no query is among the completions of its prefix: the log has no repeats to learn from."
 
@@ -169,10 +174,14 @@ class Coming:
             "missed": 0 if dropped else missed,
         }
 
-    def _made(self, events: pa.Table, texts: list[str]) -> Iterator[Made]:
+    def _made(self, events: pa.Table, texts: list[str], phase: str = POOLS) -> Iterator[Made]:
         options = self._options
+
+        def tell(_: str, done: int, total: int) -> None:
+            self._tell(phase, done, total)
+
         return log_slates(
-            events, texts, options.typed, options.history, options.seed, options.strict_time, self._tell
+            events, texts, options.typed, options.history, options.seed, options.strict_time, tell
         )
 
     def _without_test_slate(self) -> dict[str, int]:
@@ -191,7 +200,7 @@ class Coming:
         gone = 0
         while True:
             events = _tables(log).events
-            found = np.concatenate([made.found for made in self._made(events, log.queries)])
+            found = np.concatenate([made.found for made in self._made(events, log.queries, MISSES)])
             kept: NDArray[np.bool_] = np.bincount(log.user[found & in_split(events, "train")]) > 0
             kept = np.append(kept, np.zeros(len(log.users) - len(kept), bool))
             if kept.all():

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.catalogue import TOPICS, catalogue
+from data.progress import Tell, silent
 from data.randomness import generator
 from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.splits import time_split
@@ -76,13 +77,14 @@ class _Past:
         self.queries.append(query)
 
 
-def simulate(users: int = 200, seed: int = 0, strength: float = 0.25) -> Dataset:
+def simulate(users: int = 200, seed: int = 0, strength: float = 0.25, tell: Tell = silent) -> Dataset:
     """Simulate a dataset with its truth: 30 to 100 searches a user, lists of 2 to 25, pools three times that.
 
     Args:
         users: number of users, ≥ 1.
         seed: ≥ 0; user i's searches depend on the seed and on i alone.
         strength: standard deviation of the users' own weights (σ_w = σ_t), ≥ 0; 0 makes them all alike.
+        tell: is told how far it is.
 
     Raises:
         DataError: a value outside its bounds.
@@ -93,8 +95,10 @@ def simulate(users: int = 200, seed: int = 0, strength: float = 0.25) -> Dataset
     people = [_person(world, u, strength) for u in range(users)]
     events: list[tuple[int, int, int, int]] = []  # user, time, query, session
     slates: list[tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-    for person in people:
+    for done, person in enumerate(people):
+        tell("simulating", done, users)
         _search(world, person, events, slates)
+    tell("simulating", users, users)
     return _dataset(world, people, events, slates, {"users": users, "seed": seed, "strength": strength})
 
 

@@ -1,5 +1,7 @@
 """Scoring slates with a network: one model for all, or each user's own, in stacked chunks."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,9 @@ from ranking.rankers.network import Network
 from ranking.slates import Rows, Slates
 
 CHUNK = 256
-"""Slates, or users, scored at once: bounds the memory of the hidden layers."""
+"""Slates scored at once, with their padding: bounds the memory of the hidden layers."""
+ALONE = 64
+"""Slates of one user in a chunk, at most."""
 
 
 def network_scores(network: Network, w: Tensor, slates: Slates) -> Tensor:
@@ -34,15 +38,27 @@ def _scores(network: Network, w: Tensor, slates: Slates) -> Tensor:
     return rows.unpack(network.scores(w, rows))
 
 
-def _by_user(user: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Chunks of users (C,), the places (C, B) of their slates, and which of those are real, not padding."""
+def _by_user(user: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Chunks of users (C,), the places (C, B) of their slates, and which of those are real, not padding.
+
+    Users with like numbers of slates are together, and who has many stands in several chunks: padding
+    never takes more than what is scored.
+    """
     order = torch.argsort(user, stable=True)
     users, counts = torch.unique_consecutive(user[order], return_counts=True)
     starts = counts.cumsum(0) - counts
-    chunks = []
-    for part in torch.arange(len(users)).split(CHUNK // 4):
-        within = torch.arange(int(counts[part].max()))[None]
-        real = within < counts[part][:, None]
-        places = starts[part][:, None] + torch.minimum(within, counts[part][:, None] - 1)
-        chunks.append((users[part], order[places], real))
-    return chunks
+    pieces = [
+        (min(ALONE, count - begin), int(u), start + begin)
+        for u, count, start in zip(users.tolist(), counts.tolist(), starts.tolist(), strict=True)
+        for begin in range(0, count, ALONE)
+    ]
+    pieces.sort()
+    while pieces:
+        size = min(len(pieces), max(1, CHUNK // pieces[0][0]))
+        while size > 1 and size * pieces[size - 1][0] > CHUNK:
+            size -= 1
+        part, pieces = pieces[:size], pieces[size:]
+        count, whose, start = (torch.tensor(column) for column in zip(*part, strict=True))
+        within = torch.arange(int(count.max()))[None]
+        real = within < count[:, None]
+        yield whose, order[start[:, None] + torch.minimum(within, count[:, None] - 1)], real

@@ -25,11 +25,14 @@ def data_simulate(
     as_json: Json = False,
 ) -> None:
     """Simulate searches of users with tastes of their own, and the truth behind them."""
+    from app.commands.progress import ProgressBars
     from data.card import card
     from data.simulator import simulate
     from data.storage import write
 
-    show("card", card(write(simulate(users, seed, strength), out)), as_json)
+    with ProgressBars(quiet=as_json) as bars:
+        dataset = write(simulate(users, seed, strength, bars.tell), out)
+    show("card", card(dataset), as_json)
 
 
 @data_commands.command("import")
@@ -65,7 +68,7 @@ def data_import(
             help="'published' is --typed 1 --min-events 30 --drop-missed --keep-copies, as in the literature."
         ),
     ] = "default",
-    seed: Annotated[int, typer.Option(min=0, help="For the drawn prefix lengths.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For the drawn prefix lengths.")] = 0,
     time_format: Annotated[
         str | None, typer.Option(help="How every time is written, e.g. '%d.%m.%Y %H:%M'. [default: found]")
     ] = None,

@@ -35,9 +35,10 @@ class ProgressBars:
 
     def tell(self, phase: str, done: int, total: int, detail: str = "") -> None:
         """Show how far a phase is; one that happens again and again begins anew each time."""
+        known = total or None  # a bar without a total moves to and fro
         if phase not in self._tasks:
-            self._tasks[phase] = self._progress.add_task(phase, total=total, detail="")
+            self._tasks[phase] = self._progress.add_task(phase, total=known, detail="")
         task = self._tasks[phase]
         if done == 0:
-            self._progress.reset(task, total=total)
-        self._progress.update(task, completed=done, total=total, detail=detail)
+            self._progress.reset(task, total=known)
+        self._progress.update(task, completed=done, total=known, detail=detail)

@@ -24,20 +24,25 @@ class TrainingBars(ProgressBars):
         self._title, self._updates = title, updates
         self._staleness: deque[int] = deque(maxlen=RECENT)
         self._figures = "loss –  NMRR –"
-        self._began: tuple[float, int] | None = None
+        self._busy, self._since = 0.0, 0.0
+        self._before: int | None = None
 
     def see(self, event: Event) -> None:
         """Show one event."""
+        now = time.perf_counter()
         if isinstance(event, Evaluated):
             self._figures = f"loss {event.metrics['loss']:.3f}  NMRR {event.metrics['nmrr']:.3f}"
         elif isinstance(event, Merged):
             self._staleness.extend(event.staleness)
+            if self._before is None:
+                self._before = event.updates
+            else:  # what a validation takes is nobody's update
+                self._busy += now - self._since
+        self._since = now
         total = max(event.updates, 1) if isinstance(event, Finished) else self._updates
         self.tell(self._title, event.updates, total, self._detail(event.updates))
 
     def _detail(self, updates: int) -> str:
-        self._began = self._began or (time.perf_counter(), updates)
-        since, before = self._began
-        speed = (updates - before) / max(time.perf_counter() - since, 1e-9)
         stale = sum(self._staleness) / max(len(self._staleness), 1)
-        return f"{self._figures}  staleness {stale:.1f}  {speed:.0f} updates/s"
+        speed = f"{(updates - (self._before or 0)) / self._busy:.0f}" if self._busy else "–"
+        return f"{self._figures}  staleness {stale:.1f}  {speed} updates/s"

@@ -5,6 +5,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from app.runs.phases import Phases
+from ranking.building import FEATURES
 
 
 class Stop:
@@ -44,18 +45,20 @@ class Stop:
 
 
 class Patience:
-    """Passes on how far the work is, and ends what follows training if the user will not wait for it."""
+    """Passes on how far the work is, and ends what comes before and after training if the user wishes."""
 
     def __init__(self, stop: Stop, phases: Phases) -> None:
         self._stop, self._phases = stop, phases
         self._waits = False
 
-    def trained(self) -> None:
-        """Training has ended. Who ended it early gets the model so far, and has to ask again not to."""
+    def trained(self, updates: int) -> None:
+        """Training has ended. Who ended it early gets the model so far, if there is any, and may ask again."""
+        if not updates and self._stop.asked():
+            raise KeyboardInterrupt
         self._waits = not self._stop.asked()
 
     def tell(self, phase: str, done: int, total: int) -> None:
         """See `data.progress.Tell`."""
         self._phases.tell(phase, done, total)
-        if self._waits and self._stop.asked():
+        if self._stop.asked() and (self._waits or phase == FEATURES):
             raise KeyboardInterrupt

@@ -29,7 +29,7 @@ from app.runs.phases import SAVING, TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
 from data.files import write_bytes
-from data.progress import Tell
+from data.progress import UNKNOWN, Tell
 from data.schema import DataError, Dataset, ragged
 from federated import checkpoint
 from federated.state import Snapshot
@@ -166,12 +166,13 @@ def _complete(
     """Learn until the end or the user's wish, and save the model and the summary."""
     with _checkpoints_named(out):
         model, tally, seconds = _learned(settings, dataset, out, watch, phases, snapshot)
-        phases.enter(SAVING)
+        phases.tell(SAVING, 0, UNKNOWN)
         done = settings.fitted or tally.updates >= settings.updates
         save(model, out, settings.ranker_name)
         (out / REPORT).unlink(missing_ok=True)  # of the model that an interruption had left
         summary = _summary(settings, out, tally, seconds, done) | {"phases": phases.seconds()}
         write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
+    phases.tell(SAVING, 1, 1)
     if not done:
         raise UnfinishedError(
             f"stopped after {tally.updates} updates; the model so far is saved in {out}.", out, summary
@@ -212,8 +213,8 @@ def _learned(
     began = time.perf_counter()
     write_bytes(out / METRICS, b"")
     slates = build(dataset, public, "train", None, phases.tell)
-    phases.enter(TRAINING)
-    model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows)
+    phases.tell(TRAINING, 0, UNKNOWN)
+    model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows, phases.tell)
     return model, tally, time.perf_counter() - began
 
 
@@ -252,7 +253,7 @@ def _train(
                 """Before the users' own models are found, which may take long, all is saved."""
                 if settings.row.objective.personal and saved != journal.tally.updates:
                     _save(training, journal, identity, out)
-                patience.trained()
+                patience.trained(journal.tally.updates)
 
             phases.enter(TRAINING)
             for event in training.events(stop.asked, trained):
@@ -279,7 +280,7 @@ def _identity(settings: Settings, dataset: Dataset) -> str:
     return hashlib.sha256(settings.to_toml({"data": dataset.fingerprint}).encode()).hexdigest()
 
 
-def _fit(settings: Settings, learn: StoredSlates, users: int) -> tuple[TreeModel, Tally]:
+def _fit(settings: Settings, learn: StoredSlates, users: int, tell: Tell) -> tuple[TreeModel, Tally]:
     """Fit trees: one ranker on everything, or one for each user."""
     ranker: Any = settings.ranker
     if settings.algorithm == "pooled":
@@ -287,8 +288,12 @@ def _fit(settings: Settings, learn: StoredSlates, users: int) -> tuple[TreeModel
     for user in range(users):
         if not (learn.user == user).any():
             raise DataError(f"user {user} has no slate to train on: leave such users out.")
-    own = [learn.subset((learn.user == u).nonzero().squeeze(1)) for u in range(users)]
-    return TreeModel(None, [ranker.fit(s, settings.loss, settings.seed) for s in own]), Tally(updates=users)
+    own = []
+    for user in range(users):
+        tell(TRAINING, user, users)
+        slates = learn.subset((learn.user == user).nonzero().squeeze(1))
+        own.append(ranker.fit(slates, settings.loss, settings.seed))
+    return TreeModel(None, own), Tally(updates=users)
 
 
 def _summary(settings: Settings, out: Path, tally: Tally, seconds: float, finished: bool) -> dict[str, Any]:

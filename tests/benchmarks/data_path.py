@@ -92,6 +92,7 @@ class Measuring:
         run = self._fresh(f"run-{name}")
         train = ("train", "--data", self._data(name, "some"), "--out", run, "--updates", size.updates)
         self._timed(name, f"train on {size.some:,}", *train)
+        self._timed(name, f"evaluate on {size.some:,}", "evaluate", run)
 
     def extremes(self) -> None:
         """What only this tree is asked for."""

@@ -247,7 +247,7 @@ def test_large_logs_are_measured(
     monkeypatch.setattr(data_path, "TRIAL", small)
     assert run_bench(Fakes({}), "--only", "data") == 0
     document = json.loads((tmp_path / "data.json").read_text())
-    assert len(document) == 6
+    assert len(document) == 7
     assert all(by["here"].keys() == {"cpu_s", "wall_s", "peak_mb"} for by in document.values())
     assert all(by["here"]["peak_mb"] > 50 for by in document.values())
     assert [path.name for path in tmp_path.iterdir()] == ["data.json"]

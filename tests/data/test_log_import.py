@@ -146,7 +146,7 @@ def test_bad_files(tmp_path: Path, name: str, content: bytes | None, message: st
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("wrong", [{"typed": 0}, {"min_events": 2}])
+@pytest.mark.parametrize("wrong", [{"typed": 0}, {"min_events": 2}, {"seed": -1}, {"seed": 2**32}])
 def test_bad_options(wrong: dict[str, int]) -> None:
     with pytest.raises(DataError, match=f"{next(iter(wrong))} is {next(iter(wrong.values()))}"):
         ImportOptions(**wrong)

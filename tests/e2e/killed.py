@@ -18,6 +18,7 @@ whole       a new file is on the disk, but does not yet have its name
 named       a new file has just got its name
 removed     a file has just been removed
 personal    some users' own models have been found; the file is how many
+features    some slates have their features; the file is how many
 """
 
 import json
@@ -38,6 +39,7 @@ from app.runs.journal import Journal
 from app.runs.stop import Patience
 from federated.clients import PERSONAL
 from federated.training import Event
+from ranking.building import FEATURES
 
 
 def arm(place: str, pattern: str, nth: int, number: int) -> None:
@@ -76,11 +78,11 @@ def arm(place: str, pattern: str, nth: int, number: int) -> None:
         unlink(path, **more)
         die("removed", path)
 
-    tell = Patience.tell
+    tell, places = Patience.tell, {PERSONAL: "personal", FEATURES: "features"}
 
     def telling(patience: Patience, phase: str, part: int, total: int) -> None:
-        if phase == PERSONAL:
-            die("personal", part)
+        if phase in places:
+            die(places[phase], part)
         tell(patience, phase, part, total)
 
     Patience.tell = telling  # type: ignore[method-assign]

@@ -156,6 +156,18 @@ def test_who_stops_training_gets_the_model_so_far_and_may_stop_that_too(
     assert "interrupted: the last checkpoint is that after" in err
 
 
+@pytest.mark.parametrize("place", [("features", "*", 1), ("features", "*", 3)])
+def test_who_stops_before_training_has_no_model_and_no_run(
+    place: Kill, tiny: Path, tmp_path: Path, run_jobs: Run
+) -> None:
+    run = tmp_path / "run"
+    train = ["train", "--data", tiny, "--algorithm", "persa-fl-me", "--updates", 40, "--out", run]
+    codes, err = run_jobs(job(train, place, signal="SIGINT"))
+    assert codes == [INTERRUPTED], err
+    assert "interrupted before there was anything to save" in err
+    assert not run.exists()
+
+
 def test_trees_killed_while_they_are_fitted_are_fitted_anew(
     tiny: Path, tmp_path: Path, run_jobs: Run
 ) -> None:

@@ -33,10 +33,11 @@ def own(network: Network) -> Tensor:
     return torch.stack([network.layout.initial(torch.Generator().manual_seed(u)) for u in range(USERS)])
 
 
-@pytest.fixture(autouse=True, params=[8, 256], ids="chunk{}".format)
+@pytest.fixture(autouse=True, params=[(8, 3), (256, 64)], ids="chunk{0[0]}".format)
 def chunk(request, monkeypatch):
     """Chunks smaller and larger than what is scored: they must not show."""
-    monkeypatch.setattr(ranking.scoring, "CHUNK", request.param)
+    monkeypatch.setattr(ranking.scoring, "CHUNK", request.param[0])
+    monkeypatch.setattr(ranking.scoring, "ALONE", request.param[1])
 
 
 def test_one_model_for_all_equals_it_repeated_for_every_user(network, own, slates):
@@ -51,6 +52,17 @@ def test_every_slate_is_scored_by_its_users_own_model(network, own, slates):
     for s, user in enumerate(slates.user.tolist()):
         alone = network_scores(network, own[user], slates[torch.tensor([s])])[0]
         torch.testing.assert_close(together[s][slates.mask[s]], alone[slates.mask[s]])
+
+
+def test_chunks_hold_every_slate_once_and_little_padding(chunk, tmp_path):
+    """Also where one user has hundreds of slates and others one each."""
+    user = torch.cat([torch.arange(50), torch.full((700,), 7), torch.tensor([3, 3, 60])])
+    seen = []
+    for users, places, real in ranking.scoring._by_user(user):
+        assert places.numel() <= ranking.scoring.CHUNK
+        assert torch.equal(user[places], users[:, None].expand_as(places))
+        seen += places[real].tolist()
+    assert sorted(seen) == list(range(len(user)))
 
 
 def test_another_users_model_has_no_part_in_a_score(network, own, slates):
