@@ -52,7 +52,7 @@ class Patience:
         self._waits = False
 
     def trained(self, updates: int) -> None:
-        """Training has ended. Who ended it early gets the model so far, if there is any, and may ask again."""
+        """Training has ended. Who ended it early gets the model so far, if any, and may ask again."""
         if not updates and self._stop.asked():
             raise KeyboardInterrupt
         self._waits = not self._stop.asked()
