@@ -31,13 +31,16 @@ def strange(text: str) -> str:
         return ": remove the row, or fill in its time"
     if layouts(shape):
         return ": there is no such date or time of day"
-    if re.fullmatch(r"t?00?:00(:00([.,]0+)?)?( ?([ap]m|[ap]\.m\.|z))?|00? ?([ap]m|[ap]\.m\.)", shape):
+    if re.fullmatch(r"t?00?:00(:00([.,]0+)?)?( ?[a-z.]{1,5})?|00? ?([ap]m|[ap]\.m\.)", shape):
         return ": it is a time of day without a date"
     zone = re.fullmatch(rf"(.*0(?: ?[ap]m)?) ?\(?({_ZONES})\)?( 0000)?", shape)
     if zone and "0:0" in zone[1] and (layouts(zone[1] + (zone[3] or "")) or zone[3]):
         return (
             f": the time zone {zone[2].upper()} is ambiguous; write it as an offset like +01:00, or use UTC"
         )
+    words = re.fullmatch(r"(.*0:00) ?[^0-9]+", shape)
+    if words and layouts(words[1]):
+        return ": leave out what follows the time of day"
     if re.fullmatch(r"-?0\.0*e\+00", shape):
         return ": a spreadsheet has rounded the number; format the column as a whole number and export again"
     if re.fullmatch(r"0000[./-]00?|00?[./-]0000|[a-z]+\.?,? 0000", shape):

@@ -107,9 +107,10 @@ class Times:
         values, good, fraction = typed(cells)
         if not good.all():
             row = int(good.argmin())
+            unit = f", as of nanoseconds stored as {cells.type}" if pa.types.is_timestamp(cells.type) else ""
             raise DataError(
-                f"{places.of(row)}, column {self.column!r}: the time is beyond the years 1 to 9999: its unit "
-                f"is probably wrong, as of nanoseconds that are stored as {cells.type}."
+                f"{places.of(row)}, column {self.column!r}: the time is beyond the years 1 to 9999: "
+                f"its unit is probably wrong{unit}."
             )
         return values, good, fraction
 
@@ -201,16 +202,16 @@ class Times:
             raise DataError(
                 self._sentence(cell, ambiguous(cell.text, [first, *apart], len(self.formats) == 1))
             )
-        if alive[first].implausible is not None and not self.reading.any_time:
-            raise DataError(self._too_far(first, alive[first]))
         instants = np.concatenate(alive[first].parts)
-        self.candidates = {}
         beyond = (instants < time_numbers.LIMITS[0]) | (instants > time_numbers.LIMITS[1])
         if beyond.any():
             place = self._place(int(beyond.argmax()))
             raise DataError(
                 f"{place}, column {self.column!r}: the time is beyond the years 1 to 9999 in UTC: correct it."
             )
+        if alive[first].implausible is not None and not self.reading.any_time:
+            raise DataError(self._too_far(first, alive[first]))
+        self.candidates = {}
         return instants, self._words(first)
 
     def _prefer(self, alive: dict[str, Candidate]) -> None:
@@ -231,7 +232,7 @@ class Times:
         read = {"dmy": " with the day first", "mdy": " with the month first"}.get(convention, "")
         far = f"it is before 1990 or after tomorrow{read}"
         if year_first and 2 * candidate.far >= self.rows and "ymd" in layouts(shape_of(year_first.text)):
-            why = f"with the year first there is no such date, and else {far}; correct it, or add --any-time."
+            why = f"with the year first there is no such date, and {far}: correct it."
             return self._sentence(year_first, why)
         return self._sentence(cell, f"{far}; --any-time accepts it.")
 

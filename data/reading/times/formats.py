@@ -42,6 +42,8 @@ def check(time_format: str) -> None:
     listed = re.findall("%(.?)", plain)
     parts = set(listed)
     text = f"the time format {time_format!r}"
+    if "" in parts:
+        raise DataError(f"{text} ends with a %: write %% for the sign itself.")
     lacking = [what for what, letters in _WHOLE.items() if not parts & set(letters)]
     if "Z" in parts:
         raise DataError(
@@ -76,5 +78,5 @@ def _try(plain: str, text: str) -> None:
     try:
         pd.to_datetime(["-"], format=plain, utc=True, errors="coerce")
     except (ValueError, TypeError, re.error) as error:
-        why = " ".join(str(error).split())
+        why = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{text} cannot be used: {why}.") from error

@@ -75,9 +75,9 @@ class Column:
         if none.any():
             row = int(none.argmax())
             unit = next(unit for unit in known if unit.name == most)
-            if 2 * fits[most].sum() >= len(none) and unit.digits == self._digits(row):
-                if not unit.read((self.numbers[0][[row]], self.numbers[1][[row]]))[1][0]:
-                    return self._error(row, f"as {most} {NO_DATE}.")
+            usual = 2 * fits[most].sum() >= len(none) and unit.digits == self._digits(row)
+            if usual and not unit.read((self.numbers[0][[row]], self.numbers[1][[row]]))[1][0]:
+                return self._error(row, f"as {most} {NO_DATE}.")
             return self._error(row, f"{time_numbers.likely(int(self.numbers[0][row]))}.")
         other = int((~fits[most]).argmax())
         others = next(name for name in fits if fits[name][other])

@@ -199,7 +199,8 @@ def likely(whole: int) -> str:
 
 def turned(whole: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which numbers have the eight digits of a date that ends in its year."""
-    return np.logical_or.reduce(list(_orders(whole).values()))
+    by_day, by_month = _orders(whole).values()
+    return by_day | by_month
 
 
 def _orders(whole: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
