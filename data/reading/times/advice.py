@@ -38,8 +38,8 @@ def strange(text: str) -> str:
         return (
             f": the time zone {zone[2].upper()} is ambiguous; write it as an offset like +01:00, or use UTC"
         )
-    words = re.fullmatch(r"(.*0:00) ?[^0-9]+", shape)
-    if words and layouts(words[1]):
+    more = re.fullmatch(r"(.*0:00) ?[^0-9]+", shape)
+    if more and layouts(more[1]):
         return ": leave out what follows the time of day"
     if re.fullmatch(r"-?0\.0*e\+00", shape):
         return ": a spreadsheet has rounded the number; format the column as a whole number and export again"
