@@ -1,12 +1,15 @@
 """Times: how a convention or a unit is chosen, that advice can be followed, and what formats are taken."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from data.reading.rows import Places, Reading
+from data.reading.times.column import Times
 from data.schema import DataError
 
 # No single row chooses the convention (the clock of these tests stands at noon of 1 June 2024)
@@ -91,6 +94,29 @@ def test_every_advice_reads_the_column(logs: Any, texts: list[str], moment: str)
         assert read[2] == ["2003-04-05", "2004-05-06"]
 
 
+DATES = (["03/04/2024", "05/06/2023"], ["3.4.2024", "11.12.2023"], ["03-04-05", "06-07-08"])
+JOINTS = (" ", ", ", "T", " at ")
+CLOCKS = ("10:05", "1:2:3", "10.05", "10:05:07,123456789", "1:05pm", "01:05 PM", "1:05:07.25 a.m.", "12 am")
+ZONES = ("", "Z", " utc", "+01:00", " GMT-0530 (Standard Time)", "+0100 CET", " (UTC)")
+
+
+def test_every_advice_reads_times_as_its_option_does() -> None:
+    def read(**reading: Any) -> list[int]:
+        times = Times("time", Reading(**reading), datetime(2024, 6, 1, tzinfo=UTC))
+        times.add(pa.array(texts), Places("log.csv", "line", range(2, 4)))
+        instants: list[int] = times.finish()[0].tolist()
+        return instants
+
+    for dates, joint, clock, zone in product(DATES, JOINTS, CLOCKS, ZONES):
+        texts = [f"{date}{joint}{clock}{zone}" for date in dates]
+        with pytest.raises(DataError, match="no other row decides") as error:
+            read()
+        formats = re.findall(r"'(%[^']+)'", str(error.value))
+        assert len(formats) == (3 if "-" in dates[0] else 2), error.value
+        found = [read(time_format=time_format) for time_format in formats]
+        assert found[:2] == [read(day_first=True), read(month_first=True)], texts
+
+
 # Formats
 
 
@@ -128,8 +154,6 @@ def test_formats_of_the_c_library(logs: Any, time_format: str, text: str, moment
     ],
 )
 def test_formats_are_refused_before_the_log_is_read(time_format: str, part: str) -> None:
-    from data.reading.rows import Reading
-
     with pytest.raises(DataError, match=re.escape(part)) as error:
         Reading(time_format=time_format)
     assert str(error.value).startswith(f"the time format {time_format!r}")
