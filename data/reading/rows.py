@@ -1,7 +1,6 @@
 """Rows of a log on their way in: how they are to be read, and where in the log each one stands."""
 
 import codecs
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from data.reading.times import formats
 from data.schema import DataError
 
 CHUNK = 65_536
@@ -46,7 +46,7 @@ class Reading:
         if len(chosen) > 1:
             raise DataError(f"{' and '.join(chosen)} contradict each other: choose one.")
         if self.time_format is not None:
-            _check_format(self.time_format)
+            formats.check(self.time_format)
         if self.encoding is not None:
             _check_encoding(self.encoding)
 
@@ -116,22 +116,6 @@ def one_line(error: BaseException) -> str:
     """The first line of what a library says, without a full stop."""
     lines: list[Any] = str(error).splitlines() or [type(error).__name__]
     return str(lines[0]).rstrip(". ")
-
-
-def _check_format(time_format: str) -> None:
-    parts = set(re.findall(r"%-?(.)", time_format.replace("%%", "")))
-    whole = {"year": "YyGcxD", "month": "mbBhjUWVcxD", "day": "dejuwaAcxD"}
-    lacking = [what for what, letters in whole.items() if not parts & set(letters)]
-    if lacking:
-        raise DataError(
-            f"the time format {time_format!r} has no {' and no '.join(lacking)}: "
-            "write one like '%d.%m.%Y %H:%M:%S', with a year, a month and a day."
-        )
-    if "Z" in parts:
-        raise DataError(
-            f"the time format {time_format!r} has %Z, but names of time zones are ambiguous: write UTC "
-            "itself, or %z for offsets like +01:00."
-        )
 
 
 def _check_encoding(encoding: str) -> None:

@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 from data.reading.columns import as_text, exact_floats
 from data.reading.rows import Places, Reading, quoted
 from data.reading.times import time_numbers
-from data.reading.times.advice import ambiguous, strange
-from data.reading.times.cells import LIMITS, Read, fitting, formatted, parse, typed
-from data.reading.times.shapes import CONVENTIONS
+from data.reading.times.advice import ambiguous, strange, time_format
+from data.reading.times.cells import (
+    Read,
+    fitting,
+    formatted,
+    parse,
+    plain_blanks,
+    shape_of,
+    typed,
+    written,
+)
+from data.reading.times.number_column import Column
+from data.reading.times.shapes import CONVENTIONS, layouts
 from data.schema import DataError
 
 EARLIEST = 631_152_000_000_000
@@ -37,7 +47,8 @@ class Candidate:
     parts: list[NDArray[np.int64]] = field(default_factory=list)
     fractions: list[NDArray[np.int64]] = field(default_factory=list)  # of numbers, in billionths
     failed: Cell | None = None
-    implausible: Cell | None = None
+    implausible: Cell | None = None  # the first such row
+    far: int = 0  # rows that are implausible
 
 
 class Times:
@@ -56,6 +67,7 @@ class Times:
         self.example = ""
         self.places: list[Places] = []
         self.different: dict[tuple[str, str], Cell] = {}
+        self.formats: set[str] = set()  # of times whose order of day and month is open
 
     def add(self, cells: pa.Array, places: Places) -> None:
         """Read the next rows.
@@ -70,7 +82,7 @@ class Times:
         self._check_empty(cells.is_null(nan_is_null=True), places)
         kind = cells.type
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-            read = {"typed": typed(cells)}
+            read = {"typed": self._typed(cells, places)}
         elif pa.types.is_floating(kind) and self.reading.time_format is None:
             read = {"number": time_numbers.from_floats(exact_floats(cells, self.column, places))}
         elif pa.types.is_integer(kind) and self.reading.time_format is None:
@@ -79,7 +91,7 @@ class Times:
             what = "times of day without a date" if pa.types.is_time(kind) else "durations"
             raise DataError(f"{places.of(0)}, column {self.column!r}: it holds {what}, not times.")
         else:
-            cells = pc.utf8_trim_whitespace(as_text(cells, self.column, places))
+            cells = plain_blanks(as_text(cells, self.column, places))
             self._check_empty(pc.equal(cells, ""), places)
             read = self._texts(cells)
         if self.reading.time_format and "typed" in read:
@@ -91,10 +103,23 @@ class Times:
         self.places.append(places)
         self.rows += len(cells)
 
+    def _typed(self, cells: pa.Array, places: Places) -> Read:
+        values, good, fraction = typed(cells)
+        if not good.all():
+            row = int(good.argmin())
+            unit = f", as of nanoseconds stored as {cells.type}" if pa.types.is_timestamp(cells.type) else ""
+            raise DataError(
+                f"{places.of(row)}, column {self.column!r}: the time is beyond the years 1 to 9999: "
+                f"its unit is probably wrong{unit}."
+            )
+        return values, good, fraction
+
     def _texts(self, cells: pa.Array) -> dict[str, Read]:
         if self.reading.time_format:
             return {"format": formatted(cells, self.reading.time_format)}
-        return parse(cells, {n for n, c in self.candidates.items() if c.failed is None})
+        read, shapes = parse(cells, {n for n, c in self.candidates.items() if c.failed is None})
+        self.formats |= {time_format(s, "dmy") for s in shapes if "dmy" in layouts(s)}
+        return read
 
     def _check_empty(self, empty: pa.Array, places: Places) -> None:
         row = pc.index(empty, True).as_py()
@@ -105,7 +130,7 @@ class Times:
         """Keep the candidates that fit all of the next rows."""
 
         def cell(row: int) -> Cell:
-            return Cell(self.rows + row, str(cells[row].as_py()), places.of(row))
+            return Cell(self.rows + row, written(cells[row]), places.of(row))
 
         if not self.rows:
             self.example = cell(0).text
@@ -123,8 +148,9 @@ class Times:
                 candidate.parts.append(values)
                 candidate.fractions += [fraction] if fraction is not None else []
                 far = (values < self.bounds[0]) | (values > self.bounds[1])
-                if fraction is None and candidate.implausible is None and far.any():
-                    candidate.implausible = cell(int(far.argmax()))
+                if fraction is None and far.any():
+                    candidate.far += int(far.sum())
+                    candidate.implausible = candidate.implausible or cell(int(far.argmax()))
         if not alive:
             raise DataError(self._no_convention())
         for one, other in combinations(alive, 2):
@@ -168,23 +194,47 @@ class Times:
         alive = {n: c for n, c in self.candidates.items() if c.failed is None and c.parts}
         if "number" in alive:
             return self._finish_numbers(alive["number"])
-        plausible = {n: c for n, c in alive.items() if c.implausible is None or self.reading.any_time}
-        if not plausible:
-            cell = next(iter(alive.values())).implausible
-            assert cell is not None
-            raise DataError(self._sentence(cell, self._too_far(next(iter(alive)), cell)))
-        first = next(iter(plausible))
-        for other in plausible:
-            if (first, other) in self.different:
-                cell = self.different[first, other]
-                raise DataError(self._sentence(cell, ambiguous(cell.text, first, other)))
-        instants = np.concatenate(plausible[first].parts)
+        self._prefer(alive)
+        first = next(iter(alive))
+        apart = [other for other in alive if (first, other) in self.different]
+        if apart:
+            cell = self.different[first, apart[0]]
+            raise DataError(
+                self._sentence(cell, ambiguous(cell.text, [first, *apart], len(self.formats) == 1))
+            )
+        instants = np.concatenate(alive[first].parts)
+        beyond = (instants < time_numbers.LIMITS[0]) | (instants > time_numbers.LIMITS[1])
+        if beyond.any():
+            place = self._place(int(beyond.argmax()))
+            raise DataError(
+                f"{place}, column {self.column!r}: the time is beyond the years 1 to 9999 in UTC: correct it."
+            )
+        if alive[first].implausible is not None and not self.reading.any_time:
+            raise DataError(self._too_far(first, alive[first]))
         self.candidates = {}
         return instants, self._words(first)
 
-    def _too_far(self, convention: str, cell: Cell) -> str:
+    def _prefer(self, alive: dict[str, Candidate]) -> None:
+        """Leave out conventions that nobody means; never for what a single row of many says.
+
+        Two-digit years stand last beside a month's name. Beside numbers they stand first only if that
+        makes less than half of the rows implausible.
+        """
+        if "named" in alive:
+            alive.pop("named_ymd", None)
+        numbers = ("dmy" in alive or "mdy" in alive) and "ymd" in alive
+        if numbers and not self.reading.any_time and 2 * alive["ymd"].far >= self.rows:
+            del alive["ymd"]
+
+    def _too_far(self, convention: str, candidate: Candidate) -> str:
+        cell, year_first = candidate.implausible, self.candidates.get("ymd", Candidate()).failed
+        assert cell is not None
         read = {"dmy": " with the day first", "mdy": " with the month first"}.get(convention, "")
-        return f"it is before 1990 or after tomorrow{read}; --any-time accepts it."
+        far = f"it is before 1990 or after tomorrow{read}"
+        if year_first and 2 * candidate.far >= self.rows and "ymd" in layouts(shape_of(year_first.text)):
+            why = f"with the year first there is no such date, and {far}: correct it."
+            return self._sentence(year_first, why)
+        return self._sentence(cell, f"{far}; --any-time accepts it.")
 
     def _words(self, convention: str) -> str:
         if convention == "typed":
@@ -196,46 +246,7 @@ class Times:
     def _finish_numbers(self, candidate: Candidate) -> tuple[NDArray[np.int64], str]:
         numbers = np.concatenate(candidate.parts), np.concatenate(candidate.fractions)
         self.candidates = {}
-        known = time_numbers.units(*self.bounds)
-        ticks = ((numbers[0] >= time_numbers.TICKS[0]) & (numbers[0] <= time_numbers.TICKS[1])).all()
-        unit = next((u for u in known if u.fits(numbers).all()), None)
-        if unit is not None and ticks and not self.reading.any_time:
-            raise DataError(self._number(numbers, 0, "it looks like .NET ticks: export times as text."))
-        if unit is None and self.reading.any_time:
-            unit = time_numbers.by_size(numbers, known)
-            bad = ~unit.read(numbers)[1]
-            if bad.any():
-                raise DataError(
-                    self._number(numbers, int(bad.argmax()), f"it cannot be read as {unit.name}.")
-                )
-        if unit is None:
-            raise DataError(self._units_differ(numbers, known))
-        read = unit.read(numbers)[0]
-        far = (read < LIMITS[0]) | (read > LIMITS[1])
-        if far.any():
-            row = int(far.argmax())
-            raise DataError(self._number(numbers, row, f"as {unit.name} it is beyond the years 1 to 9999."))
-        return read, f"{unit.name}, e.g. {time_numbers.shown(int(numbers[0][0]), int(numbers[1][0]))}"
-
-    def _units_differ(self, numbers: time_numbers.Numbers, known: list[time_numbers.Unit]) -> str:
-        """Two rows of different units, or one of none."""
-        fits = {u.name: u.fits(numbers) for u in known}
-        most = max(fits, key=lambda name: (int(fits[name].sum()), -int(fits[name].argmax())))
-        none = ~np.logical_or.reduce(list(fits.values()))
-        if none.any():
-            row = int(none.argmax())
-            return self._number(numbers, row, f"{time_numbers.likely(int(numbers[0][row]))}.")
-        other = int((~fits[most]).argmax())
-        others = next(name for name in fits if fits[name][other])
-        one = int(fits[most].argmax())
-        first, second = sorted(((one, most), (other, others)))
-        show = time_numbers.shown(int(numbers[0][first[0]]), int(numbers[1][first[0]]))
-        beside = f"it looks like {second[1]}, but {show} ({self._place(first[0]).rsplit(', ', 1)[1]}) like "
-        return self._number(numbers, second[0], f"{beside}{first[1]}: one column needs one unit.")
-
-    def _number(self, numbers: time_numbers.Numbers, row: int, what: str) -> str:
-        text = time_numbers.shown(int(numbers[0][row]), int(numbers[1][row]))
-        return f"{self._place(row)}, column {self.column!r}: {text} is not a plausible time: {what}"
+        return Column(numbers, self.column, self._place).read(self.bounds, self.reading.any_time)
 
     def _place(self, row: int) -> str:
         for places in self.places:

@@ -34,7 +34,7 @@ _OFFSET = r"(?P<offset>[+-]00(?::?00)?)(?: [a-z]{2,5})?"
 _UTC = rf" ?(?:(?:utc|gmt)?{_OFFSET}|z|utc|gmt)(?:\[[a-z/_]+\]| ?\([a-z ]+\))?"
 _ZONE = rf"(?:{_UTC})?"
 _CLOCK = (
-    r"(?P<hour>00?)(?:(?P<colon>[:.])(?P<minute>00)(?:(?P=colon)(?P<second>00)(?:[.,](?P<fraction>0+))?)?)?"
+    r"(?P<hour>00?)(?:(?P<colon>[:.])(?P<minute>00?)(?:(?P=colon)(?P<second>00?)(?:[.,](?P<fraction>0+))?)?)?"
     r"(?: ?(?P<half>am|pm|a\.m\.|p\.m\.))?"
 )
 _COMPACT_CLOCK = r"(?P<hour>00)(?P<minute>00)(?:(?P<second>00)(?:[.,](?P<fraction>0+))?)?"
@@ -42,7 +42,7 @@ _YEAR4, _YEAR2 = r"(?P<year>0000)", r"(?P<year>00)"
 _DAY, _MON = r"(?P<day>00?)", r"(?P<month>00?)"
 _SEP, _LOOSE = r"(?P<sep>[./-])", r"[ ./,-]*"
 _REST = rf"(?:(?:t|_|,? +(?:at +)?|,){_CLOCK}{_ZONE})?"
-_NAMED_REST = rf"(?:(?:t|_|:|,? +(?:at +)?|,){_CLOCK}{_ZONE})?"
+_NAMED_REST = rf"(?:(?:t|_|:|,? +(?:at +|@ +)?|,){_CLOCK}{_ZONE})?"
 _NTH = _DAY + r"(?:st|nd|rd|th)?"
 _JOINED = r"(?P<year>0000)(?P<month>00)(?P<day>00)"
 
@@ -55,7 +55,7 @@ _NUMBERS = [
 """Fewer digits before e+09 are those of a number that a spreadsheet has rounded."""
 
 _ISO = [
-    rf"{_YEAR4}{_SEP}{_MON}(?P=sep){_DAY}{_REST}",
+    rf"{_WEEKDAY}{_YEAR4}{_SEP}{_MON}(?P=sep){_DAY}{_REST}",
     rf"{_YEAR4}-(?P<month>00)-(?P<day>00)-{_CLOCK}",
     rf"{_JOINED}[t ]{_COMPACT_CLOCK}{_ZONE}",
     rf"{_JOINED}[t ]{_CLOCK}{_ZONE}",
@@ -66,6 +66,7 @@ _NAMED = [
     rf"{_WEEKDAY}\[?{_NTH}{_LOOSE}{_MONTH}{_LOOSE}{_YEAR4}{_NAMED_REST}\]?",
     rf"{_WEEKDAY}{_MONTH}{_LOOSE}{_NTH}[ ./,-]+{_YEAR4}{_NAMED_REST}",
     rf"{_WEEKDAY}{_MONTH} +{_NTH},? +{_CLOCK}{_ZONE},? +{_YEAR4}",
+    rf"{_WEEKDAY}{_MONTH} +{_NTH},? +{_CLOCK},? +{_YEAR4} +{_OFFSET}",
     rf"{_YEAR4}{_LOOSE}{_MONTH}{_LOOSE}{_DAY}{_NAMED_REST}",
 ]
 _PATTERNS: dict[str, list[re.Pattern[str]]] = {
@@ -90,7 +91,7 @@ class Layout:
     """Where the parts of a time stand in texts of one shape.
 
     Attributes:
-        spans: of every part that is written in digits, and of the offset with its sign.
+        spans: of every part that is written in digits, of the offset with its sign, and of am or pm.
         month: the number of a month that is written as a name.
         half: "a" or "p" of a twelve-hour clock, or nothing.
     """
@@ -112,7 +113,12 @@ def layouts(shape: str) -> dict[str, Layout]:
 
 
 def _whole(match: "re.Match[str]") -> bool:
-    """An hour alone is a time of day after the T of ISO 8601, or before am and pm, only."""
+    """An hour alone is a time of day after the T of ISO 8601, or before am and pm, only.
+
+    Minutes and seconds of one digit are such in 1:2:3 only.
+    """
+    if any(len(_text(match, part)) == 1 for part in ("minute", "second")):
+        return _text(match, "second") != "" and _text(match, "colon") == ":"
     if not _text(match, "hour") or _text(match, "minute") or _text(match, "half"):
         return True
     return match.string[match.start("hour") - 1] == "t"
@@ -123,7 +129,7 @@ def _text(match: "re.Match[str]", group: str) -> str:
 
 
 def _layout(match: "re.Match[str]") -> Layout:
-    parts = ("year", "month", "day", "hour", "minute", "second", "fraction", "offset", *NUMBER_PARTS)
+    parts = ("year", "month", "day", "hour", "minute", "second", "fraction", "offset", "half", *NUMBER_PARTS)
     spans = {name: match.span(name) for name in parts if _text(match, name)}
     month = MONTHS.index(_text(match, "name")[:3]) + 1 if _text(match, "name") else None
     return Layout(spans, month, _text(match, "half")[:1])

@@ -13,6 +13,9 @@ from data.reading.times.shapes import Layout, calendar, number
 SECOND = 1_000_000
 """Microseconds."""
 
+LIMITS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+"""The years 1 to 9999, in microseconds since 1970."""
+
 BILLION = 1_000_000_000
 TICKS = (627_667_000 * BILLION, 650_000_000 * BILLION)
 """Tenths of microseconds since the year 1, as .NET counts them, from 1990 to 2060."""
@@ -29,6 +32,7 @@ class Unit:
     low: int
     high: int
     read: Callable[[Numbers], tuple[NDArray[np.int64], NDArray[np.bool_]]]
+    digits: int = 0  # of written dates
 
     def fits(self, numbers: Numbers) -> NDArray[np.bool_]:
         """Which numbers are plausible in this unit."""
@@ -81,19 +85,32 @@ def units(earliest: int, latest: int) -> list[Unit]:
         found.append(Unit(f"Unix {name}", low, high, _unix(scale)))
     for digits, name in WRITTEN.items():
         low, high = (int(_moment(t).strftime("%Y%m%d%H%M%S%f")[:digits]) for t in (earliest, latest))
-        found.append(Unit(name, low, high, _written(digits)))
+        found.append(Unit(name, low, high, _written(digits), digits))
     return found
 
 
+def of_most(numbers: Numbers, known: list[Unit]) -> Unit | None:
+    """The unit in which at least half of the numbers are plausible, or that they are written in."""
+    half = len(numbers[0]) / 2
+    unit = max(known, key=lambda unit: int(unit.fits(numbers).sum()))
+    if unit.fits(numbers).sum() >= half:
+        return unit
+    return next((u for u in known if u.digits and looks_written(numbers[0], u.digits).sum() >= half), None)
+
+
+def looks_written(whole: NDArray[np.int64], digits: int) -> NDArray[np.bool_]:
+    """Which numbers have the digits of a date from 1900 to 2100, be it on the calendar or not."""
+    date = whole // 10 ** (digits - 8)
+    year, month, day = date // 10_000, date // 100 % 100, date % 100
+    inside = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    return np.asarray(inside)
+
+
 def by_size(numbers: Numbers, known: list[Unit]) -> Unit:
-    """The unit of numbers that may mean any time: written dates if all can be, or else by the median."""
-    if len(numbers[0]):
-        for unit in known:
-            if unit.name in (WRITTEN[8], WRITTEN[14], WRITTEN[17]):
-                instants, good = unit.read(numbers)
-                years = instants[good].astype("datetime64[us]").astype("datetime64[Y]").astype(int) + 1970
-                if good.all() and years.min() >= 1900 and years.max() <= 2100:
-                    return unit
+    """The unit of numbers that may mean any time: that of most if there is one, or else by the median."""
+    unit = of_most(numbers, known)
+    if unit is not None:
+        return unit
     size = float(np.median(np.abs(numbers[0].astype(np.float64))))
     return known[3 if size >= 1e17 else 2 if size >= 1e14 else 1 if size >= 1e11 else 0]
 
@@ -164,6 +181,12 @@ def likely(whole: int) -> str:
         return (
             "it looks like a spreadsheet's count of days: format the column as date and time and export again"
         )
+    written = next((name for d, name in WRITTEN.items() if looks_written(np.array([whole]), d)[0]), None)
+    if written and not _written(len(str(whole)))((np.array([whole]), np.zeros(1, np.int64)))[1][0]:
+        return f"as {written} there is no such date or time of day"
+    orders = [name for name, fits in _orders(np.array([whole])).items() if fits[0]]
+    if orders:
+        return f"its digits may be a day, a month and a year: --time-format {' or '.join(orders)} reads them"
     if 1900 <= whole <= 2100:
         return "a year alone is no time"
     if 190_001 <= whole <= 210_012 and 1 <= whole % 100 <= 12:
@@ -172,6 +195,23 @@ def likely(whole: int) -> str:
         "as Unix time in seconds, milliseconds, microseconds or nanoseconds, or as a date like 20240131, "
         "it is before 1990 or after tomorrow; --any-time accepts it"
     )
+
+
+def turned(whole: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which numbers have the eight digits of a date that ends in its year."""
+    by_day, by_month = _orders(whole).values()
+    return by_day | by_month
+
+
+def _orders(whole: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
+    """The formats by which numbers are dates that end in their year."""
+    one, two, year = whole // 10**6, whole // 10**4 % 100, whole % 10**4
+    inside = (year >= 1990) & (year <= 2100)
+    orders = {"'%d%m%Y'": (one, two), "'%m%d%Y'": (two, one)}
+    return {
+        name: inside & (day >= 1) & (day <= 31) & (month >= 1) & (month <= 12)
+        for name, (day, month) in orders.items()
+    }
 
 
 def _moment(instant: int) -> datetime:
