@@ -24,6 +24,17 @@ NAMED = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_FIELD = 131_072
 """Characters of one field, at most: a quote that is never closed is noticed after as many."""
 
+_MONTH = re.compile(
+    r"(?<![^\W\d_])(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
+    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)(?![^\W\d_])",
+    re.IGNORECASE,
+)
+_STYLES = {
+    "number": re.compile(r"[\['+-]*000000"),
+    "date": re.compile(r"[\[']*(?:0000[-/.]0[-/.]0|0[-/.]0[-/.]0|(?=.*0)(?:a\W*)?(?:0+(?:a|\W)*)?~)"),
+}
+"""Times by their shape, in which ~ is the name of a month; that they are times at all has to do."""
+
 
 class _Lines:
     """Hands out lines one by one and remembers those of the present chunk, for messages about them."""
@@ -146,19 +157,21 @@ class _Table:
         several = [at for at, row in enumerate(rows) if any("\n" in f or "\r" in f for f in row)]
         others = set(range(len(rows))).difference(several)
         self.shapes |= {_shape(rows[at][self.time]) for at in others or several}
+        self.shapes |= {style for shape in self.shapes if (style := _style(shape))}
         for at in several:
             start = numbers[at]
             raw = lines.of(start, start + sum(map(breaks, rows[at])))
             if not any(line.count(self.delimiter) >= len(self.header) - 1 for line in raw[1:]):
                 continue
             for opens, closes, _ in self._fields(raw):
-                whole = closes > opens and self._looks_like_a_row(raw[opens], least=True)
+                whole = closes > opens and self._looks_like_a_row(raw[opens], plain=True)
                 for line in range(opens + 1, closes + 1):
                     if (whole or line < closes) and self._looks_like_a_row(raw[line]):
                         raise DataError(
                             f"{self.file}, line {start + opens}: a quote opens here and closes only on line "
                             f"{start + closes}, with the row of line {start + line} inside it: close it "
-                            "where its field ends, or add --no-quotes if quotes enclose nothing in this file."
+                            "where its field ends, add --no-quotes if quotes enclose nothing in this file, or, if "
+                            "the field really holds a copy of a row, write it on one line."
                         )
 
     def _fields(self, raw: list[str]) -> list[tuple[int, int, str]]:
@@ -173,16 +186,17 @@ class _Table:
             found.append((opens, closes, follows))
         return found
 
-    def _looks_like_a_row(self, line: str, least: bool = False) -> bool:
-        """Split alone it has the header's fields and a time; ``least``: that many, quotes being ordinary."""
+    def _looks_like_a_row(self, line: str, plain: bool = False) -> bool:
+        """Split alone it has the header's fields, or more, and a time; ``plain``: quotes are ordinary."""
         try:
-            cells = next(_reader([line], self.delimiter, quotes=not least, strict=False), [])
+            cells = next(_reader([line], self.delimiter, quotes=not plain, strict=False), [])
         except csv.Error:
             return False
         width = len(self.header)
-        if len(cells) < width or (len(cells) > width and not least):
+        if len(cells) < width:
             return False
-        return any(_shape(cells[i]) in self.shapes for i in (self.time, self.time - width))
+        shapes = {_shape(cells[i]) for i in (self.time, self.time - width)}
+        return not self.shapes.isdisjoint(shapes | {_style(shape) for shape in shapes} - {""})
 
     def broken(self, error: csv.Error, lines: _Lines) -> str:
         """The sentence for the row that begins on the next line and cannot be read."""
@@ -257,5 +271,10 @@ def _reader(lines: Iterable[str], delimiter: str, quotes: bool, strict: bool = T
 
 def _shape(cell: str) -> str:
     """What times written alike have in common: digits are 0, letters are a, one or two of them are one."""
-    cell = re.sub(r"[.,]\d+(?=\D*$)", ".", cell.strip('" \t\r\n'))
-    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d", "0", re.sub(r"(?<!\d)\d{1,2}(?!\d)", "0", cell)))
+    cell = re.sub(r"(?<=[^\W\d_])[^\W\d_]+", "", _MONTH.sub("~", cell.strip('" \t\r\n')))
+    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "0", re.sub(r"(?<!\d)\d{1,2}(?!\d)", "0", cell)))
+
+
+def _style(shape: str) -> str:
+    """Whether a time of this shape is a number or a date, however written; nothing if it is no time."""
+    return next((style for style, pattern in _STYLES.items() if pattern.match(shape)), "")

@@ -88,6 +88,44 @@ def test_a_quoted_time_that_swallows_a_row(logs: Any) -> None:
     )
 
 
+OTHERWISE = {
+    "no fraction": (["2024-03-10T10:00:00.120000", "2024-03-10T10:00:01.120000"], "2024-03-10T10:00:02"),
+    "a number without fraction": (["1705000000.25", "1705000001.5"], "1705000002"),
+    "a date alone": (["2024-03-10 23:59:58", "2024-03-10 23:59:59"], "2024-03-11"),
+    "another zone": (["2024-03-10T10:00:00+01:00", "2024-03-10T10:00:01+01:00"], "2024-03-10T09:00:02Z"),
+    "no seconds": (["10.03.2024 10:00:00", "13.03.2024 10:00:01"], "14.3.2024 10:01"),
+    "milliseconds": (["1705000000", "1705000001"], "1705000002000"),
+    "a longer month": (["10 Mar 2024 10:00", "11 Mar 2024 10:00"], "2 September 2023"),
+    "month first": (["Mar 10, 2024", "Mar 11, 2024"], "May 2 2024"),
+    "a web server's": (["[10/Mar/2024:13:55:36 -0700]", "[11/Mar/2024:13:55:36 -0700]"], "12/Mar/2024"),
+}
+
+
+@pytest.mark.parametrize(("times", "inner"), OTHERWISE.values(), ids=OTHERWISE)
+@pytest.mark.parametrize("query", ["ls", "ls; cd; pwd"])
+def test_a_row_whose_time_is_written_otherwise_is_not_swallowed(
+    logs: Any, times: list[str], inner: str, query: str
+) -> None:
+    """Also one that has more fields, a delimiter in its query not being quoted."""
+    rows = f'a;{times[0]};x\nb;{times[1]};"open\nc;{inner};{query}\nd;{times[0]};shut"\ne;{times[1]};y\n'
+    message = logs.refusal("log.csv", "user;time;query\n" + rows)
+    assert message.startswith(
+        "log.csv, line 3: a quote opens here and closes only on line 5, with the row of line 4 inside"
+    )
+    assert "copy of a row, write it on one line" in message
+
+
+@pytest.mark.parametrize("moment", ["1705000000", "2024-01-02", "2 Jan 2024", "02.01.2024 10:00"])
+@pytest.mark.parametrize(
+    "line",
+    ["select a, b, c", "where x, 12, y", "1, 2.5, 3", "maya, mayor 1, jan", "v, 1.2, z", "a,b,c,d,10:30"],
+)
+def test_lines_with_delimiters_and_no_time_are_text(logs: Any, moment: str, line: str) -> None:
+    """As many fields as the header, or more, are no row yet."""
+    rows = f'a,{moment},x\nb,{moment},"first\n{line}\nlast"\n'
+    assert logs.read("log.csv", HEAD + rows, month_first="." in moment).queries == ["x", f"first {line} last"]
+
+
 def test_text_after_a_closing_quote(logs: Any) -> None:
     rows = f'ann,{day(0)},ls\nbob,{day(1)},"echo \\"hi\\" there"\ncyd,{day(2)},cd\n'
     message = logs.refusal("log.csv", HEAD + rows)
