@@ -170,7 +170,7 @@ class _Table:
                         raise DataError(
                             f"{self.file}, line {start + opens}: a quote opens here and closes only on line "
                             f"{start + closes}, with the row of line {start + line} inside it: close it "
-                            "where its field ends, add --no-quotes if quotes enclose nothing in this file, or, if "
+                            "where its field ends, add --no-quotes if quotes enclose nothing here, or, if "
                             "the field really holds a copy of a row, write it on one line."
                         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from data.progress import Tell, silent
 from data.reading.delimited import read_delimited
 from data.reading.json_rows import read_json
-from data.reading.parquet_rows import read_parquet
+from data.reading.parquet_rows import NAMES, is_parquet, read_parquet
 from data.reading.rows import Chunk, Reading
 from data.reading.text_files import COMPRESSED
 from data.schema import DataError
@@ -37,11 +37,11 @@ def read_chunks(
         return read_delimited(file, columns, suffix, reading, tell)
     if suffix in JSON:
         return read_json(file, columns, reading, left_out, tell)
-    if suffix != ".parquet":
+    if suffix not in NAMES and not is_parquet(file):
         raise DataError(
             f"{file}: the name must end in .csv, .jsonl, .parquet, .tsv, .txt, .json or .ndjson; "
             "all but .parquet may be followed by .gz, .zst, .bz2 or .xz."
         )
-    if inner != file:
+    if inner != file and suffix in NAMES:
         raise DataError(f"{file}: Parquet is compressed inside; decompress the file first.")
     return read_parquet(file, columns, tell)

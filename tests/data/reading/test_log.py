@@ -171,6 +171,15 @@ def test_the_clock_is_the_machines_unless_given(logs: Any) -> None:
         ({"time_format": "%Y-%m-%d %Z"}, "has %Z, but names of time zones are ambiguous"),
         ({"encoding": "klingon"}, "'klingon' is not known"),
         ({"encoding": "rot13"}, "'rot13' is not known"),
+        ({"encoding": "idna"}, "'idna' is not known"),
+        ({"encoding": "punycode"}, "'punycode' is not known"),
+        ({"encoding": "unicode_escape"}, "'unicode_escape' is not known"),
+        ({"encoding": "Raw-Unicode-Escape"}, "'Raw-Unicode-Escape' is not known"),
+        ({"encoding": "hex"}, "'hex' is not known"),
+        ({"encoding": "base64"}, "'base64' is not known"),
+        ({"encoding": "undefined"}, "'undefined' is not known"),
+        ({"encoding": ""}, "'' is not known"),
+        ({"encoding": "a\0b"}, "is not known"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], part: str) -> None:
