@@ -22,6 +22,12 @@ EXACT = {"double": 2.0**53, "float": 2.0**24, "halffloat": 2.0**11}
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")  # categories Cc, Cs, Zl, Zp
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_ZERO_WIDTH = re.compile("[\u200b\u2060\ufeff]")
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0 ]*"
+)
+"""A text of these alone is empty; joiners stay inside of texts (emoji, Persian)."""
 _UNTIDY = r"[\x00-\x1f\x7f]|^ |  | $"
 """What ASCII text has none of if it is stored as it is."""
 
@@ -32,8 +38,9 @@ def clean(query: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """NFC, with control characters and runs of space as one space."""
-    return " ".join(_BREAKS.sub(" ", unicodedata.normalize("NFC", text)).split())
+    """NFC, with control characters and runs of space as one space; nothing if nobody can see any of it."""
+    text = " ".join(_BREAKS.sub(" ", unicodedata.normalize("NFC", _ZERO_WIDTH.sub("", text))).split())
+    return "" if _UNSEEN.fullmatch(text) else text
 
 
 def tidy_name(text: str) -> str:

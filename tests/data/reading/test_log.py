@@ -53,6 +53,33 @@ def test_a_blank_user_is_nobody(logs: Any, blank: str) -> None:
     assert read.log.left_out == {"rows without a query": 1, "rows without a user": 1}
 
 
+@pytest.mark.parametrize(
+    "unseen",
+    ["\u200b", "\ufeff", "\u2060", "\u3164", "\u2800", "\u115f", "\u200d", "\u200b \u3164"],
+    ids=ascii,
+)
+def test_a_query_that_nobody_sees_is_none(logs: Any, unseen: str) -> None:
+    rows = f"ann,{day(1)},ls\nann,{day(2)},{unseen}\n{unseen},{day(3)},ls\n"
+    read = logs.read("log.csv", "user,time,query\n" + rows)
+    assert read.rows == [("ann", day(1), "ls")]
+    assert read.log.left_out == {"rows without a query": 1, "rows without a user": 1}
+
+
+KEPT = {
+    "gi\u200bt st\ufeffatus\u2060": "git status",
+    "\u200b ls": "ls",
+    "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    "\U0001f468\u200d\U0001f469": "\U0001f468\u200d\U0001f469",
+}
+
+
+@pytest.mark.parametrize(("written", "query"), KEPT.items(), ids=map(ascii, KEPT))
+def test_invisible_characters_inside_queries(logs: Any, written: str, query: str) -> None:
+    """What changes how a text looks stays; what only makes two queries of one goes."""
+    assert clean(written) == query == clean(query)
+    assert logs.read("log.csv", f"user,time,query\nann,{day(1)},{written}\n").queries == [query]
+
+
 def test_nothing_to_read(logs: Any) -> None:
     assert "column 'user' holds no user at all" in logs.refusal(
         "log.csv", f"user,time,query\n ,{day(1)},ls\n"
@@ -156,6 +183,30 @@ def test_the_clock_is_the_machines_unless_given(logs: Any) -> None:
         import_log(path, "user", "time", "query")
     late = import_log(path, "user", "time", "query", now=datetime(2100, 1, 1, tzinfo=UTC))
     assert late.events.num_rows == 7
+
+
+def test_one_column_cannot_be_two_things(logs: Any) -> None:
+    content = f"user,time,query\nann,{day(1)},ls\n"
+    for columns, names in [
+        (("user", "time", "user"), "user and query are both"),
+        (("time", "time", "query"), "user and time are both"),
+        (("user", "query", "query"), "time and query are both"),
+    ]:
+        assert names in logs.refusal("log.csv", content, columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "part"),
+    [
+        ("log.parquet", {"encoding": "latin-1"}, "--encoding is of text files, and log.parquet is Parquet"),
+        ("folder", {"encoding": "latin-1"}, "--encoding is of text files, and folder is Parquet"),
+        ("log.parquet", {"quotes": False}, "--no-quotes is of delimited files, and log.parquet is Parquet"),
+        ("log.jsonl", {"quotes": False}, "--no-quotes is of delimited files, and log.jsonl is JSON"),
+    ],
+)
+def test_options_that_a_file_cannot_obey(logs: Any, name: str, options: dict[str, Any], part: str) -> None:
+    logs.write("folder/x.parquet" if name == "folder" else name, b"PAR1")
+    assert part in logs.refusal(name, **options)
 
 
 @pytest.mark.parametrize(
