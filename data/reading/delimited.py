@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.progress import Tell, silent
+from data.reading.field_counts import likely_cause, not_backslashes
 from data.reading.rows import CHUNK, Chunk, Places, Reading, find_columns, missing_columns, one_line
 from data.reading.text_files import breaks, line_blocks
 from data.schema import DataError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import _csv
 
 DELIMITERS = (",", ";", "\t", "|")
-NAMED = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_FIELD = 131_072
 """Characters of one field, at most: a quote that is never closed is noticed after as many."""
 
@@ -103,7 +103,8 @@ def _chunks(table: "_Table", rows: "_csv.Reader", lines: _Lines, place: dict[str
         if trouble or many:
             numbers = table.line_numbers(read, start)
         if set(map(len, read)) != {len(table.header)}:
-            read, numbers = table.of_equal_length(read, numbers)
+            ended = trouble is None and len(read) < CHUNK
+            read, numbers = table.of_equal_length(read, numbers, lines, ended)
         if many and trouble is None:
             table.refuse_swallowed(read, numbers, lines)
         if trouble:
@@ -135,7 +136,7 @@ class _Table:
         return numbers
 
     def of_equal_length(
-        self, rows: list[list[str]], numbers: range | list[int]
+        self, rows: list[list[str]], numbers: range | list[int], lines: _Lines, ended: bool
     ) -> tuple[list[list[str]], range | list[int]]:
         """Without blank lines; any other row that is not as long as the header is refused."""
         kept = []
@@ -143,12 +144,12 @@ class _Table:
             if len(row) == len(self.header):
                 kept.append(at)
             elif row and (len(row) > 1 or row[0].strip()):
-                how = "must be enclosed in quotes, with quotes inside it written twice"
-                how = how if self.quotes else "cannot be read with --no-quotes"
+                width, start = len(self.header), numbers[at]
+                raw = "".join(lines.of(start, start + sum(map(breaks, row))))
+                cause = likely_cause(rows, at, width, self.delimiter, self.quotes, raw, ended)
+                fields = f"{len(row)} field{'s' if len(row) > 1 else ''}"
                 raise DataError(
-                    f"{self.file}, line {numbers[at]}: it has {len(row)} fields, the header has "
-                    f"{len(self.header)}: a field that holds a {NAMED.get(self.delimiter, self.delimiter)} "
-                    f"or a line break {how}."
+                    f"{self.file}, line {start}: it has {fields}, the header has {width}: {cause}"
                 )
         return [rows[at] for at in kept], [numbers[at] for at in kept]
 
@@ -205,6 +206,8 @@ class _Table:
         ends = {self.delimiter, "\r", "\n"}
         opens, closes, follows = next((f for f in fields if f[2] not in ends), (0, 0, None))
         where = f"{self.file}, line {start + opens}"
+        line = "".join(lines.of(start + opens, start + opens))
+        twice = f"write a quote inside a field twice{not_backslashes(line)}"
         if follows and closes == opens:
             return (
                 f"{where}: text follows the quote that closes a field: a quote inside a field must be "
@@ -213,15 +216,15 @@ class _Table:
         if follows:
             return (
                 f"{where}: a quote opens here that closes only on line {start + closes}, with text after it: "
-                "close it where its field ends, write a quote inside a field twice, or add --no-quotes if "
-                "quotes enclose nothing in this file."
+                f"close it where its field ends, {twice}, or add --no-quotes if quotes enclose nothing in "
+                "this file."
             )
         if follows is None and "field limit" in str(error):
             return f"{where}: a field has more than {LONGEST_FIELD} characters."
         if follows == "":
             return (
-                f"{where}: a quote opens here that is never closed: close it, write a quote inside a "
-                "field twice, or add --no-quotes if quotes enclose nothing in this file."
+                f"{where}: a quote opens here that is never closed: close it, {twice}, or add --no-quotes if "
+                "quotes enclose nothing in this file."
             )
         return f"{where}: it cannot be read as csv ({one_line(error)})."
 
@@ -255,6 +258,8 @@ def _header(
     found, width, chosen, header, used = max(tries, key=lambda t: t[:2], default=(0, 0, "", [], 0))
     if trouble and not found and width < 2:
         raise DataError(f"{file}: the header cannot be read ({one_line(trouble)}): check its quotes.")
+    if found < len(columns) and re.match(r"\s*(?:\[\s*)?\{|\s*\[\s*$", "".join(lines[:2])):
+        raise DataError(f"{file} holds JSON and no delimited text: give its name the ending .jsonl.")
     if not any(name.strip() for name in header):
         raise DataError(f"{file} is empty.")
     if found < len(columns):

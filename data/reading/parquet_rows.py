@@ -82,10 +82,23 @@ def _partitions(part: Path) -> dict[str, str | None]:
     return {key: None if value == NO_PARTITION else unquote(value) for key, value in pairs}
 
 
+def _refuse_range(part: Path, columns: Sequence[str], schema: pa.Schema) -> None:
+    """Pandas keeps an index of numbers in a row as their first and last only: it is no column."""
+    kept = (schema.pandas_metadata or {}).get("index_columns", [])
+    ranges = [index.get("name") for index in kept if isinstance(index, dict)]
+    for name in columns:
+        if name in ranges and name not in schema.names:
+            raise DataError(
+                f"{part}: the column {name!r} is an index of pandas that is not written as a column: call "
+                "reset_index() before to_parquet()."
+            )
+
+
 def _read_part(part: Path, columns: Sequence[str], told: dict[str, str | None]) -> Iterator[Chunk]:
     try:
         with pq.ParquetFile(part, coerce_int96_timestamp_unit="us") as parquet:
             names = parquet.schema_arrow.names
+            _refuse_range(part, columns, parquet.schema_arrow)
             place = find_columns(part, columns, [*names, *(key for key in told if key not in names)])
             inside = [names[i] for i in dict.fromkeys(place.values()) if i < len(names)]
             start = 1

@@ -139,6 +139,13 @@ def _undecoded(file: Path, error: UnicodeDecodeError, name: str, given: bool, be
 def _encoding(file: Path, first: bytes) -> str:
     for magic, what in OTHERS.items():
         if first.startswith(magic):
+            kind = COMPRESSED.get(file.suffix.lower())
+            if kind and "-compressed" in what:
+                raise DataError(
+                    f"{file} is compressed twice: inside is {what.split(':')[0]} data; unpack it."
+                )
+            if kind:
+                raise DataError(f"{file} is {kind} data, and inside is {what}.")
             raise DataError(f"{file} is {what}.")
     for mark, name in MARKS.items():
         if first.startswith(mark):

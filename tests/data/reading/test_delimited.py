@@ -197,6 +197,65 @@ def test_lines_across_pieces_of_the_file(logs: Any, monkeypatch: Any, end: str, 
     )
 
 
+COUNTS = {
+    "R": (
+        "1,ann,2024-01-02,ls\n2,bob,2024-01-03,cd\n",
+        "line 2: it has 4 fields, the header has 3: so has every",
+    ),
+    "comma behind": (
+        "ann,2024-01-02,ls,\nbob,2024-01-03,cd,\n",
+        "every row ends in a comma and the header does",
+    ),
+    "footer": (
+        "ann,2024-01-02,ls\n\n(2 rows)\n",
+        "line 4: it has 1 field, the header has 3: it seems to be a footer",
+    ),
+    "footer of several lines": (
+        "ann,2024-01-02,ls\nTotal,1\nexported\n",
+        "line 3: it has 2 fields, the header has 3: it se",
+    ),
+    "cut off": (
+        "ann,2024-01-02,ls\nbob,2024-0",
+        "line 3: it has 2 fields, the header has 3: the file seems to be cut",
+    ),
+    "short row": (
+        "ann,2024-01-02\nbob,2024-01-03,cd\n",
+        "line 2: it has 2 fields, the header has 3: a field that holds",
+    ),
+    "comma inside all": (
+        "ann,2024-01-02,ls, a\nann,2024-01-03,cd, ls\n",
+        "line 2: it has 4 fields, the header has 3: a field",
+    ),
+    "comma inside one": ("ann,2024-01-02,ls, a\n", "line 2: it has 4 fields, the header has 3: a field"),
+    "comma inside": (
+        "ann,2024-01-02,ls\nbob,2024-01-03,cd, ls\n",
+        "line 3: it has 4 fields, the header has 3: a field",
+    ),
+    "backslash": ('ann,2024-01-02,"a \\",b"\nbob,2024-01-03,cd\n', 'written twice ("" and not \\").'),
+    "backslash that never closes": (
+        'ann,2024-01-02,"a\\""\nbob,2024-01-03,cd\n',
+        'twice ("" and not \\"), or',
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "part"), COUNTS.values(), ids=COUNTS)
+def test_why_a_row_has_another_number_of_fields(logs: Any, rows: str, part: str) -> None:
+    assert part in logs.refusal("log.csv", HEAD + rows)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.txt", "log.tsv.gz"])
+@pytest.mark.parametrize(
+    "content", ['{"user": 1, "time": 2, "query": 3}\n', '[{"user": 1}]', '[\n  {"user": 1}\n]']
+)
+def test_json_of_another_name(logs: Any, name: str, content: str) -> None:
+    packed = gzip.compress(content.encode()) if name.endswith(".gz") else content
+    assert (
+        logs.refusal(name, packed)
+        == f"{name} holds JSON and no delimited text: give its name the ending .jsonl."
+    )
+
+
 # Delimiters and headers
 
 
@@ -296,6 +355,16 @@ def test_compression(logs: Any, suffix: str, name: str) -> None:
     assert "damaged" in cut
     assert f"{name}{suffix} is not" in logs.refusal(name + suffix, text) or suffix == ".xz"
     assert f"give its name the ending {suffix}" in logs.refusal(name, packed)
+
+
+@pytest.mark.parametrize("outer", PACK)
+def test_files_that_are_compressed_twice(logs: Any, outer: str) -> None:
+    twice = PACK[outer](gzip.compress(PLAIN.encode()))
+    name = f"log.csv{outer}"
+    assert (
+        logs.refusal(name, twice) == f"{name} is compressed twice: inside is gzip-compressed data; unpack it."
+    )
+    assert "and inside is a zip archive" in logs.refusal(name, PACK[outer](b"PK\x03\x04"))
 
 
 def test_other_files(logs: Any) -> None:

@@ -147,6 +147,16 @@ def test_an_index_is_a_column(logs: Any) -> None:
         assert logs.read("log.parquet").rows == [("ann", "2024-01-11T19:06:40", "ls")]
 
 
+def test_an_index_that_is_no_column(logs: Any) -> None:
+    frame = pd.DataFrame({"time": [T], "query": ["ls"]})
+    frame.index.name = "user"
+    frame.to_parquet(logs.place / "log.parquet")
+    assert logs.refusal("log.parquet") == (
+        "log.parquet: the column 'user' is an index of pandas that is not written as a column: call "
+        "reset_index() before to_parquet()."
+    )
+
+
 def test_names(logs: Any) -> None:
     odd = pa.table({"user.id": ["ann"], "time": [T], "query": ["ls"], "s": [{"id": "x"}]})
     assert logs.read("log.parquet", odd, ("user.id", "time", "query")).users == ["ann"]
