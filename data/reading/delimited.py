@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data.progress import Tell, silent
 from data.reading.field_counts import likely_cause, not_backslashes
@@ -75,9 +76,10 @@ def read_delimited(
         raise DataError(f"{file} is empty.")
     delimiter, header, used = _header(file, first[at:], columns, delimiter, reading)
     place = find_columns(file, columns, header)
-    table = _Table(file, header, delimiter, place[columns[1]], reading)
+    blanks = reading.quotes and _blanks_before_quotes(first[at:], delimiter)
+    table = _Table(file, header, delimiter, place[columns[1]], reading.quotes, blanks)
     lines = _Lines(chain([first[at + used :]], blocks), at + used + 1)
-    rows = _reader(lines, delimiter, reading.quotes)
+    rows = _reader(lines, delimiter, reading.quotes, blanks=blanks)
     limit = csv.field_size_limit(LONGEST_FIELD)
     try:
         yield from _chunks(table, rows, lines, place)
@@ -111,20 +113,36 @@ def _chunks(table: "_Table", rows: "_csv.Reader", lines: _Lines, place: dict[str
             raise DataError(table.broken(trouble, lines)) from trouble
         if read:
             places = numbers if isinstance(numbers, range) else np.array(numbers, np.int64)
-            yield Chunk(
-                {name: pa.array(list(map(itemgetter(i), read)), pa.string()) for name, i in place.items()},
-                Places(str(table.file), "line", places),
-            )
+            cells = {name: table.cells(read, i, numbers, lines) for name, i in place.items()}
+            yield Chunk(cells, Places(str(table.file), "line", places))
 
 
 class _Table:
     """What the rows of one file are checked against."""
 
-    def __init__(self, file: Path, header: list[str], delimiter: str, time: int, reading: Reading) -> None:
+    def __init__(
+        self, file: Path, header: list[str], delimiter: str, time: int, quotes: bool, blanks: bool
+    ) -> None:
         self.file, self.header, self.delimiter, self.time = file, header, delimiter, time
-        self.quotes = reading.quotes
+        self.quotes, self.blanks = quotes, blanks
         self.next_line = 0
         self.shapes: set[str] = set()
+
+    def cells(self, rows: list[list[str]], column: int, numbers: Sequence[int], lines: _Lines) -> pa.Array:
+        """A column, \\N being none as databases write it; a blank before a quote would make it text."""
+        cells = pa.array(list(map(itemgetter(column), rows)), pa.string())
+        if self.quotes and not self.blanks and pc.any(pc.starts_with(cells, " ")).as_py():
+            enclosed = pc.match_substring_regex(cells, r'(?s)^ +".*" *$').to_numpy(zero_copy_only=False)
+            for at in np.flatnonzero(enclosed).tolist():
+                start = numbers[at]
+                raw = "".join(lines.of(start, start + sum(map(breaks, rows[at]))))
+                if self.delimiter + rows[at][column] in self.delimiter + raw:
+                    raise DataError(
+                        f"{self.file}, line {start}: a blank precedes the quote that encloses a field, and "
+                        "not so in others: take it out, or add --no-quotes if quotes enclose nothing here."
+                    )
+        none = pc.equal(cells, "\\N")
+        return pc.if_else(none, None, cells) if column != self.time and pc.any(none).as_py() else cells
 
     def line_numbers(self, rows: list[list[str]], start: int) -> list[int]:
         """The line on which each row begins, when some take several."""
@@ -180,7 +198,7 @@ class _Table:
         text = "".join(raw)
         found = []
         for field in re.finditer(
-            rf'(?:^|(?<=[{re.escape(self.delimiter)}\r\n]))"[^"]*(?:""[^"]*)*("|\Z)', text
+            rf'(?:^|(?<=[{re.escape(self.delimiter)}\r\n])){" *" * self.blanks}"[^"]*(?:""[^"]*)*("|\Z)', text
         ):
             opens, closes = breaks(text[: field.start()]), breaks(text[: field.end()])
             follows = (text[field.end() : field.end() + 1] or "\n") if field[1] else ""
@@ -247,7 +265,8 @@ def _header(
     tries: list[tuple[int, int, str, list[str], int]] = []
     trouble: csv.Error | None = None
     for candidate in (delimiter,) if delimiter else DELIMITERS:
-        rows = _reader(lines, candidate, reading.quotes)
+        blanks = reading.quotes and _blanks_before_quotes(lines, candidate)
+        rows = _reader(lines, candidate, reading.quotes, blanks=blanks)
         try:
             header = next((row for row in rows if row), [])
         except csv.Error as error:  # quotes that are right with another delimiter
@@ -268,9 +287,21 @@ def _header(
     return chosen, header, used
 
 
-def _reader(lines: Iterable[str], delimiter: str, quotes: bool, strict: bool = True) -> "_csv.Reader":
+def _blanks_before_quotes(lines: list[str], delimiter: str) -> bool:
+    """Whether every quote that encloses a field behind a delimiter has blanks before it: a, "b c"."""
+    text = "".join(lines[:1000])[:LONGEST_FIELD]
+    if f'{delimiter} "' not in text and f"{delimiter}  " not in text:
+        return False
+    mark = re.escape(delimiter)
+    rest, found = re.subn(rf'{mark} +"[^"]*(?:""[^"]*)*" *(?=[{mark}\r\n]|\Z)', delimiter, text)
+    return found > 0 and f'{delimiter}"' not in rest
+
+
+def _reader(
+    lines: Iterable[str], delimiter: str, quotes: bool, strict: bool = True, blanks: bool = False
+) -> "_csv.Reader":
     if quotes:
-        return csv.reader(lines, delimiter=delimiter, strict=strict)
+        return csv.reader(lines, delimiter=delimiter, strict=strict, skipinitialspace=blanks)
     return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=strict)
 
 
