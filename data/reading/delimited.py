@@ -31,7 +31,7 @@ _MONTH = re.compile(
     re.IGNORECASE,
 )
 _STYLES = {
-    "number": re.compile(r"[\['+-]*000000"),
+    "number": re.compile(r"[\['+-]*00000000"),
     "date": re.compile(r"[\[']*(?:0000[-/.]0[-/.]0|0[-/.]0[-/.]0|(?=.*0)(?:a\W*)?(?:0+(?:a|\W)*)?~)"),
 }
 """Times by their shape, in which ~ is the name of a month; that they are times at all has to do."""
@@ -174,14 +174,16 @@ class _Table:
     def refuse_swallowed(self, rows: list[list[str]], numbers: Sequence[int], lines: _Lines) -> None:
         """Refuse a quoted field of several lines if one of them is itself a row of the log."""
         several = [at for at, row in enumerate(rows) if any("\n" in f or "\r" in f for f in row)]
-        others = set(range(len(rows))).difference(several)
-        self.shapes |= {_shape(rows[at][self.time]) for at in others or several}
-        self.shapes |= {style for shape in self.shapes if (style := _style(shape))}
+        suspects = {}
         for at in several:
-            start = numbers[at]
-            raw = lines.of(start, start + sum(map(breaks, rows[at])))
-            if not any(line.count(self.delimiter) >= len(self.header) - 1 for line in raw[1:]):
-                continue
+            raw = lines.of(numbers[at], numbers[at] + sum(map(breaks, rows[at])))
+            if any(line.count(self.delimiter) >= len(self.header) - 1 for line in raw[1:]):
+                suspects[numbers[at]] = raw
+        if suspects:
+            others = set(range(len(rows))).difference(several)
+            self.shapes |= {_shape(rows[at][self.time]) for at in others or several}
+            self.shapes |= {style for shape in self.shapes if (style := _style(shape))}
+        for start, raw in suspects.items():
             for opens, closes, _ in self._fields(raw):
                 whole = closes > opens and self._looks_like_a_row(raw[opens], plain=True)
                 for line in range(opens + 1, closes + 1):

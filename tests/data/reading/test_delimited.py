@@ -223,6 +223,7 @@ def test_files_that_are_compressed_twice(logs: Any, outer: str) -> None:
     assert (
         logs.refusal(name, twice) == f"{name} is compressed twice: inside is gzip-compressed data; unpack it."
     )
+    assert "is compressed twice" in logs.refusal(name, encoding="latin-1")
     assert "and inside is a zip archive" in logs.refusal(name, PACK[outer](b"PK\x03\x04"))
 
 

@@ -110,7 +110,15 @@ def test_a_row_whose_time_is_written_otherwise_is_not_swallowed(
 @pytest.mark.parametrize("moment", ["1705000000", "2024-01-02", "2 Jan 2024", "02.01.2024 10:00"])
 @pytest.mark.parametrize(
     "line",
-    ["select a, b, c", "where x, 12, y", "1, 2.5, 3", "maya, mayor 1, jan", "v, 1.2, z", "a,b,c,d,10:30"],
+    [
+        "select a, b, c",
+        "where x, 12, y",
+        "1, 2.5, 3",
+        "maya, mayor 1, jan",
+        "v, 1.2, z",
+        "(7, 123456, 8)",
+        "a,b,c,d,10:30",
+    ],
 )
 def test_lines_with_delimiters_and_no_time_are_text(logs: Any, moment: str, line: str) -> None:
     """As many fields as the header, or more, are no row yet."""
