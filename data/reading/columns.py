@@ -18,10 +18,16 @@ LONGEST_QUERY = 200
 """Characters kept of a query: nobody completes more, and a log may hold anything."""
 
 EXACT = {"double": 2.0**53, "float": 2.0**24, "halffloat": 2.0**11}
-"""Beyond these not every whole number is a float, and what a float shows may not be what was written."""
+"""From these on two whole numbers may be one float, and what it shows may not be what was written."""
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")  # categories Cc, Cs, Zl, Zp
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_ZERO_WIDTH = re.compile("[\u200b\u2060\ufeff]")
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0 ]*"
+)
+"""A text of these alone is empty; joiners stay inside of texts (emoji, Persian)."""
 _UNTIDY = r"[\x00-\x1f\x7f]|^ |  | $"
 """What ASCII text has none of if it is stored as it is."""
 
@@ -32,8 +38,9 @@ def clean(query: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """NFC, with control characters and runs of space as one space."""
-    return " ".join(_BREAKS.sub(" ", unicodedata.normalize("NFC", text)).split())
+    """NFC, with control characters and runs of space as one space; nothing if nobody can see any of it."""
+    text = " ".join(_BREAKS.sub(" ", unicodedata.normalize("NFC", _ZERO_WIDTH.sub("", text))).split())
+    return "" if _UNSEEN.fullmatch(text) else text
 
 
 def tidy_name(text: str) -> str:
@@ -65,11 +72,13 @@ def as_text(cells: pa.Array, column: str, places: Places) -> pa.Array:
     if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:
         return _each(cells, bytes.hex)
     if pa.types.is_fixed_size_binary(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return _bytes(cells, where, places)
+        return _bytes(cells.cast(pa.binary()), where, places)
     if pa.types.is_binary_view(kind):
         return _bytes(cells.cast(pa.binary()), where, places)
     if pa.types.is_timestamp(kind):
         return _trimmed(cells.cast(pa.string()))
+    if pa.types.is_decimal(kind):
+        return _decimals(cells)
     try:
         return cells.cast(pa.string())
     except pa.ArrowException as error:
@@ -78,6 +87,14 @@ def as_text(cells: pa.Array, column: str, places: Places) -> pa.Array:
 
 def _each(cells: pa.Array, how: Callable[[Any], str]) -> pa.Array:
     return pa.array([None if value is None else how(value) for value in cells.to_pylist()], pa.string())
+
+
+def _decimals(cells: pa.Array) -> pa.Array:
+    """Decimals with all digits and no exponent: 0.0000000000 and not 0E-10."""
+    texts = cells.cast(pa.string())
+    if not pc.any(pc.match_substring(texts, "E")).as_py():
+        return texts
+    return _each(cells, lambda value: format(value, "f"))
 
 
 def _trimmed(texts: pa.Array) -> pa.Array:
@@ -93,7 +110,7 @@ def exact_floats(cells: pa.Array, column: str, places: Places) -> NDArray[np.flo
     """
     missing = cells.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
     values = np.where(missing, 0.0, cells.cast(pa.float64()).to_numpy(zero_copy_only=False))
-    lost = np.isfinite(values) & (np.abs(values) > EXACT[str(cells.type)])
+    lost = np.isfinite(values) & (np.abs(values) >= EXACT[str(cells.type)])
     if lost.any():
         row = int(lost.argmax())
         raise DataError(
@@ -116,19 +133,17 @@ def _floats(cells: pa.Array, column: str, places: Places) -> pa.Array:
 
 
 def _bytes(cells: pa.Array, where: str, places: Places) -> pa.Array:
-    """Bytes that are UTF-8, or of which every value has the 16 bytes of a UUID."""
-    if pa.types.is_fixed_size_binary(cells.type):
-        cells = cells.cast(pa.binary())
+    """Bytes that are UTF-8; a UUID, which is none, is known by its type only: any 16 bytes may be text."""
     try:
         return cells.cast(pa.string())
     except pa.ArrowInvalid as error:
-        sizes = pc.unique(pc.binary_length(cells)).drop_null().to_pylist()
-        if sizes == [16]:
-            return _each(cells, bytes.hex)
         row = next(
             i for i, value in enumerate(cells.to_pylist()) if value is not None and not _is_text(value)
         )
-        raise DataError(f"{places.of(row)}{where}its bytes are not UTF-8 text.") from error
+        raise DataError(
+            f"{places.of(row)}{where}its bytes are not UTF-8 text: write the column as text, or as UUIDs "
+            "(fixed_size_binary of 16) if it holds them."
+        ) from error
 
 
 def _is_text(value: bytes) -> bool:

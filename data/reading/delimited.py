@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data.progress import Tell, silent
+from data.reading.field_counts import likely_cause, not_backslashes
 from data.reading.rows import CHUNK, Chunk, Places, Reading, find_columns, missing_columns, one_line
 from data.reading.text_files import breaks, line_blocks
 from data.schema import DataError
@@ -20,9 +22,19 @@ if TYPE_CHECKING:
     import _csv
 
 DELIMITERS = (",", ";", "\t", "|")
-NAMED = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_FIELD = 131_072
 """Characters of one field, at most: a quote that is never closed is noticed after as many."""
+
+_MONTH = re.compile(
+    r"(?<![^\W\d_])(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
+    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)(?![^\W\d_])",
+    re.IGNORECASE,
+)
+_STYLES = {
+    "number": re.compile(r"[\['+-]*00000000"),
+    "date": re.compile(r"[\[']*(?:0000[-/.]0[-/.]0|0[-/.]0[-/.]0|(?=.*0)(?:a\W*)?(?:0+(?:a|\W)*)?~)"),
+}
+"""Times by their shape, in which ~ is the name of a month; that they are times at all has to do."""
 
 
 class _Lines:
@@ -64,9 +76,10 @@ def read_delimited(
         raise DataError(f"{file} is empty.")
     delimiter, header, used = _header(file, first[at:], columns, delimiter, reading)
     place = find_columns(file, columns, header)
-    table = _Table(file, header, delimiter, place[columns[1]], reading)
+    blanks = reading.quotes and _blanks_before_quotes(first[at:], delimiter)
+    table = _Table(file, header, delimiter, place[columns[1]], reading.quotes, blanks)
     lines = _Lines(chain([first[at + used :]], blocks), at + used + 1)
-    rows = _reader(lines, delimiter, reading.quotes)
+    rows = _reader(lines, delimiter, reading.quotes, blanks=blanks)
     limit = csv.field_size_limit(LONGEST_FIELD)
     try:
         yield from _chunks(table, rows, lines, place)
@@ -92,27 +105,44 @@ def _chunks(table: "_Table", rows: "_csv.Reader", lines: _Lines, place: dict[str
         if trouble or many:
             numbers = table.line_numbers(read, start)
         if set(map(len, read)) != {len(table.header)}:
-            read, numbers = table.of_equal_length(read, numbers)
+            ended = trouble is None and len(read) < CHUNK
+            read, numbers = table.of_equal_length(read, numbers, lines, ended)
         if many and trouble is None:
             table.refuse_swallowed(read, numbers, lines)
         if trouble:
             raise DataError(table.broken(trouble, lines)) from trouble
         if read:
             places = numbers if isinstance(numbers, range) else np.array(numbers, np.int64)
-            yield Chunk(
-                {name: pa.array(list(map(itemgetter(i), read)), pa.string()) for name, i in place.items()},
-                Places(str(table.file), "line", places),
-            )
+            cells = {name: table.cells(read, i, numbers, lines) for name, i in place.items()}
+            yield Chunk(cells, Places(str(table.file), "line", places))
 
 
 class _Table:
     """What the rows of one file are checked against."""
 
-    def __init__(self, file: Path, header: list[str], delimiter: str, time: int, reading: Reading) -> None:
+    def __init__(
+        self, file: Path, header: list[str], delimiter: str, time: int, quotes: bool, blanks: bool
+    ) -> None:
         self.file, self.header, self.delimiter, self.time = file, header, delimiter, time
-        self.quotes = reading.quotes
+        self.quotes, self.blanks = quotes, blanks
         self.next_line = 0
         self.shapes: set[str] = set()
+
+    def cells(self, rows: list[list[str]], column: int, numbers: Sequence[int], lines: _Lines) -> pa.Array:
+        """A column, \\N being none as databases write it; a blank before a quote would make it text."""
+        cells = pa.array(list(map(itemgetter(column), rows)), pa.string())
+        if self.quotes and not self.blanks and pc.any(pc.starts_with(cells, " ")).as_py():
+            enclosed = pc.match_substring_regex(cells, r'(?s)^ +".*" *$').to_numpy(zero_copy_only=False)
+            for at in np.flatnonzero(enclosed).tolist():
+                start = numbers[at]
+                raw = "".join(lines.of(start, start + sum(map(breaks, rows[at]))))
+                if self.delimiter + rows[at][column] in self.delimiter + raw:
+                    raise DataError(
+                        f"{self.file}, line {start}: a blank precedes the quote that encloses a field, and "
+                        "not so in others: take it out, or add --no-quotes if quotes enclose nothing here."
+                    )
+        none = pc.equal(cells, "\\N")
+        return pc.if_else(none, None, cells) if column != self.time and pc.any(none).as_py() else cells
 
     def line_numbers(self, rows: list[list[str]], start: int) -> list[int]:
         """The line on which each row begins, when some take several."""
@@ -124,7 +154,7 @@ class _Table:
         return numbers
 
     def of_equal_length(
-        self, rows: list[list[str]], numbers: range | list[int]
+        self, rows: list[list[str]], numbers: range | list[int], lines: _Lines, ended: bool
     ) -> tuple[list[list[str]], range | list[int]]:
         """Without blank lines; any other row that is not as long as the header is refused."""
         kept = []
@@ -132,33 +162,37 @@ class _Table:
             if len(row) == len(self.header):
                 kept.append(at)
             elif row and (len(row) > 1 or row[0].strip()):
-                how = "must be enclosed in quotes, with quotes inside it written twice"
-                how = how if self.quotes else "cannot be read with --no-quotes"
+                width, start = len(self.header), numbers[at]
+                raw = "".join(lines.of(start, start + sum(map(breaks, row))))
+                cause = likely_cause(rows, at, width, self.delimiter, self.quotes, raw, ended)
+                fields = f"{len(row)} field{'s' if len(row) > 1 else ''}"
                 raise DataError(
-                    f"{self.file}, line {numbers[at]}: it has {len(row)} fields, the header has "
-                    f"{len(self.header)}: a field that holds a {NAMED.get(self.delimiter, self.delimiter)} "
-                    f"or a line break {how}."
+                    f"{self.file}, line {start}: it has {fields}, the header has {width}: {cause}"
                 )
         return [rows[at] for at in kept], [numbers[at] for at in kept]
 
     def refuse_swallowed(self, rows: list[list[str]], numbers: Sequence[int], lines: _Lines) -> None:
         """Refuse a quoted field of several lines if one of them is itself a row of the log."""
         several = [at for at, row in enumerate(rows) if any("\n" in f or "\r" in f for f in row)]
-        others = set(range(len(rows))).difference(several)
-        self.shapes |= {_shape(rows[at][self.time]) for at in others or several}
+        suspects = {}
         for at in several:
-            start = numbers[at]
-            raw = lines.of(start, start + sum(map(breaks, rows[at])))
-            if not any(line.count(self.delimiter) >= len(self.header) - 1 for line in raw[1:]):
-                continue
+            raw = lines.of(numbers[at], numbers[at] + sum(map(breaks, rows[at])))
+            if any(line.count(self.delimiter) >= len(self.header) - 1 for line in raw[1:]):
+                suspects[numbers[at]] = raw
+        if suspects:
+            others = set(range(len(rows))).difference(several)
+            self.shapes |= {_shape(rows[at][self.time]) for at in others or several}
+            self.shapes |= {style for shape in self.shapes if (style := _style(shape))}
+        for start, raw in suspects.items():
             for opens, closes, _ in self._fields(raw):
-                whole = closes > opens and self._looks_like_a_row(raw[opens], least=True)
+                whole = closes > opens and self._looks_like_a_row(raw[opens], plain=True)
                 for line in range(opens + 1, closes + 1):
                     if (whole or line < closes) and self._looks_like_a_row(raw[line]):
                         raise DataError(
                             f"{self.file}, line {start + opens}: a quote opens here and closes only on line "
                             f"{start + closes}, with the row of line {start + line} inside it: close it "
-                            "where its field ends, or add --no-quotes if quotes enclose nothing in this file."
+                            "where its field ends, add --no-quotes if quotes enclose nothing here, or, if "
+                            "the field really holds a copy of a row, write it on one line."
                         )
 
     def _fields(self, raw: list[str]) -> list[tuple[int, int, str]]:
@@ -166,23 +200,24 @@ class _Table:
         text = "".join(raw)
         found = []
         for field in re.finditer(
-            rf'(?:^|(?<=[{re.escape(self.delimiter)}\r\n]))"[^"]*(?:""[^"]*)*("|\Z)', text
+            rf'(?:^|(?<=[{re.escape(self.delimiter)}\r\n])){" *" * self.blanks}"[^"]*(?:""[^"]*)*("|\Z)', text
         ):
             opens, closes = breaks(text[: field.start()]), breaks(text[: field.end()])
             follows = (text[field.end() : field.end() + 1] or "\n") if field[1] else ""
             found.append((opens, closes, follows))
         return found
 
-    def _looks_like_a_row(self, line: str, least: bool = False) -> bool:
-        """Split alone it has the header's fields and a time; ``least``: that many, quotes being ordinary."""
+    def _looks_like_a_row(self, line: str, plain: bool = False) -> bool:
+        """Split alone it has the header's fields, or more, and a time; ``plain``: quotes are ordinary."""
         try:
-            cells = next(_reader([line], self.delimiter, quotes=not least, strict=False), [])
+            cells = next(_reader([line], self.delimiter, quotes=not plain, strict=False), [])
         except csv.Error:
             return False
         width = len(self.header)
-        if len(cells) < width or (len(cells) > width and not least):
+        if len(cells) < width:
             return False
-        return any(_shape(cells[i]) in self.shapes for i in (self.time, self.time - width))
+        shapes = {_shape(cells[i]) for i in (self.time, self.time - width)}
+        return not self.shapes.isdisjoint(shapes | {_style(shape) for shape in shapes} - {""})
 
     def broken(self, error: csv.Error, lines: _Lines) -> str:
         """The sentence for the row that begins on the next line and cannot be read."""
@@ -191,6 +226,8 @@ class _Table:
         ends = {self.delimiter, "\r", "\n"}
         opens, closes, follows = next((f for f in fields if f[2] not in ends), (0, 0, None))
         where = f"{self.file}, line {start + opens}"
+        line = "".join(lines.of(start + opens, start + opens))
+        twice = f"write a quote inside a field twice{not_backslashes(line)}"
         if follows and closes == opens:
             return (
                 f"{where}: text follows the quote that closes a field: a quote inside a field must be "
@@ -199,15 +236,15 @@ class _Table:
         if follows:
             return (
                 f"{where}: a quote opens here that closes only on line {start + closes}, with text after it: "
-                "close it where its field ends, write a quote inside a field twice, or add --no-quotes if "
-                "quotes enclose nothing in this file."
+                f"close it where its field ends, {twice}, or add --no-quotes if quotes enclose nothing in "
+                "this file."
             )
         if follows is None and "field limit" in str(error):
             return f"{where}: a field has more than {LONGEST_FIELD} characters."
         if follows == "":
             return (
-                f"{where}: a quote opens here that is never closed: close it, write a quote inside a "
-                "field twice, or add --no-quotes if quotes enclose nothing in this file."
+                f"{where}: a quote opens here that is never closed: close it, {twice}, or add --no-quotes if "
+                "quotes enclose nothing in this file."
             )
         return f"{where}: it cannot be read as csv ({one_line(error)})."
 
@@ -230,7 +267,8 @@ def _header(
     tries: list[tuple[int, int, str, list[str], int]] = []
     trouble: csv.Error | None = None
     for candidate in (delimiter,) if delimiter else DELIMITERS:
-        rows = _reader(lines, candidate, reading.quotes)
+        blanks = reading.quotes and _blanks_before_quotes(lines, candidate)
+        rows = _reader(lines, candidate, reading.quotes, blanks=blanks)
         try:
             header = next((row for row in rows if row), [])
         except csv.Error as error:  # quotes that are right with another delimiter
@@ -241,6 +279,8 @@ def _header(
     found, width, chosen, header, used = max(tries, key=lambda t: t[:2], default=(0, 0, "", [], 0))
     if trouble and not found and width < 2:
         raise DataError(f"{file}: the header cannot be read ({one_line(trouble)}): check its quotes.")
+    if found < len(columns) and re.match(r"\s*(?:\[\s*)?\{|\s*\[\s*$", "".join(lines[:2])):
+        raise DataError(f"{file} holds JSON and no delimited text: give its name the ending .jsonl.")
     if not any(name.strip() for name in header):
         raise DataError(f"{file} is empty.")
     if found < len(columns):
@@ -249,13 +289,30 @@ def _header(
     return chosen, header, used
 
 
-def _reader(lines: Iterable[str], delimiter: str, quotes: bool, strict: bool = True) -> "_csv.Reader":
+def _blanks_before_quotes(lines: list[str], delimiter: str) -> bool:
+    """Whether every quote that encloses a field behind a delimiter has blanks before it: a, "b c"."""
+    text = "".join(lines[:1000])[:LONGEST_FIELD]
+    if f'{delimiter} "' not in text and f"{delimiter}  " not in text:
+        return False
+    mark = re.escape(delimiter)
+    rest, found = re.subn(rf'{mark} +"[^"]*(?:""[^"]*)*" *(?=[{mark}\r\n]|\Z)', delimiter, text)
+    return found > 0 and f'{delimiter}"' not in rest
+
+
+def _reader(
+    lines: Iterable[str], delimiter: str, quotes: bool, strict: bool = True, blanks: bool = False
+) -> "_csv.Reader":
     if quotes:
-        return csv.reader(lines, delimiter=delimiter, strict=strict)
+        return csv.reader(lines, delimiter=delimiter, strict=strict, skipinitialspace=blanks)
     return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=strict)
 
 
 def _shape(cell: str) -> str:
     """What times written alike have in common: digits are 0, letters are a, one or two of them are one."""
-    cell = re.sub(r"[.,]\d+(?=\D*$)", ".", cell.strip('" \t\r\n'))
-    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d", "0", re.sub(r"(?<!\d)\d{1,2}(?!\d)", "0", cell)))
+    cell = re.sub(r"(?<=[^\W\d_])[^\W\d_]+", "", _MONTH.sub("~", cell.strip('" \t\r\n')))
+    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "0", re.sub(r"(?<!\d)\d{1,2}(?!\d)", "0", cell)))
+
+
+def _style(shape: str) -> str:
+    """Whether a time of this shape is a number or a date, however written; nothing if it is no time."""
+    return next((style for style, pattern in _STYLES.items() if pattern.match(shape)), "")

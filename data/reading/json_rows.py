@@ -120,7 +120,7 @@ def _objects(
             except (json.JSONDecodeError, RecursionError) as error:
                 if not line.strip():
                     continue
-                if number > 1 and not line.endswith(("\n", "\r")):
+                if number > 1 and _is_cut(line, error):
                     left_out[CUT] = 1
                     return
                 raise DataError(_not_json(file, number, line, error)) from error
@@ -132,17 +132,40 @@ def _objects(
             yield number, value
 
 
+_BEGUN = re.compile(
+    r"|-?I?(?:I|In|Inf|Infi|Infin|Infini|Infinit)|-|t|tr|tru|f|fa|fal|fals|n|nu|nul|N|Na|[.eE][+-]?"
+)
+"""What stands behind the place of an error if a value of which that is the beginning is cut off."""
+
+
+def _is_cut(line: str, error: Exception) -> bool:
+    """A last line that is right as far as it goes: nothing is wrong before its end."""
+    if line.endswith(("\n", "\r")) or not isinstance(error, json.JSONDecodeError):
+        return False
+    if not line.lstrip().startswith("{") or error.msg.startswith("Extra data"):
+        return False
+    rest = line[error.pos :].rstrip()
+    if error.msg.startswith("Invalid \\uXXXX"):
+        return re.fullmatch(r"[\\u]*[0-9a-fA-F]{0,3}", rest) is not None
+    return error.msg.startswith("Unterminated string") or _BEGUN.fullmatch(rest) is not None
+
+
 def _not_json(file: Path, number: int, line: str, error: Exception) -> str:
     start = f"{file}, line {number}"
     if isinstance(error, json.JSONDecodeError):
         start += f", character {error.pos + 1}"
-        what = error.msg[0].lower() + error.msg[1:]
+        what = _wrong(error)
     else:
         what = "it is nested too deeply"
     how = "every line must be one whole object"
     if line.strip() in ("{", "["):
         how = "an object must stand on one line, or the file must be one array of objects"
     return f"{start}: it cannot be read as jsonl ({what}): {how}."
+
+
+def _wrong(error: json.JSONDecodeError) -> str:
+    """What the parser says, without the word that its place follows."""
+    return error.msg[0].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
 
 
 def _array(file: Path, pieces: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -179,7 +202,7 @@ def _array(file: Path, pieces: Iterator[str]) -> Iterator[tuple[int, dict[str, A
 
 
 def _bad_array(file: Path, row: int, error: Exception, ended: bool) -> str:
-    what = error.msg[0].lower() + error.msg[1:] if isinstance(error, json.JSONDecodeError) else "too deep"
+    what = _wrong(error) if isinstance(error, json.JSONDecodeError) else "too deep"
     cut = isinstance(error, json.JSONDecodeError) and (
         error.pos >= len(error.doc.rstrip()) or what.startswith("unterminated string")
     )

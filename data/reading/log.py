@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,10 @@ def read_log(
         DataError: whatever cannot be read for certain; the message is one sentence with the place.
     """
     reading = reading or Reading()
+    wanted = {"user": user, "time": time, "query": query}
+    for one, other in combinations(wanted, 2):
+        if wanted[one] == wanted[other]:
+            raise DataError(f"{one} and {other} are both the column {wanted[one]!r}: name one for each.")
     rows = _Rows(user, time, query, group, Times(time, reading, now))
     left_out: dict[str, int] = {NO_QUERY: 0}
     names = [user, time, query, *([group] if group else [])]

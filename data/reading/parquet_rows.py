@@ -12,7 +12,9 @@ from data.reading.rows import CHUNK, Chunk, Places, find_columns, one_line
 from data.schema import DataError
 
 NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-OTHER_LOGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".gz", ".zst", ".bz2", ".xz")
+NAMES = (".parquet", ".pq", ".parq")
+CHECKSUMS = (".crc", ".md5", ".sha256")
+"""Files that stand beside data and hold none."""
 
 
 def read_parquet(file: Path, columns: Sequence[str], tell: Tell = silent) -> Iterator[Chunk]:
@@ -35,24 +37,43 @@ def read_parquet(file: Path, columns: Sequence[str], tell: Tell = silent) -> Ite
 
 
 def parts(folder: Path) -> list[Path]:
-    """The Parquet files of a folder, by name; hidden ones and those that begin with _ are not data."""
-    inside = [p for p in sorted(folder.rglob("*")) if p.is_file()]
-    inside = [
-        p for p in inside if not any(n.startswith(("_", ".")) for n in p.relative_to(folder).parts[:-1])
-    ]
-    inside = [p for p in inside if not p.name.startswith(("_", "."))]
-    found = [p for p in inside if p.suffix.lower() == ".parquet"]
-    others = [p for p in inside if p.suffix.lower() in OTHER_LOGS]
-    if others:
-        raise DataError(
-            f"{folder} holds {others[0].relative_to(folder)}: of folders only those of .parquet files are "
-            "read; join its files into one, or import one of them."
-        )
+    """The Parquet files of a folder, by name; hidden ones and those that begin with _ are not data.
+
+    Raises:
+        DataError: there is none, or a file that is none: what it holds would be passed over.
+    """
+    found = []
+    for file in sorted(folder.rglob("*")):
+        hidden = any(_is_hidden(name) for name in file.relative_to(folder).parts)
+        if hidden or not file.is_file() or file.suffix.lower() in CHECKSUMS:
+            continue
+        if not is_parquet(file):
+            raise DataError(
+                f"{folder} holds {file.relative_to(folder)}: of folders only those of .parquet files are "
+                "read; take it out, join all files into one, or import one of them."
+            )
+        found.append(file)
     if not found:
         raise DataError(
             f"{folder} is a folder without a .parquet file: give a file, or a folder of Parquet parts."
         )
     return found
+
+
+def _is_hidden(name: str) -> bool:
+    """Not data; but _day=1 is the folder of a column."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def is_parquet(file: Path) -> bool:
+    """By its name, or because it begins as Parquet does: Hive and others write parts like 000000_0."""
+    if file.suffix.lower() in NAMES:
+        return True
+    try:
+        with file.open("rb") as stream:
+            return stream.read(4) == b"PAR1"
+    except OSError:
+        return False
 
 
 def _partitions(part: Path) -> dict[str, str | None]:
@@ -61,10 +82,23 @@ def _partitions(part: Path) -> dict[str, str | None]:
     return {key: None if value == NO_PARTITION else unquote(value) for key, value in pairs}
 
 
+def _refuse_range(part: Path, columns: Sequence[str], schema: pa.Schema) -> None:
+    """Pandas keeps an index of numbers in a row as their first and last only: it is no column."""
+    kept = (schema.pandas_metadata or {}).get("index_columns", [])
+    ranges = [index.get("name") for index in kept if isinstance(index, dict)]
+    for name in columns:
+        if name in ranges and name not in schema.names:
+            raise DataError(
+                f"{part}: the column {name!r} is an index of pandas that is not written as a column: call "
+                "reset_index() before to_parquet()."
+            )
+
+
 def _read_part(part: Path, columns: Sequence[str], told: dict[str, str | None]) -> Iterator[Chunk]:
     try:
         with pq.ParquetFile(part, coerce_int96_timestamp_unit="us") as parquet:
             names = parquet.schema_arrow.names
+            _refuse_range(part, columns, parquet.schema_arrow)
             place = find_columns(part, columns, [*names, *(key for key in told if key not in names)])
             inside = [names[i] for i in dict.fromkeys(place.values()) if i < len(names)]
             start = 1

@@ -17,6 +17,9 @@ from data.schema import DataError
 CHUNK = 65_536
 """Rows that are read at a time."""
 
+NO_ENCODINGS = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
+"""Codecs of names and of source code, in which no file is written."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -122,7 +125,9 @@ def _check_encoding(encoding: str) -> None:
     try:
         "a".encode(encoding)
         codecs.getincrementaldecoder(encoding)
-    except (LookupError, UnicodeError, ValueError) as error:
+        if codecs.lookup(encoding).name in NO_ENCODINGS:
+            raise LookupError(encoding)
+    except (LookupError, UnicodeError, ValueError, TypeError) as error:
         raise DataError(
             f"the encoding {encoding!r} is not known: give one like 'windows-1252', 'latin-1' or 'utf-16'."
         ) from error

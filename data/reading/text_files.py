@@ -77,6 +77,7 @@ def text_pieces(
     """The text of a file, piece by piece; the arguments and errors are those of `line_blocks`."""
     blocks = read_blocks(file, tell)
     first = next(blocks, b"")
+    _refuse_others(file, first)
     name = encoding or _encoding(file, first)
     decoder = codecs.getincrementaldecoder(name)()
     before = _Before()
@@ -136,10 +137,20 @@ def _undecoded(file: Path, error: UnicodeDecodeError, name: str, given: bool, be
     return f"{what}, as the file's byte order mark says: it is damaged, or --encoding must name another."
 
 
-def _encoding(file: Path, first: bytes) -> str:
+def _refuse_others(file: Path, first: bytes) -> None:
     for magic, what in OTHERS.items():
         if first.startswith(magic):
+            kind = COMPRESSED.get(file.suffix.lower())
+            if kind and "-compressed" in what:
+                raise DataError(
+                    f"{file} is compressed twice: inside is {what.split(':')[0]} data; unpack it."
+                )
+            if kind:
+                raise DataError(f"{file} is {kind} data, and inside is {what}.")
             raise DataError(f"{file} is {what}.")
+
+
+def _encoding(file: Path, first: bytes) -> str:
     for mark, name in MARKS.items():
         if first.startswith(mark):
             return name

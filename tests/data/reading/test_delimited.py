@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import lzma
-import time
 from typing import Any
 
 import pyarrow as pa
@@ -16,108 +15,6 @@ ROWS = [("ann", "2024-01-02", "git status"), ("bob", "2024-01-03", "ls")]
 
 def day(number: int) -> str:
     return f"2024-0{1 + number // 28}-{1 + number % 28:02d}"
-
-
-# Quotes
-
-QUOTED: dict[str, tuple[str, str]] = {
-    "delimiter": ('"ls, then cd"', "ls, then cd"),
-    "doubled": ('"say ""hi"" twice"', 'say "hi" twice'),
-    "only quotes": ('""""', '"'),
-    "line break": ('"first\nsecond"', "first second"),
-    "Windows line break": ('"first\r\nsecond"', "first second"),
-    "several lines with the delimiter": (
-        '"select a, b\nfrom c, d\nwhere e"',
-        "select a, b from c, d where e",
-    ),
-    "in the middle": ('grep "a b" c', 'grep "a b" c'),
-    "backslash at the end": ('"dir C:\\"', "dir C:\\"),
-    "backslash": ("echo \\n", "echo \\n"),
-    "empty lines inside": ('"a\n\n\nb"', "a b"),
-}
-
-
-@pytest.mark.parametrize(("cell", "query"), QUOTED.values(), ids=QUOTED)
-@pytest.mark.parametrize("order", ["user,time,query", "query,time,user", "time,query,user"])
-def test_quotes_that_are_right(logs: Any, cell: str, query: str, order: str) -> None:
-    lines = [order]
-    for user, moment, text in [("ann", day(0), "ls"), ("bob", day(1), cell), ("cyd", day(2), "cd")]:
-        lines.append(",".join({"user": user, "time": moment, "query": text}[n] for n in order.split(",")))
-    assert logs.read("log.csv", "\n".join(lines) + "\n").rows == [
-        ("ann", day(0), "ls"),
-        ("bob", day(1), query),
-        ("cyd", day(2), "cd"),
-    ]
-
-
-@pytest.mark.parametrize("rows", [3, 40, 5000], ids=lambda n: f"{n} rows")
-def test_a_quote_that_is_never_closed(logs: Any, rows: int) -> None:
-    lines = [f"u,{day(i % 100)},q{i}" for i in range(rows)]
-    lines[1] = f'u,{day(1)},"git commit -m fix'
-    message = logs.refusal("log.csv", HEAD + "\n".join(lines) + "\n")
-    assert message.startswith("log.csv, line 3: a quote opens here that is never closed")
-    assert "--no-quotes" in message
-    read = logs.read("log.csv", quotes=False)
-    assert len(read.rows) == rows
-    assert '"git commit -m fix' in read.queries
-
-
-@pytest.mark.parametrize("closes", [4, 5, 14])
-@pytest.mark.parametrize("order", ["user,time,query", "user,query,time"])
-def test_a_quote_that_closes_rows_later(logs: Any, closes: int, order: str) -> None:
-    """The line that closes it ends with a quote: every field is well-formed, and rows would vanish."""
-
-    def row(number: int, query: str) -> str:
-        cells = {"user": f"u{number}", "time": day(number), "query": query}
-        return ",".join(cells[name] for name in order.split(","))
-
-    lines = [order, *(row(i, f"q{i}") for i in range(20))]
-    lines[2] = row(1, '"one')
-    lines[closes - 1] = row(closes - 2, f'q{closes}"')
-    message = logs.refusal("log.csv", "\n".join(lines) + "\n")
-    assert message.startswith(
-        f"log.csv, line 3: a quote opens here and closes only on line {closes}, with the row of line 4 inside"
-    )
-    assert len(logs.read("log.csv", quotes=False).rows) == 20
-
-
-def test_a_quoted_time_that_swallows_a_row(logs: Any) -> None:
-    rows = f'ann,{day(0)},ls\nbob,"{day(1)},cd\ncyd,{day(2)}",ls\ndan,{day(3)},cd\n'
-    assert logs.refusal("log.csv", HEAD + rows).startswith(
-        "log.csv, line 3: a quote opens here and closes only on line 4, with the row of line 4 inside"
-    )
-
-
-def test_text_after_a_closing_quote(logs: Any) -> None:
-    rows = f'ann,{day(0)},ls\nbob,{day(1)},"echo \\"hi\\" there"\ncyd,{day(2)},cd\n'
-    message = logs.refusal("log.csv", HEAD + rows)
-    assert message.startswith("log.csv, line 3: text follows the quote that closes a field")
-    assert 'written twice ("" and not \\")' in message
-    assert logs.read("log.csv", quotes=False).queries[1] == '"echo \\"hi\\" there"'
-    two = HEAD + f'ann,{day(0)},"two\nlines"\nbob,{day(1)},"one"x\n'
-    assert logs.refusal("log.csv", two).startswith("log.csv, line 4: text follows")
-    late = HEAD + f'ann,{day(0)},"open\nbob,{day(1)},"shut"\n'
-    assert logs.refusal("log.csv", late).startswith(
-        "log.csv, line 2: a quote opens here that closes only on line 3, with text after it"
-    )
-
-
-def test_the_line_of_the_field_and_not_of_the_row(logs: Any) -> None:
-    rows = f'ann,{day(0)},ls\nbob,{day(1)},"two\nlines","never closed\n'
-    assert logs.refusal("log.csv", "user,time,query,more\n" + rows.replace("ls", "ls,x")).startswith(
-        "log.csv, line 4: a quote opens here that is never closed"
-    )
-
-
-def test_an_unclosed_quote_takes_neither_time_nor_memory(logs: Any) -> None:
-    rows = "".join(f"u{i},{1_700_000_000 + i},some query\n" for i in range(300_000))
-    start = time.process_time()
-    logs.read("good.csv", HEAD + rows)
-    good = time.process_time() - start
-    content = HEAD + 'a,1700000000,"oh\n' + rows
-    start = time.process_time()
-    assert logs.refusal("bad.csv", content).startswith("bad.csv, line 2: a quote opens here that is never")
-    assert time.process_time() - start < good
 
 
 # Lines
@@ -156,6 +53,65 @@ def test_lines_across_pieces_of_the_file(logs: Any, monkeypatch: Any, end: str, 
     assert "line 7, column 'time': 'soon'" in logs.refusal("log.csv", text + "cyd,soon,cd")
     assert logs.refusal("log.csv", (text + "cyd,é").encode() + b"\xff" + end.encode()).startswith(
         "log.csv, line 7, character 6: the byte 0xFF"
+    )
+
+
+COUNTS = {
+    "R": (
+        "1,ann,2024-01-02,ls\n2,bob,2024-01-03,cd\n",
+        "line 2: it has 4 fields, the header has 3: so has every",
+    ),
+    "comma behind": (
+        "ann,2024-01-02,ls,\nbob,2024-01-03,cd,\n",
+        "every row ends in a comma and the header does",
+    ),
+    "footer": (
+        "ann,2024-01-02,ls\n\n(2 rows)\n",
+        "line 4: it has 1 field, the header has 3: it seems to be a footer",
+    ),
+    "footer of several lines": (
+        "ann,2024-01-02,ls\nTotal,1\nexported\n",
+        "line 3: it has 2 fields, the header has 3: it se",
+    ),
+    "cut off": (
+        "ann,2024-01-02,ls\nbob,2024-0",
+        "line 3: it has 2 fields, the header has 3: the file seems to be cut",
+    ),
+    "short row": (
+        "ann,2024-01-02\nbob,2024-01-03,cd\n",
+        "line 2: it has 2 fields, the header has 3: a field that holds",
+    ),
+    "comma inside all": (
+        "ann,2024-01-02,ls, a\nann,2024-01-03,cd, ls\n",
+        "line 2: it has 4 fields, the header has 3: a field",
+    ),
+    "comma inside one": ("ann,2024-01-02,ls, a\n", "line 2: it has 4 fields, the header has 3: a field"),
+    "comma inside": (
+        "ann,2024-01-02,ls\nbob,2024-01-03,cd, ls\n",
+        "line 3: it has 4 fields, the header has 3: a field",
+    ),
+    "backslash": ('ann,2024-01-02,"a \\",b"\nbob,2024-01-03,cd\n', 'written twice ("" and not \\").'),
+    "backslash that never closes": (
+        'ann,2024-01-02,"a\\""\nbob,2024-01-03,cd\n',
+        'twice ("" and not \\"), or',
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "part"), COUNTS.values(), ids=COUNTS)
+def test_why_a_row_has_another_number_of_fields(logs: Any, rows: str, part: str) -> None:
+    assert part in logs.refusal("log.csv", HEAD + rows)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.txt", "log.tsv.gz"])
+@pytest.mark.parametrize(
+    "content", ['{"user": 1, "time": 2, "query": 3}\n', '[{"user": 1}]', '[\n  {"user": 1}\n]']
+)
+def test_json_of_another_name(logs: Any, name: str, content: str) -> None:
+    packed = gzip.compress(content.encode()) if name.endswith(".gz") else content
+    assert (
+        logs.refusal(name, packed)
+        == f"{name} holds JSON and no delimited text: give its name the ending .jsonl."
     )
 
 
@@ -258,6 +214,17 @@ def test_compression(logs: Any, suffix: str, name: str) -> None:
     assert "damaged" in cut
     assert f"{name}{suffix} is not" in logs.refusal(name + suffix, text) or suffix == ".xz"
     assert f"give its name the ending {suffix}" in logs.refusal(name, packed)
+
+
+@pytest.mark.parametrize("outer", PACK)
+def test_files_that_are_compressed_twice(logs: Any, outer: str) -> None:
+    twice = PACK[outer](gzip.compress(PLAIN.encode()))
+    name = f"log.csv{outer}"
+    assert (
+        logs.refusal(name, twice) == f"{name} is compressed twice: inside is gzip-compressed data; unpack it."
+    )
+    assert "is compressed twice" in logs.refusal(name, encoding="latin-1")
+    assert "and inside is a zip archive" in logs.refusal(name, PACK[outer](b"PK\x03\x04"))
 
 
 def test_other_files(logs: Any) -> None:

@@ -73,12 +73,57 @@ def test_large_integers_do_not_merge(logs: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", ['{"user": "cy', '{"user": "cyd", "time": 17', "{", '{"user": "caf\u00e9'[:-1]]
+    "end",
+    [
+        '{"user": "cy',
+        '{"user": "cyd", "time": 17',
+        "{",
+        '{"user": "caf\u00e9'[:-1],
+        '{"user"',
+        '{"user":',
+        '{"user": ',
+        '{"user": "a",',
+        '{"user": "a", ',
+        '{"user": "a"',
+        '{"user": tru',
+        '{"user": n',
+        '{"user": -',
+        '{"user": 1.',
+        '{"user": 1e+',
+        '{"user": "\\',
+        '{"user": "a\\u00',
+        '{"user": "a\\ud83d\\u',
+        '{"user": {"a": [',
+    ],
 )
 def test_a_cut_last_line_is_counted(logs: Any, end: str) -> None:
     read = logs.read("log.jsonl", LINES + end)
     assert read.rows == READ
     assert read.log.left_out == {"rows without a query": 0, "cut last line": 1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        LINES.strip().split("\n")[0] * 2,
+        LINES.strip().split("\n")[0] + ",",
+        LINES.strip().split("\n")[0] + " e",
+        "{'user': 'cyd', 'time': '2024-01-03', 'query': 'cd'}",
+        '{"user": cyd, "time": "2024-01-03", "query": "cd"}',
+        '{"user": "cyd", "query": "say "hi" now", "time": 1705000000}',
+        '{"user": None}',
+        '{"user": "a\\x"}',
+        '{"user": "a" "b"}',
+        "cyd,2024-01-03,cd",
+    ],
+)
+def test_a_last_line_that_is_wrong_is_not_cut(logs: Any, line: str) -> None:
+    assert logs.refusal("log.jsonl", LINES + line).startswith("log.jsonl, line 3, character ")
+
+
+def test_what_the_parser_says_is_a_phrase(logs: Any) -> None:
+    assert "(unterminated string):" in logs.refusal("log.jsonl", '{"user": "a')
+    assert "(invalid control character):" in logs.refusal("log.jsonl", LINES + '{"user": "a\tb"}\n')
 
 
 def test_a_line_cut_inside_a_character(logs: Any) -> None:

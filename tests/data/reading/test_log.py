@@ -53,6 +53,33 @@ def test_a_blank_user_is_nobody(logs: Any, blank: str) -> None:
     assert read.log.left_out == {"rows without a query": 1, "rows without a user": 1}
 
 
+@pytest.mark.parametrize(
+    "unseen",
+    ["\u200b", "\ufeff", "\u2060", "\u3164", "\u2800", "\u115f", "\u200d", "\u200b \u3164"],
+    ids=ascii,
+)
+def test_a_query_that_nobody_sees_is_none(logs: Any, unseen: str) -> None:
+    rows = f"ann,{day(1)},ls\nann,{day(2)},{unseen}\n{unseen},{day(3)},ls\n"
+    read = logs.read("log.csv", "user,time,query\n" + rows)
+    assert read.rows == [("ann", day(1), "ls")]
+    assert read.log.left_out == {"rows without a query": 1, "rows without a user": 1}
+
+
+KEPT = {
+    "gi\u200bt st\ufeffatus\u2060": "git status",
+    "\u200b ls": "ls",
+    "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    "\U0001f468\u200d\U0001f469": "\U0001f468\u200d\U0001f469",
+}
+
+
+@pytest.mark.parametrize(("written", "query"), KEPT.items(), ids=map(ascii, KEPT))
+def test_invisible_characters_inside_queries(logs: Any, written: str, query: str) -> None:
+    """What changes how a text looks stays; what only makes two queries of one goes."""
+    assert clean(written) == query == clean(query)
+    assert logs.read("log.csv", f"user,time,query\nann,{day(1)},{written}\n").queries == [query]
+
+
 def test_nothing_to_read(logs: Any) -> None:
     assert "column 'user' holds no user at all" in logs.refusal(
         "log.csv", f"user,time,query\n ,{day(1)},ls\n"
@@ -158,6 +185,30 @@ def test_the_clock_is_the_machines_unless_given(logs: Any) -> None:
     assert late.events.num_rows == 7
 
 
+def test_one_column_cannot_be_two_things(logs: Any) -> None:
+    content = f"user,time,query\nann,{day(1)},ls\n"
+    for columns, names in [
+        (("user", "time", "user"), "user and query are both"),
+        (("time", "time", "query"), "user and time are both"),
+        (("user", "query", "query"), "time and query are both"),
+    ]:
+        assert names in logs.refusal("log.csv", content, columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "part"),
+    [
+        ("log.parquet", {"encoding": "latin-1"}, "--encoding is of text files, and log.parquet is Parquet"),
+        ("folder", {"encoding": "latin-1"}, "--encoding is of text files, and folder is Parquet"),
+        ("log.parquet", {"quotes": False}, "--no-quotes is of delimited files, and log.parquet is Parquet"),
+        ("log.jsonl", {"quotes": False}, "--no-quotes is of delimited files, and log.jsonl is JSON"),
+    ],
+)
+def test_options_that_a_file_cannot_obey(logs: Any, name: str, options: dict[str, Any], part: str) -> None:
+    logs.write("folder/x.parquet" if name == "folder" else name, b"PAR1")
+    assert part in logs.refusal(name, **options)
+
+
 @pytest.mark.parametrize(
     ("options", "part"),
     [
@@ -171,6 +222,15 @@ def test_the_clock_is_the_machines_unless_given(logs: Any) -> None:
         ({"time_format": "%Y-%m-%d %Z"}, "has %Z, but names of time zones are ambiguous"),
         ({"encoding": "klingon"}, "'klingon' is not known"),
         ({"encoding": "rot13"}, "'rot13' is not known"),
+        ({"encoding": "idna"}, "'idna' is not known"),
+        ({"encoding": "punycode"}, "'punycode' is not known"),
+        ({"encoding": "unicode_escape"}, "'unicode_escape' is not known"),
+        ({"encoding": "Raw-Unicode-Escape"}, "'Raw-Unicode-Escape' is not known"),
+        ({"encoding": "hex"}, "'hex' is not known"),
+        ({"encoding": "base64"}, "'base64' is not known"),
+        ({"encoding": "undefined"}, "'undefined' is not known"),
+        ({"encoding": ""}, "'' is not known"),
+        ({"encoding": "a\0b"}, "is not known"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], part: str) -> None:

@@ -50,7 +50,23 @@ TYPES: dict[str, tuple[pa.Array, list[str]]] = {
     "fractions": (pa.array([dt.datetime(2024, 1, 2, 3, 4, 5, 120000)]), ["2024-01-02 03:04:05.12"]),
     "UUIDs of fixed size": (pa.array([u.bytes for u in UUIDS], pa.binary(16)), [u.hex for u in UUIDS]),
     "UUIDs": (pa.array([u.bytes for u in UUIDS], pa.uuid()), [u.hex for u in UUIDS]),
-    "UUIDs as bytes": (pa.array([u.bytes for u in UUIDS]), [u.hex for u in UUIDS]),
+    "UUIDs of fixed size that are text too": (
+        pa.array([b"systemctl status", UUIDS[0].bytes], pa.binary(16)),
+        [b"systemctl status".hex(), UUIDS[0].hex],
+    ),
+    "16 bytes that are text": (
+        pa.array([b"systemctl status", b"kubectl get pods"]),
+        ["systemctl status", "kubectl get pods"],
+    ),
+    "decimal zeros": (
+        pa.array([decimal.Decimal("0"), decimal.Decimal("1.5")], pa.decimal128(20, 10)),
+        ["0.0000000000", "1.5000000000"],
+    ),
+    "the largest exact floats": (
+        pa.array([2.0**53 - 1, -(2.0**53) + 1]),
+        ["9007199254740991", "-9007199254740991"],
+    ),
+    "the largest exact half floats": (pa.array([2047.0, 0.5], pa.float16()), ["2047", "0.5"]),
 }
 
 
@@ -85,6 +101,23 @@ REFUSED: dict[str, tuple[pa.Array, str]] = {
         pa.array([2.0**24 + 2], pa.float32()),
         "row 1, column 'query': 16777218",
     ),
+    "a float that may have lost a digit": (
+        pa.array([1.0, 2.0**53]),
+        "row 2, column 'query': 9007199254740992 is too",
+    ),
+    "a single float that may have": (
+        pa.array([-(2.0**24)], pa.float32()),
+        "row 1, column 'query': -16777216",
+    ),
+    "a half float that may have": (pa.array([2048.0], pa.float16()), "row 1, column 'query': 2048"),
+    "UUIDs as bytes": (
+        pa.array([b"systemctl status", UUIDS[1].bytes]),
+        "row 2, column 'query': its bytes are not UTF-8 text: write the column as text, or as UUIDs",
+    ),
+    "only UUIDs as bytes": (
+        pa.array([u.bytes for u in UUIDS], pa.large_binary()),
+        "row 1, column 'query': its bytes are not UTF-8 text",
+    ),
     "nothing": (pa.nulls(2), "column 'query' holds no query at all"),
 }
 
@@ -112,6 +145,16 @@ def test_an_index_is_a_column(logs: Any) -> None:
     for index in ("user", "time", ["user", "query"]):
         frame.set_index(index).to_parquet(logs.place / "log.parquet")
         assert logs.read("log.parquet").rows == [("ann", "2024-01-11T19:06:40", "ls")]
+
+
+def test_an_index_that_is_no_column(logs: Any) -> None:
+    frame = pd.DataFrame({"time": [T], "query": ["ls"]})
+    frame.index.name = "user"
+    frame.to_parquet(logs.place / "log.parquet")
+    assert logs.refusal("log.parquet") == (
+        "log.parquet: the column 'user' is an index of pandas that is not written as a column: call "
+        "reset_index() before to_parquet()."
+    )
 
 
 def test_names(logs: Any) -> None:
@@ -180,3 +223,50 @@ def test_trouble_in_a_part_names_it(logs: Any) -> None:
     assert "parts/b.parquet has no column 'time' (did you mean 'tme'?)" in logs.refusal("parts")
     logs.write("parts/b.parquet", b"PAR1 nothing PAR1")
     assert "parts/b.parquet cannot be read as parquet" in logs.refusal("parts")
+
+
+@pytest.mark.parametrize(
+    "name", ["000001_0", "b.pq", "b.PARQ", "part-0.snappy", "b.parquet.bak", "b", "_k=v/b"]
+)
+def test_parts_are_known_by_how_they_begin(logs: Any, name: str) -> None:
+    """Whatever other programs call them: none is passed over."""
+    parts(logs, a=table(1, query=["one"]))
+    logs.write(f"parts/{name}", table(1, query=["two"]))
+    assert sorted(logs.read("parts").queries) == ["one", "two"]
+    assert logs.read(f"parts/{name}").queries == ["two"]
+
+
+@pytest.mark.parametrize(
+    "name", ["b.orc", "b.xlsx", "b.log", "b.csv", "readme", "deep/b.avro", "b.parquet.gz", "000000_0"]
+)
+def test_a_part_that_is_none_is_refused(logs: Any, name: str) -> None:
+    parts(logs, a=table(1))
+    logs.write(f"parts/{name}", b"ORC and more")
+    assert logs.refusal("parts").startswith(
+        f"parts holds {name}: of folders only those of .parquet files are"
+    )
+
+
+def test_what_stands_beside_parts_is_passed_over(logs: Any) -> None:
+    parts(logs, a=table(1, query=["one"]))
+    for name in ("a.parquet.crc", ".hidden.csv", "_SUCCESS", "_metadata", ".git/b.csv", "_tmp/b.csv"):
+        logs.write(f"parts/{name}", b"no data")
+    assert logs.read("parts").queries == ["one"]
+
+
+@pytest.mark.parametrize("name", ["log.pq", "log.parq", "log", "log.gz", "log.dat"])
+def test_a_file_of_another_name(logs: Any, name: str) -> None:
+    assert logs.read(name, table(1, query=["one"])).queries == ["one"]
+    assert "the name must end in" in logs.refusal("log.bin", b"no such thing")
+    assert "log.pq cannot be read as parquet" in logs.refusal("log.pq", b"no such thing")
+
+
+def test_text_is_text_in_every_chunk(logs: Any) -> None:
+    """16 bytes are judged by the type of the column and not by their neighbours."""
+    many = [b"systemctl status"] * 65_536 + [UUIDS[0].bytes] * 10
+    assert "row 65537, column 'query': its bytes are not UTF-8" in logs.refusal(
+        "log.parquet", table(len(many), query=many)
+    )
+    fixed = logs.read("log.parquet", table(len(many), query=pa.array(many, pa.binary(16))))
+    assert fixed.queries[0] == b"systemctl status".hex()
+    assert fixed.queries[-1] == UUIDS[0].hex
