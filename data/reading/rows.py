@@ -109,6 +109,12 @@ def missing_columns(file: Path | str, missing: Sequence[str], have: Sequence[str
     return f"{file} has no column {', '.join(map(repr, missing))}{hint}; its columns are: {shown}."
 
 
+def seen_from(here: str, other: str) -> str:
+    """Another row's place, as `Places.of` gives them: without its file if that is the same one."""
+    log, _, row = other.rpartition(", ")
+    return row if here.rpartition(", ")[0] == log else other
+
+
 def quoted(text: str, longest: int = 60) -> str:
     """A text for a message: on one line, and not too long of it."""
     text = text if text.isprintable() else repr(text)[1:-1]

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.reading.columns import as_text, exact_floats
-from data.reading.rows import Places, Reading, quoted
+from data.reading.rows import Places, Reading, quoted, seen_from
 from data.reading.times import time_numbers
 from data.reading.times.advice import ambiguous, strange, time_format
 from data.reading.times.cells import (
@@ -168,7 +168,7 @@ class Times:
         for name in fits:
             if name in failed and failed[name].row < last.row:
                 before = failed[name]
-                there = before.place.rsplit(", ", 1)[1]
+                there = seen_from(last.place, before.place)
                 return self._sentence(
                     last,
                     f"it is {CONVENTIONS[name]}, which {quoted(before.text)!r} ({there}) is not: all "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data.reading.rows import seen_from
 from data.reading.times import time_numbers
 from data.reading.times.time_numbers import Numbers, Unit
 from data.schema import DataError
@@ -83,7 +84,7 @@ class Column:
         others = next(name for name in fits if fits[name][other])
         one = int(fits[most].argmax())
         first, second = sorted(((one, most), (other, others)))
-        there = self.place(first[0]).rsplit(", ", 1)[1]
+        there = seen_from(self.place(second[0]), self.place(first[0]))
         beside = f"it looks like {second[1]}, but {self._shown(first[0])} ({there}) like {first[1]}"
         return self._error(second[0], f"{beside}: one column needs one unit.")
 

@@ -270,3 +270,13 @@ def test_text_is_text_in_every_chunk(logs: Any) -> None:
     fixed = logs.read("log.parquet", table(len(many), query=pa.array(many, pa.binary(16))))
     assert fixed.queries[0] == b"systemctl status".hex()
     assert fixed.queries[-1] == UUIDS[0].hex
+
+
+def test_another_row_of_another_part_is_named_with_its_part(logs: Any) -> None:
+    """Text in one part, another way to write it in the next: both places say which file they are of."""
+    rows = {"user": ["u"] * 3, "query": ["a", "b", "c"]}
+    logs.write("parts/0.parquet", pa.table(rows | {"time": ["2024-03-10", "2024-03-11", "2024-03-12"]}))
+    logs.write("parts/1.parquet", pa.table(rows | {"time": ["10.03.2024", "11.03.2024", "22.03.2024"]}))
+    told = logs.refusal("parts")
+    assert "parts/1.parquet, row 1" in told
+    assert "(parts/0.parquet, row 1)" in told
