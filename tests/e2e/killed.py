@@ -120,5 +120,8 @@ def done(job: dict[str, Any]) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # tests in the background inherit its being ignored
     for line in sys.stdin:
         print(json.dumps([done(job) for job in json.loads(line)]), flush=True)
