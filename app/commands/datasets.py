@@ -26,13 +26,14 @@ def data_simulate(
 ) -> None:
     """Simulate searches of users with tastes of their own, and the truth behind them."""
     from app.commands.progress import ProgressBars
+    from app.reports import tables
     from data.card import card
     from data.simulator import simulate
     from data.storage import write
 
     with ProgressBars(quiet=as_json) as bars:
         dataset = write(simulate(users, seed, strength, bars.tell), out)
-    show("card", card(dataset), as_json)
+    show(tables.card, card(dataset), as_json)
 
 
 @data_commands.command("import")
@@ -93,6 +94,7 @@ def data_import(
 ) -> None:
     """Turn a search log into a dataset."""
     from app.commands.progress import ProgressBars
+    from app.reports import tables
     from data.card import SlateFigures, card
     from data.log_import import ImportOptions, Reading, open_log
     from data.schema import DataError
@@ -126,16 +128,17 @@ def data_import(
     with ProgressBars(quiet=as_json) as bars:
         coming = open_log(file, user, time, query, group, chosen, tell=bars.tell)
         manifest = write_parts(coming.dataset, figures.seeing(coming.slates()), coming.manifest, out)
-    show("card", card(replace(coming.dataset, manifest=manifest), figures), as_json)
+    show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)
 
 
 @data_commands.command("check")
 def data_check(directory: Path, as_json: Json = False) -> None:
     """Validate a dataset, checksums included, and print its validity card."""
     from app.commands.progress import ProgressBars
+    from app.reports import tables
     from data.card import card
     from data.storage import read
 
     with ProgressBars(quiet=as_json) as bars:
         dataset = read(directory, truth=True, verify=True, tell=bars.tell)
-    show("card", card(dataset), as_json)
+    show(tables.card, card(dataset), as_json)

@@ -22,6 +22,7 @@ def evaluate(
 ) -> None:
     """Judge runs on held-out slates, beside chance, popularity and, where it is known, the truth."""
     from app.commands.progress import ProgressBars
+    from app.reports import tables
     from app.runs.evaluation import compare, describe, save_report
     from app.runs.evaluation import evaluate as judge_all
     from data.schema import SPLITS
@@ -41,4 +42,4 @@ def evaluate(
     result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
     differences = [compare(j, judged[0]) for j in judged[1:]]
     result["differences"] = [d for d in differences if d is not None]
-    show("evaluation", result, as_json)
+    show(tables.evaluation, result, as_json)

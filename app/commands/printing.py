@@ -2,25 +2,27 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of a table.")]
 Out = Annotated[Path, typer.Option("--out", help="A new or empty directory to write.")]
 
 
-def show(table: str, result: dict[str, Any], as_json: bool) -> None:
-    """Print a result, by the function of that name in `app.reports.tables`."""
+def show(table: Callable[[dict[str, Any], "Console"], None], result: dict[str, Any], as_json: bool) -> None:
+    """Print a result, by a function of `app.reports` that draws it."""
     if as_json:
         print(json.dumps(result, allow_nan=False), flush=True)
         return
     from rich.console import Console
 
-    from app.reports import tables
-
-    getattr(tables, table)(result, Console())
+    table(result, Console())
 
 
 def warn(sentence: str) -> None:

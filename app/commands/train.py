@@ -73,6 +73,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
+    from app.reports import tables
     from app.runs.directory import CHECKPOINTS, finished, open_started
     from app.runs.training import resume_run
     from data.progress import READING
@@ -83,7 +84,7 @@ def resume(
     if summary is not None:
         shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)  # a kill may have come before that
         warn(f"{run} is finished; nothing is left to do.")
-        show("summary", summary, as_json)
+        show(tables.summary, summary, as_json)
         return
 
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
@@ -97,6 +98,7 @@ def resume(
 def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"], dict[str, Any]]) -> None:
     """Run a training with progress bars, and print its summary."""
     from app.commands.training_progress import TrainingBars
+    from app.reports import tables
     from app.runs.phases import Phases
     from app.runs.training import UnfinishedError
 
@@ -107,4 +109,4 @@ def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"
             if as_json and stopped.summary:
                 print(json.dumps(stopped.summary), flush=True)
             raise
-    show("summary", summary, as_json)
+    show(tables.summary, summary, as_json)

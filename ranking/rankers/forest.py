@@ -1,4 +1,7 @@
-"""`forest`: scikit-learn's random forest over candidates, one by one."""
+"""`forest`: scikit-learn's random forest over candidates, one by one.
+
+scikit-learn is imported where it is used: it takes seconds and much memory, which networks need not pay.
+"""
 
 import io
 import re
@@ -6,11 +9,9 @@ import zipfile
 from typing import Annotated, Any
 
 import numpy as np
-import skops.io
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor
 
 from ranking.rankers.trees import CONSTANT, Constant, ModelError, scores_of_rows
@@ -31,6 +32,8 @@ class Forest:
 
     def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedForest | Constant":
         """Fit S slates: a classifier of membership for ``bce``, a regressor of 1/position for ``mse``."""
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
         if not len(slates.candidates):
             return Constant()
         rows, position = slates.features.numpy(), slates.position.numpy()
@@ -52,7 +55,7 @@ class FittedForest:
         return scores_of_rows(self._predict, slates)
 
     def _predict(self, rows: Tensor) -> Tensor:
-        if isinstance(self.forest, RandomForestRegressor):
+        if not hasattr(self.forest, "classes_"):
             return torch.from_numpy(self.forest.predict(rows.numpy()))
         if True not in self.forest.classes_:
             return torch.zeros(len(rows))
@@ -61,6 +64,8 @@ class FittedForest:
 
     def dump(self) -> bytes:
         """One skops file, canonical: equal forests give equal bytes."""
+        import skops.io
+
         return _canonical(skops.io.dumps(self.forest))
 
 
@@ -70,6 +75,9 @@ def load(content: bytes, name: str) -> FittedForest | Constant:
     Raises:
         ModelError: it holds anything but a scikit-learn forest; ``name`` says which file it was.
     """
+    import skops.io
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
     if content == CONSTANT:
         return Constant()
     try:

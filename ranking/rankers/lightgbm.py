@@ -1,9 +1,11 @@
-"""`lightgbm`: gradient-boosted trees, listwise by default (LambdaMART, Burges 2010)."""
+"""`lightgbm`: gradient-boosted trees, listwise by default (LambdaMART, Burges 2010).
+
+The library is imported where it is used: it takes seconds and much memory, which networks need not pay.
+"""
 
 import re
 from typing import Annotated, Any
 
-import lightgbm
 import numpy as np
 import torch
 from pydantic import Field
@@ -30,6 +32,8 @@ class LightGBM:
 
     def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedLightGBM | Constant":
         """Fit S slates with one of OBJECTIVES; labels are membership, for ``mse`` 1/position."""
+        import lightgbm
+
         if not len(slates.candidates):
             return Constant()
         position = slates.position.numpy()
@@ -75,6 +79,8 @@ def load(content: bytes, name: str) -> FittedLightGBM | Constant:
     Raises:
         ModelError: it is not a LightGBM model; ``name`` says which file it was.
     """
+    import lightgbm
+
     if content == CONSTANT:
         return Constant()
     if not content.rstrip().endswith(b"pandas_categorical:null") or b"end of trees" not in content:

@@ -87,3 +87,18 @@ def test_the_summary_says_how_long_each_phase_took(tiny: Path, tmp_path: Path, c
     assert list(phases) == ["reading", "features", "training", "validation", "personal models", "saving"]
     assert all(seconds >= 0 for seconds in phases.values())
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["phases"] == phases
+
+
+def test_making_and_checking_data_waits_for_no_model_library(tmp_path: Path) -> None:
+    """Their import takes longer than a small log does."""
+    rows = [f"u{u},2024-01-{d:02},q{d % 3}\n" for u in range(3) for d in range(1, 29)]
+    (tmp_path / "log.csv").write_text("user,time,query\n" + "".join(rows))
+    columns = ["--user", "user", "--time", "time", "--query", "query"]
+    commands = [["data", "import", "log.csv", "--out", "data", *columns], ["data", "check", "data"]]
+    script = "import sys; from app.commands.main import main\nfor a in eval(sys.argv[1]):\n"
+    script += "    try: main(a)\n    except SystemExit as e: assert not e.code, e.code\n"
+    script += "print('imported', {'torch', 'sklearn', 'lightgbm', 'streamlit'} & set(sys.modules))"
+    command = [sys.executable, "-c", script, repr(commands)]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "imported set()"
