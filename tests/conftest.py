@@ -30,8 +30,16 @@ SLOW = (
     "oracles/test_injected_defects.py",
     "oracles/test_push_sum_by_hand.py",
     "oracles/test_push_sum_mass.py",
+    "oracles/test_reductions.py",
+    "app/commands/test_logs.py",
+    "app/runs/test_streaming.py",
+    "contracts/test_resume.py",
+    "data/reading/test_round_trip.py",
+    "data/test_history.py",
+    "data/test_pools.py",
+    "federated/tasks/test_navigation.py",
 )
-"""What `make check` leaves out: two folders, and the files that take more than half a minute."""
+"""What `make check` leaves out: two folders, and of the rest the slowest files."""
 
 REAL_DATA = TESTS.parents[1] / "shared" / "data"
 

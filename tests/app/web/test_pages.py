@@ -102,5 +102,5 @@ def test_preparation_tells_of_every_part_and_lets_trainings_be_watched(tmp_path:
     assert [sentence.split(" ")[0] for sentence in told] == ["Simulating", "Training", "Training"]
     assert tuple(seen) == RUNS
     assert all(isinstance(events[-1], Finished) for events in seen.values())
-    assert phases["fedavg"].ended == {"features", "validation"}
-    assert phases["persa-fl-me"].ended == {"features", "validation", "personal models"}
+    assert phases["fedavg"].ended == {"features", "validation", "saving"}
+    assert phases["persa-fl-me"].ended == {"features", "validation", "personal models", "saving"}
