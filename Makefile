@@ -4,7 +4,8 @@
 # make test     all that the README promises: linters, types, every test
 # make bench    PersaRank's speed beside its peers', 20 minutes: make bench BENCH='--quick --only w-sync'
 #
-# Slow are tests/e2e, tests/benchmarks, and of the rest the slowest files (listed in tests/conftest.py). Two processes share the tests, each with one thread; tests of threads set their own number.
+# Slow are tests/e2e, tests/benchmarks, and of the rest the slowest files (listed in tests/conftest.py). Two
+# processes share the tests, each with one thread; tests of threads set their own number.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
