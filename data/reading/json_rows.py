@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -112,24 +113,22 @@ def _objects(
     file: Path, blocks: Iterable[list[str]], left_out: dict[str, int]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a file that has one on every line, with their lines."""
-    number = 0
-    for block in blocks:
-        for number, line in enumerate(block, number + 1):  # noqa: B020
-            try:
-                value = DECODER.decode(line)
-            except (json.JSONDecodeError, RecursionError) as error:
-                if not line.strip():
-                    continue
-                if number > 1 and _is_cut(line, error):
-                    left_out[CUT] = 1
-                    return
-                raise DataError(_not_json(file, number, line, error)) from error
-            if not isinstance(value, dict):
-                raise DataError(
-                    f"{file}, line {number}: {quoted(line.strip())} is not an object: every line must be "
-                    'one, like {"user": "u1", "time": 1705000000, "query": "git status"}.'
-                )
-            yield number, value
+    for number, line in enumerate(chain.from_iterable(blocks), 1):
+        try:
+            value = DECODER.decode(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            if not line.strip():
+                continue
+            if number > 1 and _is_cut(line, error):
+                left_out[CUT] = 1
+                return
+            raise DataError(_not_json(file, number, line, error)) from error
+        if not isinstance(value, dict):
+            raise DataError(
+                f"{file}, line {number}: {quoted(line.strip())} is not an object: every line must be "
+                'one, like {"user": "u1", "time": 1705000000, "query": "git status"}.'
+            )
+        yield number, value
 
 
 _BEGUN = re.compile(
@@ -168,18 +167,26 @@ def _wrong(error: json.JSONDecodeError) -> str:
     return error.msg[0].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
 
 
+SPACE = re.compile(r"\s*")
+
+
+def _behind_space(text: str, at: int) -> int:
+    found = SPACE.match(text, at)
+    assert found is not None, "it matches nothing as well"
+    return found.end()
+
+
 def _array(file: Path, pieces: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a file that is one array of them, counted from 1; read piece by piece."""
-    space = re.compile(r"\s*")
     text = next(piece for piece in pieces if piece.strip())
     at, row = text.index("[") + 1, 0
     while True:
-        at = space.match(text, at).end()  # type: ignore[union-attr]
+        at = _behind_space(text, at)
         try:
             if text[at : at + 1] == "]" and row == 0:
                 break
             value, end = DECODER.raw_decode(text, at)
-            end = space.match(text, end).end()  # type: ignore[union-attr]
+            end = _behind_space(text, end)
             if text[end : end + 1] not in (",", "]"):
                 raise json.JSONDecodeError("expecting ',' or ']'", text, end)
         except (json.JSONDecodeError, RecursionError) as error:
