@@ -42,6 +42,11 @@ class Objective(Protocol):
         """Whether users get models of their own."""
         ...
 
+    @property
+    def personal_settings(self) -> tuple[str, ...]:
+        """Hyper-parameters that only `personalise` reads: with others the own models can be found anew."""
+        ...
+
     def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
         """The estimate (C, P) of ∇F_i at w (C, P) from ``draws`` batches."""
         ...
@@ -57,6 +62,7 @@ class Vanilla:
 
     draws = 1
     personal = False
+    personal_settings = ()
 
     def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
         """See `Objective.gradient`."""
@@ -85,6 +91,7 @@ class MAML:
     delta: Positive = 1e-3
 
     personal = True
+    personal_settings = ()
 
     @property
     def draws(self) -> int:
@@ -143,6 +150,7 @@ class Reptile:
 
     draws = 1
     personal = True
+    personal_settings = ("adapt_lr", "adapt_steps")
 
     def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
         """See `Objective.gradient`."""
@@ -161,8 +169,8 @@ class MoreauEnvelope:
     """Models free to leave the common one at a quadratic price (Dinh 2020; PersA-FL option C).
 
     θ̂ is found by gradient descent on h(θ) = f_i(θ) + (λ/2)‖θ − w‖² from w, which is stable for
-    inner_lr·(λ + L) < 2; a client stops as soon as ‖∇h‖ ≤ tolerance, and is then at most
-    tolerance/(λ − L) away from θ̂.
+    inner_lr·(λ + L) < 2, so that inner_lr·λ ≥ 2 is refused; a client stops as soon as ‖∇h‖ ≤ tolerance,
+    and is then at most tolerance/(λ − L) away from θ̂.
 
     Attributes:
         lam: λ; ∞ is Vanilla, 0 leaves users alone.
@@ -183,6 +191,14 @@ class MoreauEnvelope:
     inner_batches: Literal["same", "fresh"] = "same"
 
     personal = True
+    personal_settings = ("personal_steps",)
+
+    def __post_init__(self) -> None:
+        if self.inner_lr * self.lam >= 2:
+            raise ValueError(
+                f"inner_lr · lam = {self.inner_lr:g} · {self.lam:g} = {self.inner_lr * self.lam:g} must be "
+                "under 2, or every inner step leads further away from the user's own model"
+            )
 
     @property
     def draws(self) -> int:

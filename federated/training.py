@@ -45,25 +45,41 @@ class Finished:
     """The end: what was learned, and how long it took.
 
     Attributes:
-        common: (P,) the model for everyone, None where every user trained alone.
-        personal: (U, P) the users' own models, None where the objective has none.
+        learned: what the schedule ends with: (P,) a model for everyone, or (U, P) one for each user where
+            there is no server or everyone trained alone.
+        adapted: (U, P) what the objective makes of it for each user; None where it makes nothing, and where
+            some of that is not finite.
         seconds: wall time of training, without evaluations and personalisation.
+        diverged: how many of the users' adapted models are not finite.
     """
 
     updates: int
-    common: Tensor | None
-    personal: Tensor | None
+    learned: Tensor
+    adapted: Tensor | None
     seconds: float
+    diverged: int = 0
+
+    @property
+    def common(self) -> Tensor | None:
+        """(P,) the model for everyone, None where there is none."""
+        return self.learned if self.learned.dim() == 1 else None
+
+    @property
+    def personal(self) -> Tensor | None:
+        """(U, P) the users' own models, None where they have no others than the common one."""
+        return self.learned if self.adapted is None and self.common is None else self.adapted
 
 
 Event = Merged | Evaluated | Finished
 
-SMALLER = "a smaller lr, inner_lr, alpha or lam"
+STEPS = ("lr", "server_lr", "alpha", "inner_lr", "lam")
+"""Hyper-parameters that make a model diverge when they are too large, where an algorithm has them."""
+
 REMEDIES = {
-    TOO_LARGE: f"a larger max_update_norm, or {SMALLER}",
+    TOO_LARGE: "a larger max_update_norm",
     TOO_STALE: "a larger max_staleness, or fewer users in flight",
 }
-"""What helps, by the reason why updates were refused."""
+"""What else helps, by the reason why updates were refused."""
 
 
 class Training:
@@ -132,8 +148,8 @@ class Training:
             trained: called then, before the users' own models are found: the training is at rest.
 
         Raises:
-            FloatingPointError: the model is no longer finite, or no update of two passes over the users
-                could be merged; the message says what would help.
+            FloatingPointError: what was learned is no longer finite, or no update of two passes over the
+                users could be merged; the message says what would help.
         """
         merges = self._schedule.run(self._clients, self._state)
         while self._done < self._updates and not stop():
@@ -143,7 +159,7 @@ class Training:
             arrived = len(merge.users) + len(merge.refused)
             self._count(merge, arrived)
             if not all(map(math.isfinite, (merge.network or {}).values())):
-                raise _diverged(self._done)
+                raise self.diverged()
             self.at_rest = not self._crossed(arrived)
             yield self._merged(merge)
             if not self.at_rest:
@@ -176,7 +192,7 @@ class Training:
         if hopeless or (nothing and merge.refused):
             why = merge.refused[-1]
             what = f"the last {self._refused_in_a_row} updates were refused ({why})"
-            raise _diverged(self._done, what, REMEDIES.get(why, SMALLER))
+            raise self.diverged(what, REMEDIES.get(why))
 
     def _crossed(self, arrived: int) -> bool:
         """Whether the last arrivals reached another of ``evaluations`` equal parts of the run."""
@@ -185,30 +201,41 @@ class Training:
 
     def _evaluate(self, w: Tensor) -> dict[str, float]:
         self._require_finite(w)
-        judged = self._personal(w) if w.dim() == 2 else w
+        judged = w
+        if w.dim() == 2 and self._clients.objective.personal:
+            judged = self._personal(w)
+            self._require_finite(judged)
         try:
             with one_thread():
                 return self._task.evaluate(judged)
         except FloatingPointError as error:
-            raise _diverged(self._done) from error
+            raise self.diverged() from error
 
     def _finish(self, w: Tensor) -> Finished:
         self._require_finite(w)
-        common = w if w.dim() == 1 else None
-        personal = self._personal(w) if common is None or self._clients.objective.personal else None
-        return Finished(self._done, common, personal, self._seconds)
+        if not self._clients.objective.personal:
+            return Finished(self._done, w, None, self._seconds)
+        adapted = self._personal(w)
+        diverged = int((~torch.isfinite(adapted)).any(1).sum())
+        return Finished(self._done, w, None if diverged else adapted, self._seconds, diverged)
 
     def _personal(self, w: Tensor) -> Tensor:
         """(U, P) the users' own models, of every user's own data, also where it was pooled for learning."""
-        if not self._clients.objective.personal:
-            return w
-        personal = replace(self._clients, task=self._task).personalise(w, self._tell)
-        self._require_finite(personal)
-        return personal
+        return replace(self._clients, task=self._task).personalise(w, self._tell)
 
     def _require_finite(self, w: Tensor) -> None:
         if not torch.isfinite(w).all():
-            raise _diverged(self._done)
+            raise self.diverged()
+
+    def diverged(
+        self, what: str = "the model is no longer finite", instead: str | None = None
+    ) -> FloatingPointError:
+        """The error of a training whose model is lost, with what would help."""
+        parts = (self._clients.local, self._clients.objective, self._schedule)
+        *others, last = [name for name in STEPS if any(hasattr(part, name) for part in parts)]
+        smaller = f"a smaller {', '.join(others)} or {last}" if others else f"a smaller {last}"
+        remedy = f"{instead}, or {smaller}" if instead else smaller
+        return FloatingPointError(f"{what} after {self._done} updates: try {remedy}.")
 
 
 def train(
@@ -221,9 +248,3 @@ def train(
 ) -> Iterator[Event]:
     """Train a task by an algorithm from its start; arguments and errors as in `Training`."""
     return Training(task, row, seed, updates, evaluations).events(stop)
-
-
-def _diverged(
-    done: int, what: str = "the model is no longer finite", remedy: str = SMALLER
-) -> FloatingPointError:
-    return FloatingPointError(f"{what} after {done} updates: try {remedy}.")

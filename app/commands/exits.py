@@ -11,11 +11,12 @@ def code_of(error: Exception) -> int | None:
     from app.experiments.children import ChildError
     from app.runs.directory import RunError
     from app.runs.settings import ConfigError
-    from app.runs.training import UnfinishedError
+    from app.runs.training import NotFiniteError, UnfinishedError
     from data.schema import DataError
     from ranking.rankers.trees import ModelError
 
     codes: dict[type[Exception], int] = {
+        NotFiniteError: BAD_CONFIG,
         UnfinishedError: INTERRUPTED,
         ChildError: BAD_RUN,
         DataError: BAD_DATA,

@@ -70,27 +70,34 @@ def train(
 def resume(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value, for settings that only the users' own models depend on."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
-    from app.reports import tables
-    from app.runs.directory import CHECKPOINTS, finished, open_started
+    from app.runs.directory import CHECKPOINTS, RunError, finished, open_started
+    from app.runs.settings import parse_overrides
     from app.runs.training import resume_run
     from data.progress import READING
     from data.storage import read
 
     started = open_started(run)
+    overrides = parse_overrides(sets or [])
     summary = finished(run)
     if summary is not None:
+        if overrides:
+            raise RunError(f"{run} is finished: its settings cannot be changed any more; train another run.")
         shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)  # a kill may have come before that
         warn(f"{run} is finished; nothing is left to do.")
-        show(tables.summary, summary, as_json)
+        _show(summary, started.settings, as_json)
         return
 
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
         phases.enter(READING)
         dataset = read(started.source(data), tell=phases.tell)
-        return resume_run(started, dataset, watch, warn, phases)
+        return resume_run(started, dataset, watch, warn, phases, overrides)
 
     _train(started.settings, as_json, go_on)
 
@@ -98,7 +105,6 @@ def resume(
 def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"], dict[str, Any]]) -> None:
     """Run a training with progress bars, and print its summary."""
     from app.commands.training_progress import TrainingBars
-    from app.reports import tables
     from app.runs.phases import Phases
     from app.runs.training import UnfinishedError
 
@@ -109,4 +115,20 @@ def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"
             if as_json and stopped.summary:
                 print(json.dumps(stopped.summary), flush=True)
             raise
+    _show(summary, settings, as_json)
+
+
+def _show(summary: dict[str, Any], settings: "Settings", as_json: bool) -> None:
+    """Print a summary.
+
+    Raises:
+        ModelError: the model is worth nothing.
+    """
+    from app.reports import tables
+    from app.runs.verdict import worthless
+    from ranking.rankers.trees import ModelError
+
     show(tables.summary, summary, as_json)
+    why = worthless(summary["warnings"])
+    if why is not None:
+        raise ModelError(f"{summary['run']}: {why}{settings.changes()}")

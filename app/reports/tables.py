@@ -40,7 +40,16 @@ def summary(result: dict[str, Any], console: Console) -> None:
         console.print(f"{times} updates were refused: {why}.")
     if result.get("network"):
         console.print(Text(_network(result["network"], result["virtual_time"])))
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in result["validation_nmrr"].items())
+    console.print(Text(f"NMRR on validation slates: {figures or 'nobody has any'}."))
+    _warnings(result, console)
     console.print(Text(f"Judge it with: persarank evaluate {result['run']}"))
+
+
+def _warnings(result: dict[str, Any], console: Console) -> None:
+    """What is wrong with a model."""
+    for warning in result["warnings"]:
+        console.print(Text(f"Warning: {warning['message']}", style="bold yellow"))
 
 
 def _network(network: dict[str, float], rounds: float) -> str:
@@ -71,6 +80,7 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         for name, difference in run["personal_minus_global"].items():
             if difference is not None:
                 console.print(f"personal − global, {name}: {_interval(difference)}")
+        _warnings(run, console)
     for difference in result["differences"]:
         closed = difference.get("gap_closed")
         gap = "" if closed is None else f"; {closed:.0%} of the gap to the oracle closed"

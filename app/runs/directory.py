@@ -96,7 +96,12 @@ def create(directory: Path, settings: Settings, data: Path, dataset: Dataset) ->
     ):
         raise RunError(f"{directory} exists and is not empty: choose another --out.")
     directory.mkdir(parents=True, exist_ok=True)
-    source = {"path": str(data.resolve()), "fingerprint": dataset.fingerprint}
+    write_config(directory, settings, data, dataset.fingerprint)
+
+
+def write_config(directory: Path, settings: Settings, data: Path, fingerprint: str) -> None:
+    """Write down what a run does with which data."""
+    source = {"path": str(data.resolve()), "fingerprint": fingerprint}
     write_bytes(directory / CONFIG, settings.to_toml({"data": source}).encode())
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from app.runs.directory import REPORT, Run, open_run
+from app.runs.verdict import NOT_FINITE, doubts, exchanged
 from data.files import write_bytes
 from data.progress import Tell, silent
 from data.schema import Dataset, column, ragged
@@ -45,13 +46,14 @@ class Ground:
 
 @dataclass(frozen=True)
 class Judged:
-    """One run on its ground: metrics (S,) of every slate by every ranking."""
+    """One run on its ground: metrics (S,) of every slate by every ranking, and what is wrong with them."""
 
     run: Run
     ground: Ground
     split: str
     metrics: dict[str, Metrics | None]
     permuted: bool
+    warnings: list[dict[str, str]]
 
     @property
     def personal(self) -> Metrics:
@@ -140,7 +142,7 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Te
         assert scores is not None, "asked only where there is a common model"
         return finite(scores)
 
-    def personal(some: Slates, _: slice) -> Tensor:
+    def personal(some: Slates, _: slice | None = None) -> Tensor:
         return finite(model.personal_scores(replace(some, user=(some.user + permuted) % users)))
 
     metrics = {
@@ -148,7 +150,11 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Te
         "global": _metrics(ground.slates, common, tell) if model.has_common else None,
         "personal": _metrics(ground.slates, personal, tell),
     }
-    return Judged(run, ground, split, metrics, permuted)
+    lost = [warning for warning in run.summary.get("warnings", ()) if warning["kind"] == NOT_FINITE]
+    found = doubts({name: m["nmrr"] for name, m in metrics.items() if m is not None}, ground.slates)
+    if run.settings.personal and not lost and not found:
+        found = exchanged(personal, ground.slates)
+    return Judged(run, ground, split, metrics, permuted, lost + [asdict(doubt) for doubt in found])
 
 
 def save_report(judged: Judged) -> None:
@@ -184,6 +190,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
             for name in ("nmrr", "mrr@10")
         },
         "cold_users": {"users": cold, "personal_nmrr": share},
+        "warnings": judged.warnings,
     }
 
 

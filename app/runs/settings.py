@@ -5,7 +5,7 @@ import difflib
 import os
 import shutil
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
+from federated.schedules.alone import Local
 from ranking.rankers import RANKERS, TREES, Ranker
 from ranking.rankers.network import Network
 
@@ -77,6 +78,17 @@ class Settings:
         """Whether the ranker is fitted (trees) instead of trained by gradients."""
         return self.ranker_name in TREES
 
+    @property
+    def personal(self) -> bool:
+        """Whether users are to have models of their own, not copies of one."""
+        return self.row.objective.personal or isinstance(self.row.schedule, Local)
+
+    @property
+    def personal_settings(self) -> tuple[str, ...]:
+        """The hyper-parameters that only the finding of own models reads."""
+        objective = self.row.objective
+        return (*objective.personal_settings, "personal_samples") if objective.personal else ()
+
     def network(self, features: int, texts: Sequence[str]) -> Network:
         """What is trained, for so many features and these queries; a ranker that is fitted has none."""
         assert isinstance(self.ranker, _Trained), f"{self.ranker_name} is fitted"
@@ -91,14 +103,53 @@ class Settings:
         row = {} if self.fitted else {name: getattr(self.row, name) for name in SECTIONS[1:]}
         return {"ranker": self.ranker} | {name: part for name, part in row.items() if part is not None}
 
-    def to_toml(self, extra: Mapping[str, Any]) -> str:
-        """The settings as a TOML file that `read_toml` reads back; ``extra`` becomes further tables."""
+    def changed(self) -> dict[str, tuple[Any, Any]]:
+        """Hyper-parameters that are not at their defaults: name → (value, default)."""
+        choices = {"algorithm": self.algorithm, "ranker": self.ranker_name}
+        choices |= dict(zip(("objective", "schedule"), self.cell or (), strict=False))
+        defaults = resolve(choices, {}).sections()
+        return {
+            name: (value, defaults[section].get(name))
+            for section, values in self.sections().items()
+            for name, value in values.items()
+            if value != defaults[section].get(name)
+        }
+
+    def changes(self) -> str:
+        """A sentence that names them, to follow another; empty where there are none."""
+        told = [f"{name} = {value} (default {default})" for name, (value, default) in self.changed().items()]
+        return f" Not at their defaults: {', '.join(told)}." if told else ""
+
+    def personalised(self, overrides: Mapping[str, Any]) -> "Settings":
+        """The same training, with other settings for the finding of own models.
+
+        Raises:
+            ConfigError: one of ``overrides`` matters to training itself, or is out of bounds.
+        """
+        known = self.personal_settings
+        for key in overrides:
+            if key.rpartition(".")[2] not in known:
+                allowed = f"; only {', '.join(known)} can be" if known else ""
+                raise ConfigError(f"{key} cannot be changed while a training goes on{allowed}.")
+        return _override(self, overrides)
+
+    def to_toml(self, extra: Mapping[str, Any], without: Container[str] = ()) -> str:
+        """The settings as a TOML file that `read_toml` reads back.
+
+        Args:
+            extra: becomes further tables.
+            without: hyper-parameters that are left out.
+        """
         head: dict[str, Any] = {"algorithm": self.algorithm, "ranker": self.ranker_name, "loss": self.loss}
         if self.cell:
             head |= dict(zip(("objective", "schedule"), self.cell, strict=True))
         head |= {"seed": self.seed, "updates": self.updates, "evaluations": self.evaluations}
         head |= {"checkpoint_every": self.checkpoint_every, "compile": self.compile}
-        return tomli_w.dumps({"run": head, **self.sections(), **extra})
+        sections = {
+            section: {name: value for name, value in values.items() if name not in without}
+            for section, values in self.sections().items()
+        }
+        return tomli_w.dumps({"run": head, **sections, **extra})
 
 
 def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:

@@ -4,9 +4,9 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,13 @@ from app.runs.directory import (
     create,
     finished,
     locked,
+    write_config,
 )
 from app.runs.journal import Journal, Tally
 from app.runs.phases import SAVING, TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
+from app.runs.verdict import NOT_FINITE, OWN, Doubt, validated
 from data.files import write_bytes
 from data.progress import UNKNOWN, Tell
 from data.schema import DataError, Dataset, ragged
@@ -41,6 +43,7 @@ from ranking.features import feature_names
 from ranking.history import PublicStatistics
 from ranking.models import Model, NeuralModel, TreeModel
 from ranking.persistence import save
+from ranking.rankers.network import Network
 from ranking.slates import StoredSlates
 
 Watch = Callable[[Event], None]
@@ -52,9 +55,15 @@ IN_MEMORY = 2**30
 class UnfinishedError(Exception):
     """Training ended early, by the user's wish or for want of disk; it can be resumed."""
 
-    def __init__(self, message: str, run: Path, summary: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, message: str, run: Path, summary: dict[str, Any] | None = None, options: str = ""
+    ) -> None:
         self.summary = summary
-        super().__init__(f"{message} Go on with: persarank resume {run}")
+        super().__init__(f"{message} Go on with: persarank resume {run}{options}")
+
+
+class NotFiniteError(UnfinishedError):
+    """The users' own models are not finite; what they were made from is saved."""
 
 
 def train_run(
@@ -98,6 +107,7 @@ def resume_run(
     watch: Watch,
     warn: Callable[[str], None],
     phases: Phases | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Go on with a run from its newest readable checkpoint, to the same bits as if nothing had happened.
 
@@ -107,8 +117,10 @@ def resume_run(
         watch: sees every event.
         warn: is told of damaged checkpoints that were passed over.
         phases: as in `train_run`; those of this process count.
+        overrides: other hyper-parameters for the finding of own models, see `Settings.personalised`.
 
     Raises:
+        ConfigError: one of them matters to training itself.
         RunError: other data, or nothing readable is left, or somebody else is training this run.
         UnfinishedError: as in `train_run`.
     """
@@ -116,6 +128,7 @@ def resume_run(
         raise RunError(
             f"{started.directory} was begun on data {started.fingerprint}, this is {dataset.fingerprint}."
         )
+    settings = started.settings.personalised(overrides or {})
     with locked(started.directory):
         summary = finished(started.directory)
         if summary is not None:  # by another process, a moment ago
@@ -124,28 +137,33 @@ def resume_run(
             snapshot, problems = checkpoint.load(started.directory / CHECKPOINTS)
         except checkpoint.CheckpointError as error:
             raise RunError(f"{error} Train it anew, with another --out.") from error
-        if snapshot and snapshot.plain["identity"] != _identity(started.settings, dataset):
+        if snapshot and snapshot.plain["identity"] != _identity(settings, dataset):
             raise RunError(f"{started.directory}: its checkpoints were made with other settings or data.")
+        if settings != started.settings:
+            write_config(started.directory, settings, started.data, started.fingerprint)
         for problem in problems:
             warn(f"{problem} Going on from the one before.")
-        return _complete(started.settings, dataset, started.directory, watch, phases or Phases(), snapshot)
+        return _complete(settings, dataset, started.directory, watch, phases or Phases(), snapshot)
 
 
-def _task(
-    settings: Settings, dataset: Dataset, public: PublicStatistics, out: Path, tell: Tell
-) -> RankingTask | RankingPolicy:
-    """What a network learns; where there is much of it, it lies on disk, in the run's directory."""
+def _slates(dataset: Dataset, public: PublicStatistics, out: Path, tell: Tell) -> list[StoredSlates]:
+    """Training and validation slates; where there are many, they lie on disk, in the run's directory."""
     features = len(feature_names(public))
     large = len(ragged(dataset.slates, "pool")[1]) * features * 4 > IN_MEMORY
-    parts = [
+    return [
         build(dataset, public, split, out / SLATES / split if large else None, tell)
         for split in ("train", "validation")
     ]
-    network = settings.network(features, public.texts)
-    users = dataset.users.num_rows
-    slates = RankingTask.of(network, settings.loss, parts[0], parts[1], users, _teaching(parts[0]))
-    slates = replace(slates, tell=tell)
-    return learned(slates, settings.row.policy)
+
+
+def _task(
+    settings: Settings, public: PublicStatistics, users: int, slates: Sequence[StoredSlates], tell: Tell
+) -> RankingTask | RankingPolicy:
+    """What a network learns."""
+    train, validation = slates
+    network = settings.network(len(feature_names(public)), public.texts)
+    task = RankingTask.of(network, settings.loss, train, validation, users, _teaching(train))
+    return learned(replace(task, tell=tell), settings.row.policy)
 
 
 def _teaching(slates: StoredSlates) -> Tensor:
@@ -164,19 +182,21 @@ def _complete(
     snapshot: Snapshot | None = None,
 ) -> dict[str, Any]:
     """Learn until the end or the user's wish, and save the model and the summary."""
-    with _checkpoints_named(out):
-        model, tally, seconds = _learned(settings, dataset, out, watch, phases, snapshot)
+    with _checkpoints_named(out), _changes_named(settings):
+        learned = _learned(settings, dataset, out, watch, phases, snapshot)
         phases.tell(SAVING, 0, UNKNOWN)
-        done = settings.fitted or tally.updates >= settings.updates
-        save(model, out, settings.ranker_name)
+        save(learned.model, out, settings.ranker_name)
         (out / REPORT).unlink(missing_ok=True)  # of the model that an interruption had left
-        summary = _summary(settings, out, tally, seconds, done) | {"phases": phases.seconds()}
+        summary = _summary(settings, out, learned) | {"phases": phases.seconds()}
         write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
     phases.tell(SAVING, 1, 1)
-    if not done:
+    updates = learned.tally.updates
+    if not settings.fitted and updates < settings.updates:
         raise UnfinishedError(
-            f"stopped after {tally.updates} updates; the model so far is saved in {out}.", out, summary
+            f"stopped after {updates} updates; the model so far is saved in {out}.", out, summary
         )
+    if learned.diverged:
+        raise _own_models_lost(settings, out, summary)
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     return summary
 
@@ -194,6 +214,33 @@ def _checkpoints_named(out: Path) -> Iterator[None]:
         raise UnfinishedError(f"{what}: the last checkpoint is that after {reached} updates.", out) from error
 
 
+@contextmanager
+def _changes_named(settings: Settings) -> Iterator[None]:
+    """If training diverges, say also which settings are not those that are known to work."""
+    try:
+        yield
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}{settings.changes()}") from error
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model, what the summary tells of its training, and how it ranks validation slates.
+
+    Attributes:
+        seconds: of training alone.
+        nmrr: by ranking, see `verdict`; empty where nobody has validation slates.
+        diverged: how many users' own models are not finite; the model then is what they were made from.
+    """
+
+    model: Model
+    tally: Tally
+    seconds: float
+    nmrr: dict[str, float]
+    doubts: list[Doubt]
+    diverged: int = 0
+
+
 def _learned(
     settings: Settings,
     dataset: Dataset,
@@ -201,8 +248,7 @@ def _learned(
     watch: Watch,
     phases: Phases,
     snapshot: Snapshot | None,
-) -> tuple[Model, Tally, float]:
-    """The model, what the summary tells of its training, and seconds."""
+) -> Learned:
     phases.enter(FEATURES)
     public = PublicStatistics(dataset)
     if not settings.fitted:
@@ -214,8 +260,11 @@ def _learned(
     write_bytes(out / METRICS, b"")
     slates = build(dataset, public, "train", None, phases.tell)
     phases.tell(TRAINING, 0, UNKNOWN)
-    model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows, phases.tell)
-    return model, tally, time.perf_counter() - began
+    users = dataset.users.num_rows
+    model, tally = _fit(settings, slates.subset(_teaching(slates)), users, phases.tell)
+    seconds = time.perf_counter() - began
+    validation = build(dataset, public, "validation", None, phases.tell)
+    return Learned(model, tally, seconds, *validated(model, None, validation, settings.personal, phases.tell))
 
 
 def _train(
@@ -226,11 +275,12 @@ def _train(
     watch: Watch,
     phases: Phases,
     snapshot: Snapshot | None,
-) -> tuple[NeuralModel, Tally, float]:
+) -> Learned:
     identity = _identity(settings, dataset)
     with Stop() as stop:
         patience = Patience(stop, phases)
-        task = _task(settings, dataset, public, out, patience.tell)
+        slates = _slates(dataset, public, out, patience.tell)
+        task = _task(settings, public, dataset.users.num_rows, slates, patience.tell)
         training = Training(
             task,
             settings.row,
@@ -264,8 +314,32 @@ def _train(
                     saved = event.updates
                     _save(training, journal, identity, out)
                 phases.enter(TRAINING)
-    assert isinstance(event, Finished), "training ends with Finished"
-    return NeuralModel(task.network, event.common, event.personal), journal.tally, event.seconds
+        assert isinstance(event, Finished), "training ends with Finished"
+        try:
+            model, nmrr, found, diverged = _judged(settings, task.network, event, slates[1], patience.tell)
+        except FloatingPointError as error:
+            raise training.diverged(str(error)) from error
+    return Learned(model, journal.tally, event.seconds, nmrr, found, diverged)
+
+
+def _judged(
+    settings: Settings, network: Network, end: Finished, slates: StoredSlates, tell: Tell
+) -> tuple[NeuralModel, dict[str, float], list[Doubt], int]:
+    """The model that training ended with, its validation, and how many users' own models are not finite.
+
+    Raises:
+        FloatingPointError: the scores of what own models were made from are not finite.
+    """
+    own = settings.personal
+    start = NeuralModel(network, end.common, None if end.common is not None else end.learned)
+    lost = end.diverged
+    if end.adapted is not None:
+        model = NeuralModel(network, end.common, end.adapted)
+        try:
+            return model, *validated(model, None if model.has_common else start, slates, own, tell), 0
+        except FloatingPointError:
+            lost = len(end.adapted)
+    return start, *validated(start, None, slates, own and not lost, tell), lost
 
 
 def _save(training: Training, journal: Journal, identity: str, out: Path) -> None:
@@ -276,8 +350,9 @@ def _save(training: Training, journal: Journal, identity: str, out: Path) -> Non
 
 
 def _identity(settings: Settings, dataset: Dataset) -> str:
-    """What a checkpoint belongs to: these settings, and this data."""
-    return hashlib.sha256(settings.to_toml({"data": dataset.fingerprint}).encode()).hexdigest()
+    """What a checkpoint belongs to: the settings that training itself reads, and this data."""
+    kept = settings.to_toml({"data": dataset.fingerprint}, without=settings.personal_settings)
+    return hashlib.sha256(kept.encode()).hexdigest()
 
 
 def _fit(settings: Settings, learn: StoredSlates, users: int, tell: Tell) -> tuple[TreeModel, Tally]:
@@ -296,10 +371,32 @@ def _fit(settings: Settings, learn: StoredSlates, users: int, tell: Tell) -> tup
     return TreeModel(None, own), Tally(updates=users)
 
 
-def _summary(settings: Settings, out: Path, tally: Tally, seconds: float, finished: bool) -> dict[str, Any]:
+def _own_models_lost(settings: Settings, out: Path, summary: dict[str, Any]) -> NotFiniteError:
+    """What to say when what own models were made from is all there is."""
+    lost = summary["warnings"][0]["message"]
+    names = " ".join(f"--set {name}=…" for name in settings.row.objective.personal_settings)
+    return NotFiniteError(
+        f"{lost[0].upper()}{lost[1:]}{settings.changes()}",
+        out,
+        summary,
+        f" {names}" if names else "",
+    )
+
+
+def _warnings(learned: Learned) -> list[dict[str, str]]:
+    found = list(learned.doubts)
+    if learned.diverged:
+        lost = f"the own models of {learned.diverged} users are {NOT_FINITE}; they are ranked by what those are made from."
+        found.insert(0, Doubt(NOT_FINITE, OWN, lost))
+    return [asdict(doubt) for doubt in found]
+
+
+def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:
+    tally, seconds = learned.tally, learned.seconds
+    reached = settings.fitted or tally.updates >= settings.updates
     return {
         "run": str(out),
-        "finished": finished,
+        "finished": reached and not learned.diverged,
         "algorithm": settings.label,
         "ranker": settings.ranker_name,
         "loss": settings.loss,
@@ -315,4 +412,6 @@ def _summary(settings: Settings, out: Path, tally: Tally, seconds: float, finish
         },
         "concurrency": tally.in_flight_max,
         "network": tally.network,
+        "validation_nmrr": learned.nmrr,
+        "warnings": _warnings(learned),
     }
