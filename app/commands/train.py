@@ -100,13 +100,15 @@ def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"
     from app.commands.training_progress import TrainingBars
     from app.reports import tables
     from app.runs.phases import Phases
+    from app.runs.signals import undisturbed
     from app.runs.training import UnfinishedError
 
     with TrainingBars(settings.label, settings.updates, quiet=as_json) as bars:
         try:
-            summary = run(bars.see, Phases(bars.tell))
+            summary = run(bars.see, Phases(bars.tell, warn))
         except UnfinishedError as stopped:
             if as_json and stopped.summary:
                 print(json.dumps(stopped.summary), flush=True)
             raise
-    show(tables.summary, summary, as_json)
+    with undisturbed():
+        show(tables.summary, summary, as_json)

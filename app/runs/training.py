@@ -87,7 +87,7 @@ def train_run(
         except UnfinishedError:
             raise
         except BaseException:
-            if checkpoint.latest(out / CHECKPOINTS) is None:
+            if checkpoint.latest(out / CHECKPOINTS) is None and finished(out) is None:
                 shutil.rmtree(out, ignore_errors=True)  # it would only be in the way of the next try
             raise
 
@@ -164,21 +164,21 @@ def _complete(
     snapshot: Snapshot | None = None,
 ) -> dict[str, Any]:
     """Learn until the end or the user's wish, and save the model and the summary."""
-    with _checkpoints_named(out):
-        model, tally, seconds = _learned(settings, dataset, out, watch, phases, snapshot)
+    with _checkpoints_named(out), Stop() as stop:
+        model, tally, seconds = _learned(settings, dataset, out, watch, phases, stop, snapshot)
         phases.tell(SAVING, 0, UNKNOWN)
         done = settings.fitted or tally.updates >= settings.updates
         save(model, out, settings.ranker_name)
         (out / REPORT).unlink(missing_ok=True)  # of the model that an interruption had left
         summary = _summary(settings, out, tally, seconds, done) | {"phases": phases.seconds()}
         write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
-    phases.tell(SAVING, 1, 1)
-    if not done:
-        raise UnfinishedError(
-            f"stopped after {tally.updates} updates; the model so far is saved in {out}.", out, summary
-        )
-    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
-    return summary
+        phases.tell(SAVING, 1, 1)
+        if done:
+            shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+            return summary
+    raise UnfinishedError(
+        f"stopped after {tally.updates} updates; the model so far is saved in {out}.", out, summary
+    )
 
 
 @contextmanager
@@ -200,70 +200,66 @@ def _learned(
     out: Path,
     watch: Watch,
     phases: Phases,
+    stop: Stop,
     snapshot: Snapshot | None,
 ) -> tuple[Model, Tally, float]:
     """The model, what the summary tells of its training, and seconds."""
-    phases.enter(FEATURES)
-    public = PublicStatistics(dataset)
     if not settings.fitted:
         try:
-            return _train(settings, dataset, public, out, watch, phases, snapshot)
+            return _train(settings, dataset, out, watch, phases, stop, snapshot)
         finally:
             shutil.rmtree(out / SLATES, ignore_errors=True)
-    began = time.perf_counter()
-    write_bytes(out / METRICS, b"")
-    slates = build(dataset, public, "train", None, phases.tell)
-    phases.tell(TRAINING, 0, UNKNOWN)
-    model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows, phases.tell)
-    return model, tally, time.perf_counter() - began
+    phases.enter(FEATURES)
+    with stop.at_once():
+        public = PublicStatistics(dataset)
+        began = time.perf_counter()
+        write_bytes(out / METRICS, b"")
+        slates = build(dataset, public, "train", None, phases.tell)
+        phases.tell(TRAINING, 0, UNKNOWN)
+        model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows, phases.tell)
+        return model, tally, time.perf_counter() - began
 
 
 def _train(
     settings: Settings,
     dataset: Dataset,
-    public: PublicStatistics,
     out: Path,
     watch: Watch,
     phases: Phases,
+    stop: Stop,
     snapshot: Snapshot | None,
 ) -> tuple[NeuralModel, Tally, float]:
     identity = _identity(settings, dataset)
-    with Stop() as stop:
-        patience = Patience(stop, phases)
-        task = _task(settings, dataset, public, out, patience.tell)
-        training = Training(
-            task,
-            settings.row,
-            settings.seed,
-            settings.updates,
-            settings.evaluations,
-            settings.compile,
-            patience.tell,
-        )
+    patience = Patience(stop, phases)
+    phases.enter(FEATURES)
+    with stop.at_once():  # nothing has been learned yet
+        task = _task(settings, dataset, PublicStatistics(dataset), out, patience.tell)
+        size = (settings.seed, settings.updates, settings.evaluations, settings.compile)
+        training = Training(task, settings.row, *size, patience.tell, patience)
         if snapshot:
             training.unpack(snapshot)
-        try:
-            journal = Journal(out / METRICS, snapshot.plain["journal"] if snapshot else None)
-        except ValueError as error:
-            raise RunError(f"{error} Train it anew, with another --out.") from error
-        with journal:
-            saved = journal.tally.updates
+    try:
+        journal = Journal(out / METRICS, snapshot.plain["journal"] if snapshot else None)
+    except ValueError as error:
+        raise RunError(f"{error} Train it anew, with another --out.") from error
+    with journal:
+        saved = journal.tally.updates
 
-            def trained() -> None:
-                """Before the users' own models are found, which may take long, all is saved."""
-                if settings.row.objective.personal and saved != journal.tally.updates:
-                    _save(training, journal, identity, out)
-                patience.trained(journal.tally.updates)
+        def trained() -> None:
+            """Before the users' own models are found, which may take long, all is saved."""
+            if (settings.row.objective.personal or stop.asked()) and saved != journal.tally.updates:
+                _save(training, journal, identity, out)
+            patience.trained(journal.tally.updates)
 
+        phases.enter(TRAINING)
+        for event in training.events(stop.asked, trained):
+            watch(event)
+            journal.see(event)
+            due = event.updates - saved >= settings.checkpoint_every
+            if training.at_rest and not isinstance(event, Finished) and (due or stop.asked()):
+                saved = event.updates
+                _save(training, journal, identity, out)
             phases.enter(TRAINING)
-            for event in training.events(stop.asked, trained):
-                watch(event)
-                journal.see(event)
-                due = event.updates - saved >= settings.checkpoint_every
-                if training.at_rest and not isinstance(event, Finished) and (due or stop.asked()):
-                    saved = event.updates
-                    _save(training, journal, identity, out)
-                phases.enter(TRAINING)
     assert isinstance(event, Finished), "training ends with Finished"
     return NeuralModel(task.network, event.common, event.personal), journal.tally, event.seconds
 
