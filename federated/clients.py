@@ -4,8 +4,9 @@ An update depends on its user's data, its keyed randomness and the parameters it
 else; so updates that can be computed together are computed together, in one tensor program.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from data.progress import Tell, silent
 from data.randomness import generator
-from federated.compiling import compiled
+from federated.compiling import Compiled, Step
 from federated.objectives import Objective, Positive
+from federated.patience import EndlessError, Patience, Unbounded
 from federated.tasks import Batch, Chance, Task
 from federated.workers import in_parallel
 
@@ -31,6 +33,12 @@ MOST_TOGETHER = 150
 
 PERSONAL = "personal models"
 """What the finding of users' own models is called where its progress is shown."""
+
+AT_ONCE = 50_000
+"""Samples, at most, that a stack of clients holds in memory; more are fetched some steps at a time."""
+
+MOST_SAMPLES, MOST_GRADIENTS = 100_000, 1_000_000
+"""Samples, at most, of one client in a step, and in an update, each time that one is looked at."""
 
 WORTH_SPLITTING = 8
 """Clients for which a second thread is worth its trouble."""
@@ -51,7 +59,7 @@ class LocalSGD:
     """
 
     lr: Positive = 0.05
-    local_steps: Annotated[int, Field(ge=0, le=100_000)] = 10
+    local_steps: Annotated[int, Field(ge=0, le=10_000)] = 10
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = 4
     sampling: Literal["random", "in-order"] = "random"
     personal_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 100
@@ -63,6 +71,10 @@ class Clients:
 
     Attributes:
         compiled: whether local steps are compiled first: faster, after a wait of half a minute.
+        patience: is asked before every gradient.
+
+    Raises:
+        EndlessError: an update would look at too many samples.
     """
 
     task: Task
@@ -70,6 +82,22 @@ class Clients:
     local: LocalSGD
     seed: int
     compiled: bool = False
+    patience: Patience = field(default_factory=Unbounded)
+
+    def __post_init__(self) -> None:
+        local, objective = self.local, self.objective
+        looks = local.local_steps * objective.gradients * local.batch_size
+        if looks > MOST_GRADIENTS:
+            raise EndlessError(
+                f"an update would look at samples {looks:,} times, in local_steps = {local.local_steps} of "
+                f"{objective.gradients} gradients with batch_size = {local.batch_size}: at most "
+                f"{MOST_GRADIENTS:,} times are possible."
+            )
+        if self._step_samples > MOST_SAMPLES:
+            raise EndlessError(
+                f"a local step would need {self._step_samples:,} samples, {objective.draws} batches with "
+                f"batch_size = {local.batch_size}: at most {MOST_SAMPLES:,} are possible."
+            )
 
     @property
     def number(self) -> int:
@@ -93,7 +121,9 @@ class Clients:
         def piece(part: slice) -> Tensor:
             return self._delta(users[part], counters[part], w[part])
 
-        return torch.cat(in_parallel(piece, _pieces(len(users))))
+        pieces = _pieces(len(users), self._step_samples)
+        first = 1 if isinstance(self._step, Compiled) and not self._step.made else 0
+        return torch.cat(in_parallel(piece, pieces[:first]) + in_parallel(piece, pieces[first:]))
 
     def personalise(self, w: Tensor, tell: Tell = silent) -> Tensor:
         """Every user's own model (U, P), from one model (P,) or one each (U, P)."""
@@ -103,7 +133,7 @@ class Clients:
 
         def piece(users: Tensor) -> None:
             data = self.task.everything(users, self.seed, most)
-            personal[users] = self.objective.personalise(self.task.loss, start[users], data)
+            personal[users] = self.objective.personalise(self._loss, start[users], data)
 
         pieces = _alike(self.samples.clamp(max=most))
         ends = torch.tensor([len(users) for users in pieces]).cumsum(0).tolist()
@@ -115,34 +145,49 @@ class Clients:
         if self.compiled and len(users) == 1:  # a second program would be compiled for one client alone
             return self._delta(users * 2, counters * 2, start.expand(2, -1))[:1]
         w = start.clone()
-        if self.local.local_steps:
-            chance = Chance(self.seed, "behaviour", users, counters)
-            for batches in self.task.batches(torch.tensor(users), self._draw(users, counters), chance):
+        for part, index in enumerate(self._draw(users, counters)):
+            chance = Chance(self.seed, "behaviour", users, counters, part)
+            for batches in self.task.batches(torch.tensor(users), index, chance):
                 self._step(w, batches)
         return start - w
 
+    def _loss(self, w: Tensor, batch: Batch) -> Tensor:
+        self.patience()
+        return self.task.loss(w, batch)
+
     @cached_property
-    def _step(self) -> Callable[[Tensor, Sequence[Batch]], None]:
+    def _step(self) -> Step:
+        loss = self.task.loss if self.compiled else self._loss
+
         def step(w: Tensor, batches: Sequence[Batch]) -> None:
             # In place, in a copy of one's own: at full speed fresh memory costs a fifth of the time.
-            w.add_(self.objective.gradient(self.task.loss, w, batches), alpha=-self.local.lr)
+            w.add_(self.objective.gradient(loss, w, batches), alpha=-self.local.lr)
 
-        return compiled(step) if self.compiled else step
+        return Compiled(step, self.patience) if self.compiled else step
 
-    def _draw(self, users: list[int], counters: list[int]) -> Tensor:
-        """(Q, draws, C, B) sample indices of C updates."""
-        local = self.local
-        shape = (local.local_steps, self.objective.draws, local.batch_size)
+    @property
+    def _step_samples(self) -> int:
+        """Samples that a client needs for one step."""
+        return self.objective.draws * self.local.batch_size
+
+    def _draw(self, users: list[int], counters: list[int]) -> Iterator[Tensor]:
+        """(Q, draws, C, B) sample indices of C updates, in parts of not too many steps Q."""
+        local, draws = self.local, self.objective.draws
         held = self.samples[torch.tensor(users)]
-        if local.sampling == "in-order":
-            size = int(np.prod(shape))
-            index = (torch.tensor(counters)[:, None] * size + torch.arange(size)) % held[:, None]
-            return index.view(-1, *shape).permute(1, 2, 0, 3)
-        drawn = [
-            generator(self.seed, "batch", user, counter).integers(most, size=shape, dtype=np.int64)
-            for user, counter, most in zip(users, counters, held.tolist(), strict=True)
-        ]
-        return torch.from_numpy(np.stack(drawn, axis=2))
+        pairs = zip(users, counters, strict=True)
+        streams = [generator(self.seed, "batch", user, counter) for user, counter in pairs]
+        most = max(AT_ONCE // STACK // self._step_samples, 1)  # whoever is in the stack: the same parts
+        for begin in range(0, local.local_steps, most):
+            steps = min(most, local.local_steps - begin)
+            shape = (steps, draws, local.batch_size)
+            if local.sampling == "in-order":
+                first = torch.tensor(counters) * local.local_steps + begin
+                taken = first[:, None] * self._step_samples + torch.arange(int(np.prod(shape)))
+                yield (taken % held[:, None]).view(-1, *shape).permute(1, 2, 0, 3)
+                continue
+            sizes = zip(streams, held.tolist(), strict=True)
+            drawn = [stream.integers(size, size=shape, dtype=np.int64) for stream, size in sizes]
+            yield torch.from_numpy(np.stack(drawn, axis=2))
 
 
 def _alike(sizes: Tensor) -> list[Tensor]:
@@ -155,8 +200,14 @@ def _alike(sizes: Tensor) -> list[Tensor]:
     return [torch.tensor(piece) for piece in pieces if piece]
 
 
-def _pieces(clients: int) -> list[slice]:
-    """C clients in stacks of like size. It does not depend on the number of threads, nor do the bits."""
-    number = max(-(-clients // STACK), min(2, clients // WORTH_SPLITTING), 1)
+def _pieces(clients: int, samples: int = 1) -> list[slice]:
+    """C clients in stacks of like size. It does not depend on the number of threads, nor do the bits.
+
+    Args:
+        clients: C.
+        samples: that each of them needs at once.
+    """
+    most = max(min(STACK, AT_ONCE // samples), 1)
+    number = max(-(-clients // most), min(2, clients // WORTH_SPLITTING), 1)
     edges = [clients * piece // number for piece in range(number + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]

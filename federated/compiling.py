@@ -2,28 +2,39 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from federated.patience import Patience
 from federated.tasks import Batch
 
 Step = Callable[[Tensor, Sequence[Batch]], None]
 
 
-def compiled(step: Step) -> Step:
-    """The step as one fused program, made on its first call.
+class Compiled:
+    """The step as one fused program, made on its first call, which the main thread should do.
 
     The compiler makes another program for every new memory layout of its inputs, and gives up after eight;
     so batches, which are views into larger ones, are copied into a layout that is always the same.
+
+    Attributes:
+        made: whether the program is there.
     """
-    program = torch.compile(step, dynamic=True)
 
-    def run(w: Tensor, batches: Sequence[Batch]) -> None:
-        program(w, [_plain(batch) for batch in batches])
+    def __init__(self, step: Step, patience: Patience) -> None:
+        self.made = False
+        self._program = torch.compile(step, dynamic=True)
+        self._patience = patience
 
-    return run
+    def __call__(self, w: Tensor, batches: Sequence[Batch]) -> None:
+        """Take the step."""
+        self._patience()
+        with nullcontext() if self.made else self._patience.at_once():
+            self._program(w, [_plain(batch) for batch in batches])
+        self.made = True
 
 
 def _plain(batch: Any) -> Any:

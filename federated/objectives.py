@@ -26,7 +26,7 @@ from federated.tasks import Batch, Loss
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Steps = Annotated[int, Field(ge=1, le=100_000)]
+Steps = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Objective(Protocol):
@@ -35,6 +35,11 @@ class Objective(Protocol):
     @property
     def draws(self) -> int:
         """Independent batches that one gradient needs."""
+        ...
+
+    @property
+    def gradients(self) -> int:
+        """How often, at most, one gradient of F_i asks for one of f_i."""
         ...
 
     @property
@@ -60,7 +65,7 @@ class Objective(Protocol):
 class Vanilla:
     """One model for all (McMahan 2017; PersA-FL option A)."""
 
-    draws = 1
+    draws = gradients = 1
     personal = False
     personal_settings = ()
 
@@ -97,6 +102,11 @@ class MAML:
     def draws(self) -> int:
         """u for the personal steps, 1 where they lead, u for the Hessians on the way back."""
         return self.maml_steps + 1 + (self.maml_steps if self.curvature != "first-order" else 0)
+
+    @property
+    def gradients(self) -> int:
+        """See `Objective.gradients`; a Hessian-vector product counts as two."""
+        return self.maml_steps + 1 + (2 * self.maml_steps if self.curvature != "first-order" else 0)
 
     def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
         """See `Objective.gradient`; every factor of the product uses a batch of its own."""
@@ -148,7 +158,7 @@ class Reptile:
     adapt_lr: Positive = 0.02
     adapt_steps: Steps = 20
 
-    draws = 1
+    draws = gradients = 1
     personal = True
     personal_settings = ("adapt_lr", "adapt_steps")
 
@@ -204,6 +214,11 @@ class MoreauEnvelope:
     def draws(self) -> int:
         """See `Objective.draws`."""
         return self.inner_steps if self.inner_batches == "fresh" else 1
+
+    @property
+    def gradients(self) -> int:
+        """See `Objective.gradients`."""
+        return self.inner_steps
 
     def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
         """See `Objective.gradient`."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from data.progress import Tell, silent
 from federated.algorithms import Row
 from federated.clients import Clients
+from federated.patience import Interrupted, Patience, Unbounded
 from federated.schedules import Merge
 from federated.server.admission import TOO_LARGE, TOO_STALE
 from federated.state import Snapshot
@@ -93,6 +94,7 @@ class Training:
         evaluations: how often the validation figures are taken on the way; they change nothing.
         compiled: whether the clients' steps are compiled, see `Clients`.
         tell: is told how far the finding of personal models is.
+        patience: is asked while updates and personal models are computed.
     """
 
     def __init__(
@@ -104,15 +106,17 @@ class Training:
         evaluations: int = 20,
         compiled: bool = False,
         tell: Tell = silent,
+        patience: Patience | None = None,
     ) -> None:
         self._tell = tell
         self._task, self._schedule = task, row.schedule
         self._updates, self._evaluations = updates, evaluations
         learned = task.pooled() if row.schedule.pools else task
-        self._clients = Clients(learned, row.objective, row.local, seed, compiled)
+        self._clients = Clients(learned, row.objective, row.local, seed, compiled, patience or Unbounded())
         self._state = row.schedule.start(self._clients, task.initial(seed))
         self._done, self._version, self._refused_in_a_row, self._held = 0, 0, 0, 0
         self._seconds = 0.0
+        self._unjudged = False
         self.at_rest = True
         """Whether all that is to be said of the last merge has been said."""
 
@@ -125,6 +129,7 @@ class Training:
             "refused_in_a_row": self._refused_in_a_row,
             "held": self._held,
             "seconds": self._seconds,
+            "unjudged": self._unjudged,
         }
         return Snapshot(state.tensors, {"training": own, "state": state.plain})
 
@@ -133,7 +138,7 @@ class Training:
         own = snapshot.plain["training"]
         self._done, self._version = own["done"], own["version"]
         self._refused_in_a_row, self._held = own["refused_in_a_row"], own["held"]
-        self._seconds = own["seconds"]
+        self._seconds, self._unjudged = own["seconds"], own["unjudged"]
         self._state = self._schedule.unpack(
             self._clients, Snapshot(snapshot.tensors, snapshot.plain["state"])
         )
@@ -144,15 +149,31 @@ class Training:
         """Train to the end.
 
         Args:
-            stop: asked after every merge; once true, training ends as if all updates had arrived.
+            stop: asked after every merge; once true, training ends as if all updates had arrived. It also
+                ends if patience does, without the merge or the evaluation that was being computed.
             trained: called then, before the users' own models are found: the training is at rest.
 
         Raises:
             FloatingPointError: what was learned is no longer finite, or no update of two passes over the
                 users could be merged; the message says what would help.
         """
+        try:
+            yield from self._learn(stop)
+        except Interrupted:
+            self.at_rest = True
+        trained()
+        yield self._finish(self._state.w)
+
+    def _learn(self, stop: Callable[[], bool]) -> Iterator[Event]:
         merges = self._schedule.run(self._clients, self._state)
-        while self._done < self._updates and not stop():
+        while True:
+            if self._unjudged:  # perhaps since a checkpoint
+                self.at_rest = True
+                judged = Evaluated(self._done, self._evaluate(self._state.w))
+                self._unjudged = False
+                yield judged
+            if self._done >= self._updates or stop():
+                return
             since = time.perf_counter()
             merge = next(merges)
             self._seconds += time.perf_counter() - since
@@ -160,13 +181,9 @@ class Training:
             self._count(merge, arrived)
             if not all(map(math.isfinite, (merge.network or {}).values())):
                 raise self.diverged()
-            self.at_rest = not self._crossed(arrived)
+            self._unjudged = self._crossed(arrived)
+            self.at_rest = not self._unjudged
             yield self._merged(merge)
-            if not self.at_rest:
-                self.at_rest = True
-                yield Evaluated(self._done, self._evaluate(merge.w))
-        trained()
-        yield self._finish(self._state.w)
 
     def _merged(self, merge: Merge) -> Merged:
         return Merged(

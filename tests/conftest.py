@@ -11,6 +11,7 @@ import torch
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what libraries do while they are imported is theirs
+    import app.commands.line
     import app.commands.main
 from data.schema import Dataset
 from data.simulator import simulate

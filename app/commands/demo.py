@@ -44,6 +44,6 @@ def _prepare(directory: Path) -> None:
     @contextmanager
     def watching(title: str, updates: int) -> "Iterator[tuple[Watch, Phases]]":
         with TrainingBars(title, updates) as bars:
-            yield bars.see, Phases(bars.tell)
+            yield bars.see, Phases(bars.tell, tell)
 
     prepare(directory, tell=tell, watching=watching)

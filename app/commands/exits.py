@@ -13,6 +13,7 @@ def code_of(error: Exception) -> int | None:
     from app.runs.settings import ConfigError
     from app.runs.training import NotFiniteError, UnfinishedError
     from data.schema import DataError
+    from federated.patience import EndlessError
     from ranking.rankers.trees import ModelError
 
     codes: dict[type[Exception], int] = {
@@ -21,6 +22,7 @@ def code_of(error: Exception) -> int | None:
         ChildError: BAD_RUN,
         DataError: BAD_DATA,
         ConfigError: BAD_CONFIG,
+        EndlessError: BAD_CONFIG,
         FloatingPointError: BAD_CONFIG,
         MemoryError: BAD_CONFIG,
         RunError: BAD_RUN,

@@ -110,7 +110,7 @@ def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"
 
     with TrainingBars(settings.label, settings.updates, quiet=as_json) as bars:
         try:
-            summary = run(bars.see, Phases(bars.tell))
+            summary = run(bars.see, Phases(bars.tell, warn))
         except UnfinishedError as stopped:
             if as_json and stopped.summary:
                 print(json.dumps(stopped.summary), flush=True)
@@ -125,10 +125,12 @@ def _show(summary: dict[str, Any], settings: "Settings", as_json: bool) -> None:
         ModelError: the model is worth nothing.
     """
     from app.reports import tables
+    from app.runs.signals import undisturbed
     from app.runs.verdict import worthless
     from ranking.rankers.trees import ModelError
 
-    show(tables.summary, summary, as_json)
+    with undisturbed():
+        show(tables.summary, summary, as_json)
     why = worthless(summary["warnings"])
     if why is not None:
         raise ModelError(f"{summary['run']}: {why}{settings.changes()}")

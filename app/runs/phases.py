@@ -1,6 +1,7 @@
 """The phases of a command, one after the other: which one it is in, and how long each has taken."""
 
 import time
+from collections.abc import Callable
 
 from data.progress import Tell, silent
 
@@ -12,10 +13,12 @@ class Phases:
 
     Args:
         listener: is told every phase, how much of it is done, and how much there is.
+        warn: is told a sentence for people, beside the result.
     """
 
-    def __init__(self, listener: Tell = silent) -> None:
+    def __init__(self, listener: Tell = silent, warn: Callable[[str], None] = lambda sentence: None) -> None:
         self._listener = listener
+        self.warn = warn
         self._seconds: dict[str, float] = {}
         self._present: str | None = None
         self._since = time.perf_counter()

@@ -96,7 +96,7 @@ def train_run(
         except UnfinishedError:
             raise
         except BaseException:
-            if checkpoint.latest(out / CHECKPOINTS) is None:
+            if checkpoint.latest(out / CHECKPOINTS) is None and finished(out) is None:
                 shutil.rmtree(out, ignore_errors=True)  # it would only be in the way of the next try
             raise
 
@@ -182,23 +182,23 @@ def _complete(
     snapshot: Snapshot | None = None,
 ) -> dict[str, Any]:
     """Learn until the end or the user's wish, and save the model and the summary."""
-    with _checkpoints_named(out), _changes_named(settings):
-        learned = _learned(settings, dataset, out, watch, phases, snapshot)
+    with _checkpoints_named(out), _changes_named(settings), Stop() as stop:
+        learned = _learned(settings, dataset, out, watch, phases, stop, snapshot)
         phases.tell(SAVING, 0, UNKNOWN)
         save(learned.model, out, settings.ranker_name)
         (out / REPORT).unlink(missing_ok=True)  # of the model that an interruption had left
         summary = _summary(settings, out, learned) | {"phases": phases.seconds()}
         write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
-    phases.tell(SAVING, 1, 1)
+        phases.tell(SAVING, 1, 1)
+        if summary["finished"]:
+            shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+            return summary
     updates = learned.tally.updates
-    if not settings.fitted and updates < settings.updates:
-        raise UnfinishedError(
-            f"stopped after {updates} updates; the model so far is saved in {out}.", out, summary
-        )
-    if learned.diverged:
+    if updates >= settings.updates:
         raise _own_models_lost(settings, out, summary)
-    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
-    return summary
+    raise UnfinishedError(
+        f"stopped after {updates} updates; the model so far is saved in {out}.", out, summary
+    )
 
 
 @contextmanager
@@ -247,73 +247,69 @@ def _learned(
     out: Path,
     watch: Watch,
     phases: Phases,
+    stop: Stop,
     snapshot: Snapshot | None,
 ) -> Learned:
-    phases.enter(FEATURES)
-    public = PublicStatistics(dataset)
     if not settings.fitted:
         try:
-            return _train(settings, dataset, public, out, watch, phases, snapshot)
+            return _train(settings, dataset, out, watch, phases, stop, snapshot)
         finally:
             shutil.rmtree(out / SLATES, ignore_errors=True)
-    began = time.perf_counter()
-    write_bytes(out / METRICS, b"")
-    slates = build(dataset, public, "train", None, phases.tell)
-    phases.tell(TRAINING, 0, UNKNOWN)
-    users = dataset.users.num_rows
-    model, tally = _fit(settings, slates.subset(_teaching(slates)), users, phases.tell)
-    seconds = time.perf_counter() - began
-    validation = build(dataset, public, "validation", None, phases.tell)
-    return Learned(model, tally, seconds, *validated(model, None, validation, settings.personal, phases.tell))
+    phases.enter(FEATURES)
+    with stop.at_once():
+        public = PublicStatistics(dataset)
+        began = time.perf_counter()
+        write_bytes(out / METRICS, b"")
+        slates = build(dataset, public, "train", None, phases.tell)
+        phases.tell(TRAINING, 0, UNKNOWN)
+        model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows, phases.tell)
+        seconds = time.perf_counter() - began
+        slates = build(dataset, public, "validation", None, phases.tell)
+        return Learned(model, tally, seconds, *validated(model, None, slates, settings.personal, phases.tell))
 
 
 def _train(
     settings: Settings,
     dataset: Dataset,
-    public: PublicStatistics,
     out: Path,
     watch: Watch,
     phases: Phases,
+    stop: Stop,
     snapshot: Snapshot | None,
 ) -> Learned:
     identity = _identity(settings, dataset)
-    with Stop() as stop:
-        patience = Patience(stop, phases)
+    patience = Patience(stop, phases)
+    phases.enter(FEATURES)
+    with stop.at_once():  # nothing has been learned yet
+        public = PublicStatistics(dataset)
         slates = _slates(dataset, public, out, patience.tell)
         task = _task(settings, public, dataset.users.num_rows, slates, patience.tell)
-        training = Training(
-            task,
-            settings.row,
-            settings.seed,
-            settings.updates,
-            settings.evaluations,
-            settings.compile,
-            patience.tell,
-        )
+        size = (settings.seed, settings.updates, settings.evaluations, settings.compile)
+        training = Training(task, settings.row, *size, patience.tell, patience)
         if snapshot:
             training.unpack(snapshot)
-        try:
-            journal = Journal(out / METRICS, snapshot.plain["journal"] if snapshot else None)
-        except ValueError as error:
-            raise RunError(f"{error} Train it anew, with another --out.") from error
-        with journal:
-            saved = journal.tally.updates
+    try:
+        journal = Journal(out / METRICS, snapshot.plain["journal"] if snapshot else None)
+    except ValueError as error:
+        raise RunError(f"{error} Train it anew, with another --out.") from error
+    with journal:
+        saved = journal.tally.updates
 
-            def trained() -> None:
-                """Before the users' own models are found, which may take long, all is saved."""
-                if settings.row.objective.personal and saved != journal.tally.updates:
-                    _save(training, journal, identity, out)
-                patience.trained(journal.tally.updates)
+        def trained() -> None:
+            """Before the users' own models are found, which may take long, all is saved."""
+            if (settings.row.objective.personal or stop.asked()) and saved != journal.tally.updates:
+                _save(training, journal, identity, out)
+            patience.trained(journal.tally.updates)
 
+        phases.enter(TRAINING)
+        for event in training.events(stop.asked, trained):
+            watch(event)
+            journal.see(event)
+            due = event.updates - saved >= settings.checkpoint_every
+            if training.at_rest and not isinstance(event, Finished) and (due or stop.asked()):
+                saved = event.updates
+                _save(training, journal, identity, out)
             phases.enter(TRAINING)
-            for event in training.events(stop.asked, trained):
-                watch(event)
-                journal.see(event)
-                due = event.updates - saved >= settings.checkpoint_every
-                if training.at_rest and not isinstance(event, Finished) and (due or stop.asked()):
-                    saved = event.updates
-                    _save(training, journal, identity, out)
-                phases.enter(TRAINING)
         assert isinstance(event, Finished), "training ends with Finished"
         try:
             model, nmrr, found, diverged = _judged(settings, task.network, event, slates[1], patience.tell)
@@ -386,7 +382,7 @@ def _own_models_lost(settings: Settings, out: Path, summary: dict[str, Any]) -> 
 def _warnings(learned: Learned) -> list[dict[str, str]]:
     found = list(learned.doubts)
     if learned.diverged:
-        lost = f"the own models of {learned.diverged} users are {NOT_FINITE}; they are ranked by what those are made from."
+        lost = f"the own models of {learned.diverged} users are {NOT_FINITE}; what they are made from ranks instead."
         found.insert(0, Doubt(NOT_FINITE, OWN, lost))
     return [asdict(doubt) for doubt in found]
 

@@ -88,6 +88,7 @@ class PushSum:
             awake: who.
             least_weight: nodes whose y is smaller keep their z, since x/y would be anything.
         """
+        self.weather.note_sleep(awake)
         self.newest = np.maximum(self.newest, self.weather.arrivals(self.now))  # before anything is sent
         self._share(awake)
         self.messages += int(self.graph.out_degree[awake].sum())

@@ -78,8 +78,11 @@ class Weather:
         chance = generator(self.seed, "wake", now).random(self.graph.nodes)
         awake = chance < self.faults.wake_probability
         awake |= self.asleep >= self.faults.wake_within - 1
-        self.asleep = np.where(awake, 0, self.asleep + 1)
         return awake
+
+    def note_sleep(self, awake: Bools) -> None:
+        """Count the rounds in a row that nodes have been asleep: all but those ``awake`` (n,) one more."""
+        self.asleep = np.where(awake, 0, self.asleep + 1)
 
     def send(self, now: int, sending: Bools) -> Bools:
         """Let every node that is ``sending`` (n,) put a message with the stamp ``now`` on its links.

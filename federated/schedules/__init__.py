@@ -63,5 +63,8 @@ class Schedule(Protocol[S]):
         ...
 
     def run(self, clients: Clients, state: S) -> Iterator[Merge]:
-        """Train for ever; ``state`` is changed in place and can be packed whenever a merge is reported."""
+        """Train for ever; ``state`` is changed in place and can be packed whenever a merge is reported.
+
+        Also if the clients' patience ends: whoever goes on from there computes the same updates anew.
+        """
         ...

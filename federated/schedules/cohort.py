@@ -64,13 +64,13 @@ class Cohort(Timed):
         clock = Clock(self, clients.seed, clients.number)
         while True:
             members: dict[int, int] = {}  # user → which of their updates this is
-            ends = state.time
+            ends, roster = state.time, state.roster.copy()
             for _ in range(size):
-                user, counter, begin = state.roster.next(members, clock.back, state.time)
+                user, counter, begin = roster.next(members, clock.back, state.time)
                 members[user] = counter
                 ends = max(ends, clock.arrival(user, counter, begin))
-            state.time = ends
             deltas = clients.deltas(list(members), list(members.values()), state.w.expand(size, -1))
+            state.time, state.roster = ends, roster
             why = refusals(deltas, state.w, self.max_update_norm)
             refused = tuple(reason for reason in why if reason is not None)
             users = tuple(user for user, reason in zip(members, why, strict=True) if reason is None)

@@ -84,13 +84,13 @@ class Gossip(Faults):
     def run(self, clients: Clients, state: PushSum) -> Iterator[Merge]:
         """See `Schedule.run`; each turn is one round of the network."""
         while True:
-            state.owed += self._factor(state.now)
             awake = state.weather.awake(state.now)
             ready = state.mass[:, -1].numpy() >= self.least_weight
             nodes = np.flatnonzero(ready if self.asleep_too else ready & awake)
             deltas, why = self._updates(clients, state, nodes)
             good = np.array([reason is None for reason in why], bool)
             late = state.now - 1 - state.made[nodes[good]]  # 0: z was made in the round before
+            state.owed += self._factor(state.now)
             with one_thread():
                 state.step(nodes[good], deltas if good.all() else deltas[torch.from_numpy(good)])
                 state.owed[nodes] = 0

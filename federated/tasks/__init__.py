@@ -19,17 +19,23 @@ Loss = Callable[[Tensor, Batch], Tensor]
 
 @dataclass(frozen=True)
 class Chance:
-    """Where behaviour is sampled: what keys the draws of C clients, beside those of their samples."""
+    """Where behaviour is sampled: what keys the draws of C clients, beside those of their samples.
+
+    Attributes:
+        part: of an update whose batches are fetched in several parts.
+    """
 
     seed: int
     purpose: str
     users: Sequence[int]
     counters: Sequence[int]
+    part: int = 0
 
     def generators(self) -> list[np.random.Generator]:
         """A stream of random numbers for each client."""
         pairs = zip(self.users, self.counters, strict=True)
-        return [generator(self.seed, self.purpose, user, counter) for user, counter in pairs]
+        part = (self.part,) if self.part else ()
+        return [generator(self.seed, self.purpose, user, counter, *part) for user, counter in pairs]
 
 
 class Endless(Sequence[Batch]):

@@ -13,11 +13,15 @@ from pydantic.dataclasses import dataclass
 
 from data.randomness import generator
 from federated.objectives import Positive
+from federated.patience import EndlessError
 from federated.virtual_time.presence import Presence
 from federated.virtual_time.trace import Trace
 
 LONGEST = 1e6
 """Of delays and times, so that sums stay exact enough and no run waits for ever."""
+
+MOST_STAYS = 1_000
+"""Mean stays, at most, in which a user can do an update: each of them is looked at."""
 
 Delay = Annotated[float, Field(ge=0, le=LONGEST)]
 Draw = Callable[[np.random.Generator], NDArray[np.float64]]
@@ -63,6 +67,19 @@ class Timed:
     def __post_init__(self) -> None:
         if (self.delay_law == "trace") != (self.delay_trace is not None):
             raise ValueError("delay_law = trace and delay_trace = FILE belong together")
+        problem = self.too_many_stays(self.download_delay + self.upload_delay)
+        if problem and self.delay_law != "trace":
+            raise ValueError(problem)
+
+    def too_many_stays(self, work: float, whose: str = "an update") -> str | None:
+        """What is to be said if users who come and go would need too many stays for so much work."""
+        stays = work / self.online_time
+        if self.offline_time == 0 or stays <= MOST_STAYS:
+            return None
+        return (
+            f"{whose} would take {work:g}, {stays:,.0f} times online_time = {self.online_time:g}: at "
+            f"most {MOST_STAYS:,} times are possible, so choose a longer online_time or shorter delays"
+        )
 
 
 class Clock:
@@ -70,6 +87,7 @@ class Clock:
 
     Raises:
         DataError: the trace cannot be read.
+        EndlessError: a user would never be done, by the trace or by their pace.
     """
 
     def __init__(self, timed: Timed, seed: int, users: int) -> None:
@@ -77,6 +95,8 @@ class Clock:
         self._seed = seed
         self._trace = Trace.read(timed.delay_trace, users) if timed.delay_trace else None
         self._presence = Presence(seed, timed.online_time, timed.offline_time)
+        if timed.offline_time > 0:
+            self._require_few_stays(users)
 
     def arrival(self, user: int, counter: int, start: float) -> float:
         """When the counter-th update of a user, begun at ``start``, reaches the server."""
@@ -93,6 +113,18 @@ class Clock:
         else:
             down, up = LAWS[self._timed.delay_law](generator(self._seed, "delay", user, counter))
         return self._pace(user) * float(self._timed.download_delay * down + self._timed.upload_delay * up)
+
+    def _require_few_stays(self, users: int) -> None:
+        means = (self._timed.download_delay, self._timed.upload_delay)
+        problem = None
+        if self._trace:
+            longest = float((self._trace.rows @ means).max())
+            problem = self._timed.too_many_stays(longest, "the longest update of the delay trace")
+        elif self._timed.delay_law == "log-normal":
+            pace, user = max((self._pace(user), user) for user in range(users))
+            problem = self._timed.too_many_stays(pace * sum(means), f"an update of user {user}")
+        if problem:
+            raise EndlessError(f"{problem}.")
 
     def _pace(self, user: int) -> float:
         if self._timed.delay_law != "log-normal":

@@ -1,9 +1,19 @@
 """Users who leave and come back: alternating stays and absences of exponential length."""
 
+from array import array
 from bisect import bisect_right
-from itertools import count
+from collections.abc import Sequence
+
+import numpy as np
 
 from data.randomness import generator
+
+CYCLES = 100
+"""Stays, on average, in an age. Whether a user is there at the start of an age is drawn anew: so any time can
+be looked at without all that was before, and one stay in a hundred is cut."""
+
+Stays = tuple[Sequence[float], Sequence[float]]
+"""When the stays of an age begin and end, in order."""
 
 
 class Presence:
@@ -18,7 +28,8 @@ class Presence:
     def __init__(self, seed: int, online: float, offline: float) -> None:
         self._seed = seed
         self._means = (online, offline)
-        self._switches: dict[int, tuple[bool, list[float]]] = {}
+        self._age = CYCLES * (online + offline)
+        self._latest: dict[int, tuple[int, Stays]] = {}
 
     def back(self, user: int, now: float) -> float:
         """``now`` if the user is there, else the time of the return."""
@@ -28,29 +39,29 @@ class Presence:
         """When ``work`` units of the user's presence have passed since ``start``; absences do not count."""
         if self._means[1] == 0:
             return start + work
-        here, switches = self._known(user, start)
-        at = bisect_right(switches, start)
-        there = here == (at % 2 == 0)
-        now = start
+        age = int(start // self._age)
         while True:
-            here, switches = self._known(user, switches[at] if at < len(switches) else now)
-            if there:
-                if now + work < switches[at]:
-                    return now + work
-                work -= switches[at] - now
-            now, there, at = switches[at], not there, at + 1
+            begins, ends = self._stays(user, age)
+            for at in range(bisect_right(ends, start), len(ends)):
+                begin = max(begins[at], start)
+                if begin + work < ends[at]:
+                    return begin + work
+                work -= ends[at] - begin
+            age += 1
 
-    def _known(self, user: int, time: float) -> tuple[bool, list[float]]:
-        """Whether the user was there at time 0, and the times of all changes until after ``time``."""
+    def _stays(self, user: int, age: int) -> Stays:
+        known = self._latest.get(user)
+        if known is None or known[0] != age:
+            known = self._latest[user] = (age, self._drawn(user, age))
+        return known[1]
+
+    def _drawn(self, user: int, age: int) -> Stays:
         online, offline = self._means
-        if user not in self._switches:
-            first = generator(self._seed, "presence", user).random() * (online + offline)
-            self._switches[user] = (bool(first < online), [])
-        here, switches = self._switches[user]
-        for number in count(len(switches)):
-            if switches and switches[-1] > time:
-                break
-            mean = online if here == (number % 2 == 0) else offline
-            length = generator(self._seed, "presence", user, number + 1).exponential(mean)
-            switches.append((switches[-1] if switches else 0.0) + float(length))
-        return here, switches
+        begin, end = age * self._age, (age + 1) * self._age
+        chance = generator(self._seed, "presence", user, age)
+        there = chance.random() * (online + offline) < online
+        first = begin if there else begin + chance.exponential(offline)
+        lengths = chance.exponential((online, offline), (2 * CYCLES, 2)).ravel()  # which always is enough
+        switches = np.minimum(first + lengths.cumsum() - lengths, end).reshape(-1, 2)
+        begins, ends = switches[switches[:, 0] < switches[:, 1]].T
+        return array("d", begins), array("d", ends)

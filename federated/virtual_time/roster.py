@@ -4,7 +4,7 @@ Who is passed over keeps one turn, and loses those that come while it waits: slo
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from data.randomness import generator
@@ -46,6 +46,10 @@ class Roster:
             self.waiting.setdefault(user, counter)
         user = min((u for u in self.waiting if u not in busy), key=lambda user: back(user, now))
         return user, self.waiting.pop(user), back(user, now)
+
+    def copy(self) -> "Roster":
+        """One whose turns leave those of this one alone."""
+        return replace(self, waiting=dict(self.waiting))
 
     def _everyone_waits(self, busy: Collection[int]) -> bool:
         """Whether all who are free have been passed over already."""

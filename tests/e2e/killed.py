@@ -32,6 +32,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import app.commands.line
 import app.commands.main
 import app.runs.evaluation
 import app.runs.training

@@ -42,7 +42,11 @@ def test_impossible_faults_are_refused(name: str, values: list[Any]) -> None:
 def awake(faults: Faults, rounds: int) -> Bools:
     """(T, 40) who wakes."""
     weather = Weather.start(draw("ring", 40, 1, 0), faults, 3)
-    return np.stack([weather.awake(now) for now in range(rounds)])
+    seen = []
+    for now in range(rounds):
+        seen.append(weather.awake(now))
+        weather.note_sleep(seen[-1])
+    return np.stack(seen)
 
 
 @pytest.mark.parametrize(("within", "probability"), [(1, 0.5), (2, 0.3), (3, 0.5), (7, 0.1), (4, 0), (4, 1)])
@@ -113,7 +117,7 @@ def test_weather_is_drawn_by_seed_and_round_alone() -> None:
     graph, everyone = draw("complete", 15, 1, 0), np.ones(15, bool)
     fresh, other, old = (Weather.start(graph, faults, seed) for seed in (1, 2, 1))
     for now in range(50):
-        old.awake(now)
+        old.note_sleep(old.awake(now))
         old.arrivals(now)
         old.send(now, np.arange(15) % 3 == now % 3)
     old.arriving[:] = -1
