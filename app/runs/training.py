@@ -382,7 +382,8 @@ def _own_models_lost(settings: Settings, out: Path, summary: dict[str, Any]) -> 
 def _warnings(learned: Learned) -> list[dict[str, str]]:
     found = list(learned.doubts)
     if learned.diverged:
-        lost = f"the own models of {learned.diverged} users are {NOT_FINITE}; what they are made from ranks instead."
+        whose = f"the own models of {learned.diverged} users"
+        lost = f"{whose} are {NOT_FINITE}; what they are made from ranks instead."
         found.insert(0, Doubt(NOT_FINITE, OWN, lost))
     return [asdict(doubt) for doubt in found]
 
