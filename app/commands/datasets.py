@@ -29,10 +29,10 @@ def data_simulate(
     from app.reports import tables
     from data.card import card
     from data.simulator import simulate
-    from data.storage import write
+    from data.storage import fill, fresh
 
-    with ProgressBars(quiet=as_json) as bars:
-        dataset = write(simulate(users, seed, strength, bars.tell), out)
+    with fresh(out), ProgressBars(quiet=as_json) as bars:
+        dataset = fill(simulate(users, seed, strength, bars.tell), out)
     show(tables.card, card(dataset), as_json)
 
 
@@ -98,7 +98,7 @@ def data_import(
     from data.card import SlateFigures, card
     from data.log_import import ImportOptions, Reading, open_log
     from data.schema import DataError
-    from data.storage import require_free, write_parts
+    from data.storage import fill_parts, fresh
 
     if protocol not in ("default", "published"):
         raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
@@ -123,11 +123,10 @@ def data_import(
         strict_time=strict_time,
         reading=reading,
     )
-    require_free(out)
     figures = SlateFigures()
-    with ProgressBars(quiet=as_json) as bars:
+    with fresh(out), ProgressBars(quiet=as_json) as bars:
         coming = open_log(file, user, time, query, group, chosen, tell=bars.tell)
-        manifest = write_parts(coming.dataset, figures.seeing(coming.slates()), coming.manifest, out)
+        manifest = fill_parts(coming.dataset, figures.seeing(coming.slates()), coming.manifest, out)
     show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)
 
 
