@@ -17,7 +17,7 @@ from data.files import PARTIAL
 
 LOCK = ".persarank.lock"
 PATIENCE, PAUSE = 0.2, 0.02
-"""Seconds that a lock is waited for, since others hold it for a moment to see who does, and between two looks."""
+"""Seconds that a lock is waited for, as others look at it for a moment, and between two tries."""
 
 
 class FolderError(Exception):
@@ -49,7 +49,7 @@ def held(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def filling(folder: Path, anew: bool = True) -> Iterator[None]:
-    """Make a folder, and those it lies in, and hold it; after a failure those made and left empty are removed.
+    """Make a folder, and those it lies in, and hold it; after a failure those left empty are removed.
 
     Args:
         folder: what may be there already: a folder, or a link to one.
@@ -100,7 +100,7 @@ def require_free(folder: Path) -> None:
 
 
 def remove(folder: Path, patterns: Iterable[str]) -> None:
-    """Remove files by patterns of their paths below ``folder``, and the folders below it that are then empty."""
+    """Remove files by patterns of their paths in ``folder``, and the folders in it that are then empty."""
     for pattern in patterns:
         for path in list(folder.glob(pattern)):
             with suppress(OSError):
@@ -150,8 +150,6 @@ def _locked(folder: Path) -> BufferedWriter:
             if time.monotonic() >= until:
                 raise BusyError(f"{folder} is in use by another process") from error
             time.sleep(PAUSE)
-        except FileNotFoundError:
-            raise
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(folder)) from error
         else:

@@ -1,7 +1,6 @@
 """The commands `persarank train` and `persarank resume`, with a live progress bar."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,11 +77,12 @@ def resume(
     from app.runs.training import resume_run
     from data.progress import READING
     from data.storage import read
+    from federated import checkpoint
 
     started = open_started(run)
     summary = finished(run)
     if summary is not None:
-        shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)  # a kill may have come before that
+        checkpoint.clear(run / CHECKPOINTS)  # a kill may have come before that
         warn(f"{run} is finished; nothing is left to do.")
         show(tables.summary, summary, as_json)
         return

@@ -11,25 +11,31 @@
     report.json         the test figures, per user too; written by `evaluate`
 """
 
-import fcntl
 import json
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.runs.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
+from app.runs.shell import command
 from data.files import PARTIAL, write_bytes
-from data.schema import Dataset
+from data.folders import BusyError, FolderError, TakenError, filling, held, remove
+from data.schema import DataError, Dataset
+from federated import checkpoint
 from ranking.features import feature_names
 from ranking.history import PublicStatistics
 from ranking.models import Model
-from ranking.persistence import load
+from ranking.persistence import INDEX, NEURAL, load
+from ranking.rankers.trees import ModelError
 
 CONFIG, METRICS, SUMMARY, REPORT = "config.toml", "metrics.jsonl", "summary.json", "report.json"
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, SLATES = "checkpoints", "slates"
+NAMES = (CONFIG, METRICS, SUMMARY, REPORT, INDEX, NEURAL, "model/*")
+WRITTEN = (*NAMES, *(name + PARTIAL for name in NAMES), f"{SLATES}/*/features")
+"""Patterns of what a run may have written, but for its checkpoints."""
 
 
 class RunError(Exception):
@@ -66,7 +72,7 @@ class Run(Started):
         """The trained model, for the data it was trained on.
 
         Raises:
-            RunError: ``dataset`` is other data.
+            RunError: ``dataset`` is other data, or another process is writing the model.
             ModelError: a model file is not as it was written.
         """
         if dataset.fingerprint != self.fingerprint:
@@ -77,27 +83,58 @@ class Run(Started):
         network = None
         if not self.settings.fitted:
             network = self.settings.network(len(feature_names(public)), public.texts)
-        return load(self.directory, self.settings.ranker_name, network, dataset.users.num_rows)
+        try:
+            return load(self.directory, self.settings.ranker_name, network, dataset.users.num_rows)
+        except ModelError:
+            with suppress(OSError), locked(self.directory):
+                pass  # else the model is just being replaced by another process, which is said
+            raise
 
 
-def create(directory: Path, settings: Settings, data: Path, dataset: Dataset) -> None:
-    """Start a run directory by writing its config.
+@contextmanager
+def created(directory: Path, settings: Settings, data: Path, dataset: Dataset) -> Iterator[None]:
+    """Start a run directory by writing its config, and hold it. It disappears again if it is left empty.
 
     Raises:
-        RunError: something is there already; it is left alone.
+        RunError: something is there already, or another process trains there; it is left alone.
+        DataError: the data lies at a place that cannot be noted down.
     """
-    if (directory / CONFIG).is_file() and not (directory / SUMMARY).is_file():
-        raise RunError(
+    try:
+        with filling(directory):
+            source = {"path": str(data.resolve()), "fingerprint": dataset.fingerprint}
+            write_bytes(directory / CONFIG, _encoded(settings.to_toml({"data": source})))
+            yield
+    except BusyError as error:
+        raise _trained_elsewhere(directory) from error
+    except TakenError as error:
+        raise RunError(_taken(directory)) from error
+    except FolderError as error:
+        raise RunError(f"{error}: choose another --out.") from error
+
+
+def _encoded(config: str) -> bytes:
+    try:
+        return config.encode()
+    except UnicodeEncodeError as error:
+        raise DataError("the path of the data, or of a file named in the settings, is not UTF-8.") from error
+
+
+def _taken(directory: Path) -> str:
+    """What is in the way of a new run."""
+    if (directory / CONFIG).is_file() and not _finished(directory):
+        return (
             f"{directory} exists and holds an unfinished run: choose another --out, or go on with: "
-            f"persarank resume {directory}"
+            + command("resume", directory)
         )
-    if directory.exists() and (
-        not directory.is_dir() or any(p.suffix != PARTIAL for p in directory.iterdir())
-    ):
-        raise RunError(f"{directory} exists and is not empty: choose another --out.")
-    directory.mkdir(parents=True, exist_ok=True)
-    source = {"path": str(data.resolve()), "fingerprint": dataset.fingerprint}
-    write_bytes(directory / CONFIG, settings.to_toml({"data": source}).encode())
+    what = "; it holds a finished run" if (directory / CONFIG).is_file() else ""
+    return f"{directory} exists and is not empty: choose another --out{what}."
+
+
+def _finished(directory: Path) -> bool:
+    try:
+        return finished(directory) is not None
+    except RunError:  # a broken one, which cannot be resumed
+        return True
 
 
 def open_started(directory: Path) -> Started:
@@ -107,7 +144,7 @@ def open_started(directory: Path) -> Started:
         RunError: it is no run directory, or its config is damaged.
     """
     if not (directory / CONFIG).is_file():
-        raise RunError(f"{directory} is not a run directory: it has no {CONFIG}.")
+        raise _no_run(directory)
     try:
         given, overrides = read_toml(directory / CONFIG)
         settings = resolve(given, overrides)
@@ -125,7 +162,9 @@ def open_run(directory: Path) -> Run:
     """
     started = open_started(directory)
     if not (directory / SUMMARY).is_file():
-        raise RunError(f"{directory} is not finished: it has no {SUMMARY}; persarank resume {directory}")
+        raise RunError(
+            f"{directory} is not finished: it has no {SUMMARY}; go on with: {command('resume', directory)}"
+        )
     try:
         summary = json.loads((directory / SUMMARY).read_text())
     except (ValueError, OSError) as error:
@@ -146,14 +185,31 @@ def locked(directory: Path) -> Iterator[None]:
     """Hold a run for oneself. The lock ends with the process, however that ends.
 
     Raises:
-        RunError: another process is training this run.
+        RunError: another process is training this run, or has just removed it.
     """
-    with (directory / CONFIG).open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{directory} is being trained by another process.") from error
-        yield
+    try:
+        with held(directory):
+            if not (directory / CONFIG).is_file():
+                raise _no_run(directory)
+            yield
+    except BusyError as error:
+        raise _trained_elsewhere(directory) from error
+    except FileNotFoundError as error:
+        raise _no_run(directory) from error
+
+
+def _no_run(directory: Path) -> RunError:
+    return RunError(f"{directory} is not a run directory: it has no {CONFIG}.")
+
+
+def _trained_elsewhere(directory: Path) -> RunError:
+    return RunError(f"{directory} is being trained by another process.")
+
+
+def discard(directory: Path) -> None:
+    """Remove what a run has written, and nothing else."""
+    checkpoint.clear(directory / CHECKPOINTS)
+    remove(directory, WRITTEN)
 
 
 def settings_from(config: Path | None, given: dict[str, Any], pairs: list[str]) -> Settings:

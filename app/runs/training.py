@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,18 +16,22 @@ from app.runs.directory import (
     CHECKPOINTS,
     METRICS,
     REPORT,
+    SLATES,
     SUMMARY,
     RunError,
     Started,
-    create,
+    created,
+    discard,
     finished,
     locked,
 )
 from app.runs.journal import Journal, Tally
 from app.runs.phases import SAVING, TRAINING, Phases
 from app.runs.settings import Settings
+from app.runs.shell import command
 from app.runs.stop import Patience, Stop
 from data.files import write_bytes
+from data.folders import remove
 from data.progress import UNKNOWN, Tell
 from data.schema import DataError, Dataset, ragged
 from federated import checkpoint
@@ -44,7 +47,6 @@ from ranking.persistence import save
 from ranking.slates import StoredSlates
 
 Watch = Callable[[Event], None]
-SLATES = "slates"
 IN_MEMORY = 2**30
 """Bytes of features that are kept in memory; more are kept on disk while training lasts."""
 
@@ -54,7 +56,7 @@ class UnfinishedError(Exception):
 
     def __init__(self, message: str, run: Path, summary: dict[str, Any] | None = None) -> None:
         self.summary = summary
-        super().__init__(f"{message} Go on with: persarank resume {run}")
+        super().__init__(f"{message} Go on with: {command('resume', run)}")
 
 
 def train_run(
@@ -76,19 +78,18 @@ def train_run(
         phases: what was done before, as reading the data, and who is told how far the work is.
 
     Raises:
-        RunError: ``out`` exists already.
+        RunError: ``out`` exists already, or somebody else is training there.
         DataError: a user has nothing to train on.
         UnfinishedError: Ctrl-C, or the disk is full; what was learned until then is saved.
     """
-    create(out, settings, data, dataset)
-    with locked(out):
+    with created(out, settings, data, dataset):
         try:
             return _complete(settings, dataset, out, watch, phases or Phases())
         except UnfinishedError:
             raise
         except BaseException:
             if checkpoint.latest(out / CHECKPOINTS) is None:
-                shutil.rmtree(out, ignore_errors=True)  # it would only be in the way of the next try
+                discard(out)  # it would only be in the way of the next try
             raise
 
 
@@ -177,7 +178,7 @@ def _complete(
         raise UnfinishedError(
             f"stopped after {tally.updates} updates; the model so far is saved in {out}.", out, summary
         )
-    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    checkpoint.clear(out / CHECKPOINTS)
     return summary
 
 
@@ -209,7 +210,7 @@ def _learned(
         try:
             return _train(settings, dataset, public, out, watch, phases, snapshot)
         finally:
-            shutil.rmtree(out / SLATES, ignore_errors=True)
+            remove(out, [f"{SLATES}/*/features"])
     began = time.perf_counter()
     write_bytes(out / METRICS, b"")
     slates = build(dataset, public, "train", None, phases.tell)
