@@ -146,6 +146,12 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(kept).combine_chunks()
 
 
+def discard(directory: Path) -> None:
+    """Remove the files of a dataset, and nothing else."""
+    tables = [f"{name}.parquet" for name in SCHEMAS] + [f"truth/{name}.parquet" for name in TRUTH_SCHEMAS]
+    remove(directory, [MANIFEST, *tables])
+
+
 def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell = silent) -> Dataset:
     """Read and validate a dataset directory.
 
@@ -179,7 +185,7 @@ def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell 
 
 
 def _read_manifest(directory: Path) -> dict[str, Any]:
-    path = directory / "manifest.json"
+    path = directory / MANIFEST
     if not path.is_file():
         raise DataError(f"{directory} is not a PersaRank dataset: it has no manifest.json.")
     try:

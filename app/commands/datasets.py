@@ -7,6 +7,7 @@ from typing import Annotated
 import click
 import typer
 
+from app.commands.paths import path
 from app.commands.printing import Json, Out, show
 
 data_commands = typer.Typer(
@@ -41,8 +42,9 @@ def data_import(
     file: Annotated[
         Path,
         typer.Argument(
+            parser=path,
             help="A search log: .csv, .tsv, .jsonl, .json or .parquet, the text ones also .gz, .zst, .bz2 or "
-            ".xz; or a folder of Parquet parts."
+            ".xz; or a folder of Parquet parts.",
         ),
     ],
     out: Out,
@@ -131,7 +133,7 @@ def data_import(
 
 
 @data_commands.command("check")
-def data_check(directory: Path, as_json: Json = False) -> None:
+def data_check(directory: Annotated[Path, typer.Argument(parser=path)], as_json: Json = False) -> None:
     """Validate a dataset, checksums included, and print its validity card."""
     from app.commands.progress import ProgressBars
     from app.reports import tables

@@ -6,12 +6,17 @@ from typing import Annotated, Any
 import click
 import typer
 
+from app.commands.paths import path
 from app.commands.printing import Json, show, warn
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories; differences are to the first.")],
-    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved since training.")] = None,
+    runs: Annotated[
+        list[Path], typer.Argument(parser=path, help="Run directories; differences are to the first.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(parser=path, help="The dataset, if it has moved since training.")
+    ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     average: Annotated[str, typer.Option(help="Average over 'users' or over 'slates'.")] = "users",
     permute_users: Annotated[

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.paths import path
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of a table.")]
-Out = Annotated[Path, typer.Option("--out", help="A new or empty directory to write.")]
+Out = Annotated[Path, typer.Option("--out", parser=path, help="A new or empty directory to write.")]
 
 
 def show(table: Callable[[dict[str, Any], "Console"], None], result: dict[str, Any], as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.paths import path
 from app.commands.printing import Json, Out, show, warn
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="A dataset directory.")],
+    data: Annotated[Path, typer.Option(parser=path, help="A dataset directory.")],
     out: Out,
     algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-me]")] = None,
     ranker: Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")] = None,
@@ -36,7 +37,7 @@ def train(
     compiled: Annotated[
         bool | None, typer.Option("--compile", help="Compile the clients' steps first: half a minute.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    config: Annotated[Path | None, typer.Option(parser=path, help="A TOML file of settings.")] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")
     ] = None,
@@ -67,8 +68,8 @@ def train(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
-    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
+    run: Annotated[Path, typer.Argument(parser=path, help="A run directory.")],
+    data: Annotated[Path | None, typer.Option(parser=path, help="The dataset, if it has moved.")] = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""

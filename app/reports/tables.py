@@ -1,10 +1,13 @@
 """What the command line prints for people: the same figures as --json, as tables."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from app.runs.shell import command
 
 COLUMNS = {
     "nmrr": "NMRR",
@@ -40,7 +43,7 @@ def summary(result: dict[str, Any], console: Console) -> None:
         console.print(f"{times} updates were refused: {why}.")
     if result.get("network"):
         console.print(Text(_network(result["network"], result["virtual_time"])))
-    console.print(Text(f"Judge it with: persarank evaluate {result['run']}"))
+    console.print(Text(f"Judge it with: {command('evaluate', Path(result['run']))}"))
 
 
 def _network(network: dict[str, float], rounds: float) -> str:

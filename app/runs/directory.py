@@ -21,7 +21,7 @@ from typing import Any
 
 from app.runs.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
 from app.runs.shell import command
-from data.files import PARTIAL, write_bytes
+from data.files import PARTIAL, expanded, read_text, write_bytes
 from data.folders import BusyError, FolderError, TakenError, filling, held, remove
 from data.schema import DataError, Dataset
 from federated import checkpoint
@@ -148,8 +148,8 @@ def open_started(directory: Path) -> Started:
     try:
         given, overrides = read_toml(directory / CONFIG)
         settings = resolve(given, overrides)
-        source = tomllib.loads((directory / CONFIG).read_text())["data"]
-        return Started(directory, settings, Path(source["path"]), source["fingerprint"])
+        source = tomllib.loads(read_text(directory / CONFIG))["data"]
+        return Started(directory, settings, expanded(source["path"]), source["fingerprint"])
     except (ConfigError, ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{directory} is a broken run directory: {error}") from error
 
@@ -204,6 +204,20 @@ def _no_run(directory: Path) -> RunError:
 
 def _trained_elsewhere(directory: Path) -> RunError:
     return RunError(f"{directory} is being trained by another process.")
+
+
+@contextmanager
+def workplace(directory: Path) -> Iterator[None]:
+    """Make a directory of several runs, or take one, and hold it for oneself.
+
+    Raises:
+        RunError: another process works there, or it cannot be made.
+    """
+    try:
+        with filling(directory, anew=False):
+            yield
+    except FolderError as error:
+        raise RunError(f"{error}.") from error
 
 
 def discard(directory: Path) -> None:
