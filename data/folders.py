@@ -88,15 +88,18 @@ def require_free(folder: Path) -> None:
         BusyError: another process is filling it.
         TakenError: something is there already.
     """
-    if folder.is_dir():
-        with suppress(FileNotFoundError):  # it has just been removed
-            if all(_negligible(path.name) for path in folder.iterdir()):
-                return
-        if (folder / LOCK).exists():
-            with suppress(OSError), held(folder):  # else its process has been killed
-                pass
-    if folder.exists():
-        raise TakenError(f"{folder} exists and is not an empty directory")
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise _taken(folder) from error
+    if all(map(_negligible, names)):
+        return
+    if (folder / LOCK).exists():
+        with suppress(OSError), held(folder):  # else its process has been killed
+            pass
+    raise _taken(folder)
 
 
 def remove(folder: Path, patterns: Iterable[str]) -> None:
@@ -106,6 +109,10 @@ def remove(folder: Path, patterns: Iterable[str]) -> None:
             with suppress(OSError):
                 path.unlink()
             _remove_empty(folder / part for part in path.relative_to(folder).parents if part.name)
+
+
+def _taken(folder: Path) -> TakenError:
+    return TakenError(f"{folder} exists and is not an empty directory")
 
 
 def _negligible(name: str) -> bool:
