@@ -65,11 +65,7 @@ def filling(folder: Path, anew: bool = True) -> Iterator[None]:
         require_free(folder)  # what is there is not even touched
     made: list[Path] = []
     try:
-        lock = None
-        while lock is None:
-            with suppress(FileNotFoundError):  # whoever made it has just failed and removed it
-                _make(folder, made)
-                lock = _locked(folder)
+        lock = _made_and_locked(folder, made)
         try:
             if anew:
                 require_free(folder)
@@ -92,8 +88,10 @@ def require_free(folder: Path) -> None:
         names = [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         return
-    except NotADirectoryError as error:
-        raise _taken(folder) from error
+    except NotADirectoryError:
+        if folder.exists():
+            raise _taken(folder) from None
+        return
     if all(map(_negligible, names)):
         return
     if (folder / LOCK).exists():
@@ -118,6 +116,17 @@ def _taken(folder: Path) -> TakenError:
 def _negligible(name: str) -> bool:
     """Names of files that say nothing about whether a folder is in use."""
     return name.startswith(".") or name == "lost+found" or name.endswith(PARTIAL)
+
+
+def _made_and_locked(folder: Path, made: list[Path]) -> BufferedWriter:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            _make(folder, made)
+            return _locked(folder)
+        except FileNotFoundError:  # whoever made it has just failed and removed it, or it cannot be made
+            if time.monotonic() >= until:
+                raise
 
 
 def _make(folder: Path, made: list[Path]) -> None:

@@ -35,6 +35,7 @@ def fresh(out: Path) -> Iterator[None]:
     Raises:
         DataError: something is at ``out`` already, which is never replaced, or it is being written.
     """
+    _require_text(out)
     try:
         with filling(out):
             yield
@@ -164,6 +165,7 @@ def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell 
     Raises:
         DataError: not a dataset, a changed or truncated file, wrong columns, or impossible content.
     """
+    _require_text(directory)
     manifest = _read_manifest(directory)
     for name in SCHEMAS:
         if f"{name}.parquet" not in manifest["files"]:
@@ -182,6 +184,14 @@ def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell 
     dataset = Dataset(**tables, manifest=manifest, truth=truths)
     validate(dataset, tell)
     return dataset
+
+
+def _require_text(directory: Path) -> None:
+    """Parquet files cannot be opened, nor runs remember, where a name is not UTF-8."""
+    try:
+        str(directory.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{directory}: its path is not UTF-8: choose another.") from error
 
 
 def _read_manifest(directory: Path) -> dict[str, Any]:

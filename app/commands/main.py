@@ -17,6 +17,7 @@ from app.commands.demo import demo
 from app.commands.evaluate import evaluate
 from app.commands.exits import INTERRUPTED, OK, SIGNALLED, USAGE, code_of
 from app.commands.listing import list_tables
+from app.commands.printing import warn
 from app.commands.reproduce import reproduce
 from app.commands.train import resume, train
 
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
             error = RuntimeError(f"{error.filename or 'a file'}: {error.strerror}.")
         elif known is None:
             error = RuntimeError(f"unexpected {type(error).__name__}: {error}; run with --debug for details.")
-        print(f"persarank: {error}", file=sys.stderr)
+        warn(str(error))
         sys.exit(USAGE if known is None else known)
     if code == SIGNALLED:
         print("persarank: interrupted before there was anything to save.", file=sys.stderr)

@@ -85,7 +85,7 @@ def resume(
     if summary is not None:
         checkpoint.clear(run / CHECKPOINTS)  # a kill may have come before that
         warn(f"{run} is finished; nothing is left to do.")
-        show(tables.summary, summary, as_json)
+        show(tables.summary, summary | {"run": str(run)}, as_json)  # it may have been moved
         return
 
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:

@@ -33,7 +33,7 @@ from ranking.rankers.trees import ModelError
 
 CONFIG, METRICS, SUMMARY, REPORT = "config.toml", "metrics.jsonl", "summary.json", "report.json"
 CHECKPOINTS, SLATES = "checkpoints", "slates"
-NAMES = (CONFIG, METRICS, SUMMARY, REPORT, INDEX, NEURAL, "model/*")
+NAMES = (CONFIG, METRICS, SUMMARY, REPORT, INDEX, NEURAL, "model/common.*", "model/user-[0-9]*")
 WRITTEN = (*NAMES, *(name + PARTIAL for name in NAMES), f"{SLATES}/*/features")
 """Patterns of what a run may have written, but for its checkpoints."""
 
