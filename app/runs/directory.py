@@ -9,6 +9,7 @@
     model.json          the model's files and their checksums
     model.safetensors   the parameters (tree rankers: a directory model/ instead)
     report.json         the test figures, per user too; written by `evaluate`
+    .persarank.lock     while a process works here; see `data.folders`
 """
 
 import json
