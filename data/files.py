@@ -1,10 +1,52 @@
-"""Files that appear whole or not at all, also if the machine stops meanwhile."""
+"""Paths and text as people write them; files that appear whole or not at all, even if the machine stops."""
 
+import codecs
+import io
 import os
 from pathlib import Path
 
+MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks, and what they say; UTF-32's begins like UTF-16's and is looked for first."""
+
 PARTIAL = ".partial"
 """How names of files end that are being written."""
+
+
+def expanded(text: str) -> Path:
+    """The path that somebody means who writes ``text``: a ~ at its beginning is a home directory.
+
+    Raises:
+        ValueError: it is no path, or whose home is meant is unknown.
+    """
+    if not text or "\0" in text:
+        raise ValueError(f"{text!r} is no path.")
+    path = os.path.expanduser(text)
+    if text.startswith("~") and path == text:
+        raise ValueError(f"{text}: there is no such home directory; a name that begins with ~ is ./{text}.")
+    return Path(path)
+
+
+def read_text(file: Path) -> str:
+    """A text file in UTF-8, or in what its byte order mark says, as editors and shells of Windows write it.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: it is in no such encoding.
+    """
+    content = file.read_bytes()
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} is not {encoding.upper()}; save it as UTF-8") from error
+    return io.StringIO(text.removeprefix("\ufeff"), newline=None).read()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,53 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.folders import FolderError, filling, remove
 from data.progress import Tell, silent
 from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.validation import SlateChecks, validate, validate_base, validate_truth
 
 FORMAT = "persarank-dataset"
 VERSION = 1
+MANIFEST = "manifest.json"
+BUILDING = ".persarank.partial"
+"""Where the files of a dataset lie until all are finished."""
+
 GROUP = 65_536
 """Slates in one row group of their file: equal slates give equal bytes, however they were handed over."""
 
 
-def write(dataset: Dataset, out: Path) -> Dataset:
-    """Write ``dataset`` to the directory ``out``, which appears whole or not at all.
+@contextmanager
+def fresh(out: Path) -> Iterator[None]:
+    """Make the directory of a dataset that is to be, or take an empty one, and hold it until it is written.
 
-    Returns the dataset with its finished manifest. Raises DataError if ``out`` exists and is not an
-    empty directory: nothing already written is ever replaced.
+    Raises:
+        DataError: something is at ``out`` already, which is never replaced, or it is being written.
     """
+    _require_text(out)
+    try:
+        with filling(out):
+            yield
+    except FolderError as error:
+        raise DataError(f"{error}: choose another --out.") from error
+
+
+def write(dataset: Dataset, out: Path) -> Dataset:
+    """Write ``dataset`` to the directory ``out``, where it appears whole or not at all.
+
+    Returns the dataset with its finished manifest. Raises DataError as `fresh` does.
+    """
+    with fresh(out):
+        return fill(dataset, out)
+
+
+def fill(dataset: Dataset, out: Path) -> Dataset:
+    """The same for a directory that is held already, by `fresh`."""
     if dataset.truth:
         validate_truth(dataset.truth["utilities"], dataset.slates)
-    return replace(dataset, manifest=write_parts(dataset, [dataset.slates], lambda: dataset.manifest, out))
+    return replace(dataset, manifest=fill_parts(dataset, [dataset.slates], lambda: dataset.manifest, out))
 
 
-def write_parts(
+def fill_parts(
     dataset: Dataset, slates: Iterable[pa.Table], manifest: Callable[[], Mapping[str, Any]], out: Path
 ) -> dict[str, Any]:
     """The same for slates that are made while they are written, so that never all of them are in memory.
@@ -48,29 +73,31 @@ def write_parts(
     Returns:
         The finished manifest.
     """
-    require_free(out)
     validate_base(dataset)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    building = out / BUILDING
+    shutil.rmtree(building, ignore_errors=True)  # of a process that was killed
+    building.mkdir()
     try:
         files = _write_tables(dataset, slates, building)
         fingerprint = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
         finished = {"format": FORMAT, "version": VERSION, **manifest(), "files": files}
         finished["fingerprint"] = fingerprint
-        (building / "manifest.json").write_text(json.dumps(finished, indent=2) + "\n")
-        building.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        os.replace(building, out)
+        (building / MANIFEST).write_text(json.dumps(finished, indent=2) + "\n")
+        _appear(building, [*files, MANIFEST], out)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return finished
 
 
-def require_free(out: Path) -> None:
-    """Raise DataError if something is at ``out`` already: nothing already written is ever replaced."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} exists and is not an empty directory: choose another --out.")
+def _appear(building: Path, names: Sequence[str], out: Path) -> None:
+    """Move finished files to where they belong; the last one, the manifest, makes a dataset of them."""
+    try:
+        for name in names:
+            (out / name).parent.mkdir(exist_ok=True)
+            os.replace(building / name, out / name)
+    except BaseException:
+        remove(out, names)
+        raise
 
 
 def _write_tables(dataset: Dataset, slates: Iterable[pa.Table], building: Path) -> dict[str, Any]:
@@ -120,6 +147,12 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(kept).combine_chunks()
 
 
+def discard(directory: Path) -> None:
+    """Remove the files of a dataset, and nothing else."""
+    tables = [f"{name}.parquet" for name in SCHEMAS] + [f"truth/{name}.parquet" for name in TRUTH_SCHEMAS]
+    remove(directory, [MANIFEST, *tables])
+
+
 def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell = silent) -> Dataset:
     """Read and validate a dataset directory.
 
@@ -132,6 +165,7 @@ def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell 
     Raises:
         DataError: not a dataset, a changed or truncated file, wrong columns, or impossible content.
     """
+    _require_text(directory)
     manifest = _read_manifest(directory)
     for name in SCHEMAS:
         if f"{name}.parquet" not in manifest["files"]:
@@ -152,8 +186,16 @@ def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell 
     return dataset
 
 
+def _require_text(directory: Path) -> None:
+    """Parquet files cannot be opened, nor runs remember, where a name is not UTF-8."""
+    try:
+        str(directory.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{directory}: its path is not UTF-8: choose another.") from error
+
+
 def _read_manifest(directory: Path) -> dict[str, Any]:
-    path = directory / "manifest.json"
+    path = directory / MANIFEST
     if not path.is_file():
         raise DataError(f"{directory} is not a PersaRank dataset: it has no manifest.json.")
     try:

@@ -8,6 +8,7 @@ damaged, training goes on from the one before and arrives at the same bits a lit
 import hashlib
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -16,10 +17,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from data.files import PARTIAL, write_bytes
+from data.folders import remove
 from federated.state import Snapshot
 
 KEPT = 2
+DAMAGED = ".damaged"
 NAME = re.compile(r"(\d{10})-([0-9a-f]{64})\.safetensors")
+OURS = re.compile(rf"{NAME.pattern}({re.escape(PARTIAL)}|{re.escape(DAMAGED)})?")
 
 
 class CheckpointError(Exception):
@@ -55,12 +59,20 @@ def load(directory: Path) -> tuple[Snapshot | None, list[str]]:
         snapshot = _read(path)
         if snapshot is not None:
             for other in damaged:
-                other.rename(other.with_name(other.name + ".damaged"))
+                other.rename(other.with_name(other.name + DAMAGED))
             return snapshot, [f"checkpoint {other} is damaged: its checksum differs." for other in damaged]
         damaged.append(path)
     if damaged:
         raise CheckpointError(f"no checkpoint in {directory} is readable; all {len(damaged)} are damaged.")
     return None, []
+
+
+def clear(directory: Path) -> None:
+    """Remove all checkpoints, damaged and half-written ones too, and the directory if it is then empty."""
+    if directory.is_dir():
+        remove(directory, [path.name for path in directory.iterdir() if OURS.fullmatch(path.name)])
+        with suppress(OSError):
+            directory.rmdir()
 
 
 def latest(directory: Path) -> int | None:

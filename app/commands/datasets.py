@@ -7,6 +7,7 @@ from typing import Annotated
 import click
 import typer
 
+from app.commands.paths import path
 from app.commands.printing import Json, Out, show
 
 data_commands = typer.Typer(
@@ -29,10 +30,10 @@ def data_simulate(
     from app.reports import tables
     from data.card import card
     from data.simulator import simulate
-    from data.storage import write
+    from data.storage import fill, fresh
 
-    with ProgressBars(quiet=as_json) as bars:
-        dataset = write(simulate(users, seed, strength, bars.tell), out)
+    with fresh(out), ProgressBars(quiet=as_json) as bars:
+        dataset = fill(simulate(users, seed, strength, bars.tell), out)
     show(tables.card, card(dataset), as_json)
 
 
@@ -41,8 +42,9 @@ def data_import(
     file: Annotated[
         Path,
         typer.Argument(
+            parser=path,
             help="A search log: .csv, .tsv, .jsonl, .json or .parquet, the text ones also .gz, .zst, .bz2 or "
-            ".xz; or a folder of Parquet parts."
+            ".xz; or a folder of Parquet parts.",
         ),
     ],
     out: Out,
@@ -98,7 +100,7 @@ def data_import(
     from data.card import SlateFigures, card
     from data.log_import import ImportOptions, Reading, open_log
     from data.schema import DataError
-    from data.storage import require_free, write_parts
+    from data.storage import fill_parts, fresh
 
     if protocol not in ("default", "published"):
         raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
@@ -123,16 +125,15 @@ def data_import(
         strict_time=strict_time,
         reading=reading,
     )
-    require_free(out)
     figures = SlateFigures()
-    with ProgressBars(quiet=as_json) as bars:
+    with fresh(out), ProgressBars(quiet=as_json) as bars:
         coming = open_log(file, user, time, query, group, chosen, tell=bars.tell)
-        manifest = write_parts(coming.dataset, figures.seeing(coming.slates()), coming.manifest, out)
+        manifest = fill_parts(coming.dataset, figures.seeing(coming.slates()), coming.manifest, out)
     show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)
 
 
 @data_commands.command("check")
-def data_check(directory: Path, as_json: Json = False) -> None:
+def data_check(directory: Annotated[Path, typer.Argument(parser=path)], as_json: Json = False) -> None:
     """Validate a dataset, checksums included, and print its validity card."""
     from app.commands.progress import ProgressBars
     from app.reports import tables

@@ -23,11 +23,15 @@ def demo(
     from app.suggestions.demo import home, ready
     from app.web.server import PortError, serve
 
-    if not ready(home()):
-        _prepare(home())
+    try:
+        directory = home()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if not ready(directory):
+        _prepare(directory)
     if not prepare_only:
         try:
-            serve(home(), port, headless)
+            serve(directory, port, headless)
         except PortError as error:
             raise click.UsageError(str(error)) from error
 

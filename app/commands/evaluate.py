@@ -1,18 +1,22 @@
 """The command `persarank evaluate`: judge runs on held-out slates."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import click
 import typer
 
-from app.commands.printing import Json, show
+from app.commands.paths import path
+from app.commands.printing import Json, show, warn
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories; differences are to the first.")],
-    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved since training.")] = None,
+    runs: Annotated[
+        list[Path], typer.Argument(parser=path, help="Run directories; differences are to the first.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(parser=path, help="The dataset, if it has moved since training.")
+    ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     average: Annotated[str, typer.Option(help="Average over 'users' or over 'slates'.")] = "users",
     permute_users: Annotated[
@@ -23,6 +27,7 @@ def evaluate(
     """Judge runs on held-out slates, beside chance, popularity and, where it is known, the truth."""
     from app.commands.progress import ProgressBars
     from app.reports import tables
+    from app.runs.directory import RunError
     from app.runs.evaluation import compare, describe, save_report
     from app.runs.evaluation import evaluate as judge_all
     from data.schema import SPLITS
@@ -34,11 +39,13 @@ def evaluate(
     with ProgressBars(quiet=as_json) as bars:
         judged = judge_all(runs, data, split, permute_users, bars.tell)
     if split == "test" and not permute_users:
-        try:
-            for run in judged:
+        for run in judged:
+            try:
                 save_report(run)
-        except OSError as error:
-            print(f"persarank: the report is not saved: {error.filename}: {error.strerror}.", file=sys.stderr)
+            except RunError as error:
+                warn(f"the report is not saved: {error}")
+            except OSError as error:
+                warn(f"the report is not saved: {error.filename}: {error.strerror}.")
     result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
     differences = [compare(j, judged[0]) for j in judged[1:]]
     result["differences"] = [d for d in differences if d is not None]

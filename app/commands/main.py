@@ -65,5 +65,7 @@ def _told(error: Exception) -> int:
         error = RuntimeError(f"{error.filename or 'a file'}: {error.strerror}.")
     elif known is None:
         error = RuntimeError(f"unexpected {type(error).__name__}: {error}; run with --debug for details.")
-    print(f"persarank: {error}", file=sys.stderr)
+    from app.commands.printing import warn
+
+    warn(str(error))
     return USAGE if known is None else known

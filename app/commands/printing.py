@@ -2,17 +2,23 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.paths import path
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+HIDDEN = ("Cc", "Cs")
+"""Characters that are no letters but, in names of files, line ends or bytes that are not UTF-8."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of a table.")]
-Out = Annotated[Path, typer.Option("--out", help="A new or empty directory to write.")]
+Out = Annotated[Path, typer.Option("--out", parser=path, help="A new or empty directory to write.")]
 
 
 def show(table: Callable[[dict[str, Any], "Console"], None], result: dict[str, Any], as_json: bool) -> None:
@@ -27,4 +33,9 @@ def show(table: Callable[[dict[str, Any], "Console"], None], result: dict[str, A
 
 def warn(sentence: str) -> None:
     """One sentence for people, beside the result."""
-    print(f"persarank: {sentence}", file=sys.stderr)
+    visible = "".join(_escaped(c) if unicodedata.category(c) in HIDDEN else c for c in sentence)
+    print(f"persarank: {visible}", file=sys.stderr)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -10,6 +10,7 @@ import click
 import typer
 
 from app.commands.exits import INTERRUPTED
+from app.commands.paths import path
 from app.commands.printing import Json, warn
 
 
@@ -29,14 +30,17 @@ def reproduce(
             "memrl: navigation, and rankings learned from what they are paid."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="A directory; what is finished there is kept.")],
+    out: Annotated[
+        Path, typer.Option("--out", parser=path, help="A directory; what is finished there is kept.")
+    ],
     quick: Annotated[bool, typer.Option("--quick", help="A small version, to see that it works.")] = False,
     shell: Annotated[
-        Path | None, typer.Option(help="The CSV log of shell commands, as second data (persa-fl).")
+        Path | None,
+        typer.Option(parser=path, help="The CSV log of shell commands, as second data (persa-fl)."),
     ] = None,
     points: Annotated[
         Path | None,
-        typer.Option(help="The .npz file of RASGP's points; else some are drawn (pars-push)."),
+        typer.Option(parser=path, help="The .npz file of RASGP's points; else some are drawn (pars-push)."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -1,13 +1,13 @@
 """The commands `persarank train` and `persarank resume`, with a live progress bar."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.paths import path
 from app.commands.printing import Json, Out, show, warn
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="A dataset directory.")],
+    data: Annotated[Path, typer.Option(parser=path, help="A dataset directory.")],
     out: Out,
     algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-me]")] = None,
     ranker: Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")] = None,
@@ -37,7 +37,7 @@ def train(
     compiled: Annotated[
         bool | None, typer.Option("--compile", help="Compile the clients' steps first: half a minute.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    config: Annotated[Path | None, typer.Option(parser=path, help="A TOML file of settings.")] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")
     ] = None,
@@ -68,8 +68,8 @@ def train(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
-    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
+    run: Annotated[Path, typer.Argument(parser=path, help="A run directory.")],
+    data: Annotated[Path | None, typer.Option(parser=path, help="The dataset, if it has moved.")] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value, for settings that only the users' own models depend on."),
@@ -82,6 +82,7 @@ def resume(
     from app.runs.training import resume_run
     from data.progress import READING
     from data.storage import read
+    from federated import checkpoint
 
     started = open_started(run)
     overrides = parse_overrides(sets or [])
@@ -89,9 +90,9 @@ def resume(
     if summary is not None:
         if overrides:
             raise RunError(f"{run} is finished: its settings cannot be changed any more; train another run.")
-        shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)  # a kill may have come before that
+        checkpoint.clear(run / CHECKPOINTS)  # a kill may have come before that
         warn(f"{run} is finished; nothing is left to do.")
-        _show(summary, started.settings, as_json)
+        _show(summary | {"run": str(run)}, started.settings, as_json)  # it may have been moved
         return
 
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from app.runs.shell import command as shell
+
 CALL = "import sys; from app.commands.main import main; main(sys.argv[1:])"
 
 
@@ -37,7 +39,7 @@ def run_all(commands: Sequence[Sequence[str]], tell: Callable[[str], None]) -> N
         children.append(child)
         _, words = child.communicate()
         if child.returncode:
-            raise ChildError(f"persarank {' '.join(command)}: {words.strip() or child.returncode}")
+            raise ChildError(f"{shell(*command)}: {words.strip() or child.returncode}")
         tell(" ".join(command))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

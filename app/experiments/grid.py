@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.experiments.children import run_all
-from app.experiments.workspace import TABLE, missing, same_scale, save, simulated
+from app.experiments.workspace import TABLE, alone, missing, same_scale, save, simulated
 from app.runs.directory import METRICS, open_run
 from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from data.log_import import PUBLISHED, import_log
-from data.storage import write
+from data.storage import MANIFEST, write
 from federated.algorithms import ALGORITHMS
 from federated.schedules.gossip import Gossip
 from ranking.metrics import paired_bootstrap, per_user
@@ -50,6 +50,7 @@ class Scale:
 QUICK = Scale(users=20, seeds=(0,), updates=200, evaluations=10)
 
 
+@alone
 def reproduce(out: Path, scale: Scale, shell: Path | None, tell: Callable[[str], None]) -> dict[str, Any]:
     """Make what is missing of the experiment in ``out``, and its result.
 
@@ -119,7 +120,7 @@ def _datasets(
     if shell is None:
         return {"simulated": ours}
     place = out / "data" / "shell"
-    if not (place / "manifest.json").is_file():
+    if not (place / MANIFEST).is_file():
         write(import_log(shell, "user", "timestamp", "query", "training", PUBLISHED), place)
         tell(f"imported {place}")
     return {"simulated": ours, "shell": dict.fromkeys(scale.seeds, place)}

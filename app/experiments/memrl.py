@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.experiments import navigation
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw, draw_paths
-from app.experiments.workspace import TABLE, missing, once, same_scale, save, simulated
+from app.experiments.workspace import TABLE, alone, missing, once, same_scale, save, simulated
 from app.runs.directory import open_run
 from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
@@ -54,6 +54,7 @@ class Scale:
 QUICK = Scale(seeds=(0,), episodes=4_800, held_out=10, users=10, updates=40)
 
 
+@alone
 def reproduce(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str, Any]:
     """Make what is missing of the experiment in ``out``, its result and its figures.
 

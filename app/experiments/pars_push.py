@@ -17,7 +17,7 @@ import numpy as np
 from app.experiments import convex, rasgp
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
-from app.experiments.workspace import TABLE, missing, once, same_scale, save, simulated
+from app.experiments.workspace import TABLE, alone, missing, once, same_scale, save, simulated
 from app.runs.directory import METRICS, open_run
 from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
@@ -86,6 +86,7 @@ QUICK = Scale(
 )
 
 
+@alone
 def reproduce(out: Path, scale: Scale, points: Path | None, tell: Callable[[str], None]) -> dict[str, Any]:
     """Make what is missing of the experiment in ``out``, its result and its figures.
 

@@ -3,15 +3,32 @@
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from app.runs.directory import RunError, finished
+from app.runs.directory import CONFIG, RunError, finished, workplace
 from data.files import write_bytes
 from data.simulator import simulate
-from data.storage import write
+from data.storage import MANIFEST, write
 
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 RESULT, TABLE = "result.json", "table.md"
+
+
+def alone(make: Callable[Concatenate[Path, Given], Made]) -> Callable[Concatenate[Path, Given], Made]:
+    """Let an experiment hold its directory, its first argument, as long as it takes.
+
+    It raises RunError if another process makes an experiment there.
+    """
+
+    @wraps(make)
+    def holding(out: Path, /, *args: Given.args, **kwargs: Given.kwargs) -> Made:
+        with workplace(out):
+            return make(out, *args, **kwargs)
+
+    return holding
 
 
 def same_scale(out: Path, scale: Any) -> None:
@@ -31,7 +48,7 @@ def simulated(out: Path, users: int, seeds: Iterable[int], tell: Callable[[str],
     """Seed → directory of a simulated dataset, made if it is missing."""
     places = {seed: out / "data" / f"simulated-{seed}" for seed in seeds}
     for seed, place in places.items():
-        if not (place / "manifest.json").is_file():
+        if not (place / MANIFEST).is_file():
             write(simulate(users, seed), place)
             tell(f"simulated {place}")
     return places
@@ -44,7 +61,7 @@ def missing(place: Path, options: dict[str, Any], sets: dict[str, Any] | None = 
         options: of `persarank train`, without --out.
         sets: hyper-parameters.
     """
-    if place.is_dir() and any(place.iterdir()):
+    if (place / CONFIG).is_file():
         return None if finished(place) else ["resume", str(place), "--json"]
     command = ["train", "--json", f"--out={place}", *(f"--{name}={value}" for name, value in options.items())]
     return command + [f"--set={name}={value}" for name, value in (sets or {}).items()]

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from app.reports.layout import draw
 from app.reports.tables import plain
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
 from federated.clients import LocalSGD
@@ -54,29 +53,27 @@ def table_of_everything() -> dict[str, Any]:
 
 def tables(result: dict[str, Any], console: Console) -> None:
     """The grid, then the hyper-parameters of each axis, then where algorithms differ from those."""
-    grid = Table(
-        title="The grid: --algorithm NAME, or any cell by --objective and --schedule", show_lines=True
-    )
-    grid.add_column("objective", no_wrap=True)
-    for schedule in SCHEDULES:
-        grid.add_column(schedule, overflow="fold")
-    for objective, cells in result["grid"].items():
-        grid.add_row(objective, *("\n".join(names) or "·" for names in cells.values()))
-    algorithms = _table("Algorithms", "--algorithm", "source", "own defaults")
-    for row in result["algorithms"]:
-        algorithms.add_row(row["name"], row["source"], Text(_own_defaults(row, result)))
-    objectives = _table("Objectives", "--objective", "--set")
-    schedules = _table("Schedules", "--schedule", "--set")
-    for table, parts in ((objectives, result["objectives"]), (schedules, result["schedules"])):
-        for part in parts:
-            table.add_row(part["name"], Text(_settings(part["settings"])))
-    clients = _table("Clients", "", "--set")
-    clients.add_row("all", Text(_settings(result["local"])))
-    rankers = _table("Rankers", "--ranker", "what", "--set")
-    for row in result["rankers"]:
-        what = f"{row['summary']}\n--loss {', '.join(row['losses'])}"
-        rankers.add_row(row["name"], what, Text(_settings(row["settings"]["ranker"])))
-    console.print(grid, algorithms, objectives, schedules, clients, rankers)
+    cells = [
+        (objective, *("\n".join(names) or "·" for names in of.values()))
+        for objective, of in result["grid"].items()
+    ]
+    title = "The grid: --algorithm NAME, or any cell by --objective and --schedule"
+    draw(console, ("objective", *SCHEDULES), cells, title=title)
+    algorithms = [(row["name"], row["source"], _own_defaults(row, result)) for row in result["algorithms"]]
+    draw(console, ("--algorithm", "source", "own defaults"), algorithms, title="Algorithms")
+    for title, option in (("Objectives", "--objective"), ("Schedules", "--schedule")):
+        parts = [(part["name"], _settings(part["settings"])) for part in result[title.lower()]]
+        draw(console, (option, "--set"), parts, title=title)
+    draw(console, ("", "--set"), [("all", _settings(result["local"]))], title="Clients")
+    rankers = [
+        (
+            row["name"],
+            f"{row['summary']}\n--loss {', '.join(row['losses'])}",
+            _settings(row["settings"]["ranker"]),
+        )
+        for row in result["rankers"]
+    ]
+    draw(console, ("--ranker", "what", "--set"), rankers, title="Rankers")
 
 
 def _parts(known: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -96,14 +93,6 @@ def _own_defaults(row: dict[str, Any], result: dict[str, Any]) -> str:
         settings = row["settings"].get(part, {})
         own |= {name: v for name, v in settings.items() if name not in default or v != default[name]}
     return ", ".join(f"{name}={plain(value)}" for name, value in own.items())
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, show_lines=True)
-    table.add_column(first, no_wrap=True)
-    for other in others:
-        table.add_column(other, overflow="fold")
-    return table
 
 
 def _settings(values: dict[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """What the command line prints for people: the same figures as --json, as tables."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from app.reports.layout import draw, paste, say
+from app.runs.shell import command
 
 COLUMNS = {
     "nmrr": "NMRR",
@@ -19,37 +21,38 @@ COLUMNS = {
 
 def card(result: dict[str, Any], console: Console) -> None:
     """A dataset's validity card."""
-    table = Table(show_header=False, title="Validity card")
+    rows = []
     for name, value in result.items():
         told = plain(value)
         if name == "left_out":
             told = "\n".join(f"{count} {reason}" for reason, count in value.items()) or "–"
-        table.add_row(name.replace("_", " "), Text(told))
-    console.print(table)
+        rows.append((name.replace("_", " "), told))
+    draw(console, ("", ""), rows, title="Validity card")
 
 
 def summary(result: dict[str, Any], console: Console) -> None:
     """How a training went."""
     stale = result["staleness"]
-    console.print(
+    say(
+        console,
         f"Trained {result['algorithm']} × {result['ranker']} × {result['loss']}, seed {result['seed']}: "
         f"{result['updates']} updates in {result['seconds']:.1f} s ({result['updates_per_second']:.0f}/s); "
-        f"staleness mean {stale['mean']:.2f}, max {stale['max']}, with {result['concurrency']} in flight."
+        f"staleness mean {stale['mean']:.2f}, max {stale['max']}, with {result['concurrency']} in flight.",
     )
     for why, times in result["refused"].items():
-        console.print(f"{times} updates were refused: {why}.")
+        say(console, f"{times} updates were refused: {why}.")
     if result.get("network"):
-        console.print(Text(_network(result["network"], result["virtual_time"])))
+        say(console, _network(result["network"], result["virtual_time"]))
     figures = ", ".join(f"{name} {value:.4f}" for name, value in result["validation_nmrr"].items())
-    console.print(Text(f"NMRR on validation slates: {figures or 'nobody has any'}."))
+    say(console, f"NMRR on validation slates: {figures or 'nobody has any'}.")
     _warnings(result, console)
-    console.print(Text(f"Judge it with: persarank evaluate {result['run']}"))
+    paste(console, f"Judge it with: {command('evaluate', Path(result['run']))}")
 
 
 def _warnings(result: dict[str, Any], console: Console) -> None:
     """What is wrong with a model."""
     for warning in result["warnings"]:
-        console.print(Text(f"Warning: {warning['message']}", style="bold yellow"))
+        say(console, f"Warning: {warning['message']}")
 
 
 def _network(network: dict[str, float], rounds: float) -> str:
@@ -69,23 +72,21 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         title += f"{run['missed']} missed"
         title += "" if run["finished"] else ", of an unfinished run"
         title += ", every user ranked by the next one's model" if run["permuted"] else ""
-        table = Table(title=Text(title))
-        table.add_column("ranking", no_wrap=True)
-        for heading in COLUMNS.values():
-            table.add_column(heading, justify="right", no_wrap=True)
-        for ranking, metrics in run["metrics"].items():
-            if metrics is not None:
-                table.add_row(ranking, *(f"{metrics[name]:.4f}" for name in COLUMNS))
-        console.print(table)
+        rows = [
+            (ranking, *(f"{metrics[name]:.4f}" for name in COLUMNS))
+            for ranking, metrics in run["metrics"].items()
+            if metrics is not None
+        ]
+        draw(console, ("ranking", *COLUMNS.values()), rows, title=title, figures=True)
         for name, difference in run["personal_minus_global"].items():
             if difference is not None:
-                console.print(f"personal − global, {name}: {_interval(difference)}")
+                say(console, f"personal − global, {name}: {_interval(difference)}")
         _warnings(run, console)
     for difference in result["differences"]:
         closed = difference.get("gap_closed")
         gap = "" if closed is None else f"; {closed:.0%} of the gap to the oracle closed"
         line = f"{difference['run']} − {difference['against']}, personal nmrr: "
-        console.print(Text(line + _interval(difference["nmrr"]) + gap))
+        say(console, line + _interval(difference["nmrr"]) + gap)
 
 
 def _share(part: int, whole: int) -> str:

@@ -9,27 +9,34 @@
     model.json          the model's files and their checksums
     model.safetensors   the parameters (tree rankers: a directory model/ instead)
     report.json         the test figures, per user too; written by `evaluate`
+    .persarank.lock     while a process works here; see `data.folders`
 """
 
-import fcntl
 import json
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.runs.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
-from data.files import PARTIAL, write_bytes
-from data.schema import Dataset
+from app.runs.shell import command
+from data.files import PARTIAL, expanded, read_text, write_bytes
+from data.folders import BusyError, FolderError, TakenError, filling, held, remove
+from data.schema import DataError, Dataset
+from federated import checkpoint
 from ranking.features import feature_names
 from ranking.history import PublicStatistics
 from ranking.models import Model
-from ranking.persistence import load
+from ranking.persistence import INDEX, NEURAL, load
+from ranking.rankers.trees import ModelError
 
 CONFIG, METRICS, SUMMARY, REPORT = "config.toml", "metrics.jsonl", "summary.json", "report.json"
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, SLATES = "checkpoints", "slates"
+NAMES = (CONFIG, METRICS, SUMMARY, REPORT, INDEX, NEURAL, "model/common.*", "model/user-[0-9]*")
+WRITTEN = (*NAMES, *(name + PARTIAL for name in NAMES), f"{SLATES}/*/features")
+"""Patterns of what a run may have written, but for its checkpoints."""
 
 
 class RunError(Exception):
@@ -66,7 +73,7 @@ class Run(Started):
         """The trained model, for the data it was trained on.
 
         Raises:
-            RunError: ``dataset`` is other data.
+            RunError: ``dataset`` is other data, or another process is writing the model.
             ModelError: a model file is not as it was written.
         """
         if dataset.fingerprint != self.fingerprint:
@@ -77,32 +84,67 @@ class Run(Started):
         network = None
         if not self.settings.fitted:
             network = self.settings.network(len(feature_names(public)), public.texts)
-        return load(self.directory, self.settings.ranker_name, network, dataset.users.num_rows)
+        try:
+            return load(self.directory, self.settings.ranker_name, network, dataset.users.num_rows)
+        except ModelError:
+            with suppress(OSError), locked(self.directory):
+                pass  # else the model is just being replaced by another process, which is said
+            raise
 
 
-def create(directory: Path, settings: Settings, data: Path, dataset: Dataset) -> None:
-    """Start a run directory by writing its config.
+@contextmanager
+def created(directory: Path, settings: Settings, data: Path, dataset: Dataset) -> Iterator[None]:
+    """Start a run directory by writing its config, and hold it. It disappears again if it is left empty.
 
     Raises:
-        RunError: something is there already; it is left alone.
+        RunError: something is there already, or another process trains there; it is left alone.
+        DataError: the data lies at a place that cannot be noted down.
     """
-    if (directory / CONFIG).is_file() and not (directory / SUMMARY).is_file():
-        raise RunError(
-            f"{directory} exists and holds an unfinished run: choose another --out, or go on with: "
-            f"persarank resume {directory}"
-        )
-    if directory.exists() and (
-        not directory.is_dir() or any(p.suffix != PARTIAL for p in directory.iterdir())
-    ):
-        raise RunError(f"{directory} exists and is not empty: choose another --out.")
-    directory.mkdir(parents=True, exist_ok=True)
-    write_config(directory, settings, data, dataset.fingerprint)
+    try:
+        with filling(directory):
+            write_config(directory, settings, data, dataset.fingerprint)
+            yield
+    except BusyError as error:
+        raise _trained_elsewhere(directory) from error
+    except TakenError as error:
+        raise RunError(_taken(directory)) from error
+    except FolderError as error:
+        raise RunError(f"{error}: choose another --out.") from error
 
 
 def write_config(directory: Path, settings: Settings, data: Path, fingerprint: str) -> None:
-    """Write down what a run does with which data."""
+    """Write down what a run does, and with which data.
+
+    Raises:
+        DataError: the data lies at a place that cannot be noted down.
+    """
     source = {"path": str(data.resolve()), "fingerprint": fingerprint}
-    write_bytes(directory / CONFIG, settings.to_toml({"data": source}).encode())
+    write_bytes(directory / CONFIG, _encoded(settings.to_toml({"data": source})))
+
+
+def _encoded(config: str) -> bytes:
+    try:
+        return config.encode()
+    except UnicodeEncodeError as error:
+        raise DataError("the path of the data, or of a file named in the settings, is not UTF-8.") from error
+
+
+def _taken(directory: Path) -> str:
+    """What is in the way of a new run."""
+    if (directory / CONFIG).is_file() and not _finished(directory):
+        return (
+            f"{directory} exists and holds an unfinished run: choose another --out, or go on with: "
+            + command("resume", directory)
+        )
+    what = "; it holds a finished run" if (directory / CONFIG).is_file() else ""
+    return f"{directory} exists and is not empty: choose another --out{what}."
+
+
+def _finished(directory: Path) -> bool:
+    try:
+        return finished(directory) is not None
+    except RunError:  # a broken one, which cannot be resumed
+        return True
 
 
 def open_started(directory: Path) -> Started:
@@ -112,12 +154,12 @@ def open_started(directory: Path) -> Started:
         RunError: it is no run directory, or its config is damaged.
     """
     if not (directory / CONFIG).is_file():
-        raise RunError(f"{directory} is not a run directory: it has no {CONFIG}.")
+        raise _no_run(directory)
     try:
         given, overrides = read_toml(directory / CONFIG)
         settings = resolve(given, overrides)
-        source = tomllib.loads((directory / CONFIG).read_text())["data"]
-        return Started(directory, settings, Path(source["path"]), source["fingerprint"])
+        source = tomllib.loads(read_text(directory / CONFIG))["data"]
+        return Started(directory, settings, expanded(source["path"]), source["fingerprint"])
     except (ConfigError, ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{directory} is a broken run directory: {error}") from error
 
@@ -130,7 +172,9 @@ def open_run(directory: Path) -> Run:
     """
     started = open_started(directory)
     if not (directory / SUMMARY).is_file():
-        raise RunError(f"{directory} is not finished: it has no {SUMMARY}; persarank resume {directory}")
+        raise RunError(
+            f"{directory} is not finished: it has no {SUMMARY}; go on with: {command('resume', directory)}"
+        )
     try:
         summary = json.loads((directory / SUMMARY).read_text())
     except (ValueError, OSError) as error:
@@ -151,14 +195,45 @@ def locked(directory: Path) -> Iterator[None]:
     """Hold a run for oneself. The lock ends with the process, however that ends.
 
     Raises:
-        RunError: another process is training this run.
+        RunError: another process is training this run, or has just removed it.
     """
-    with (directory / CONFIG).open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{directory} is being trained by another process.") from error
-        yield
+    try:
+        with held(directory):
+            if not (directory / CONFIG).is_file():
+                raise _no_run(directory)
+            yield
+    except BusyError as error:
+        raise _trained_elsewhere(directory) from error
+    except FileNotFoundError as error:
+        raise _no_run(directory) from error
+
+
+def _no_run(directory: Path) -> RunError:
+    return RunError(f"{directory} is not a run directory: it has no {CONFIG}.")
+
+
+def _trained_elsewhere(directory: Path) -> RunError:
+    return RunError(f"{directory} is being trained by another process.")
+
+
+@contextmanager
+def workplace(directory: Path) -> Iterator[None]:
+    """Make a directory of several runs, or take one, and hold it for oneself.
+
+    Raises:
+        RunError: another process works there, or it cannot be made.
+    """
+    try:
+        with filling(directory, anew=False):
+            yield
+    except FolderError as error:
+        raise RunError(f"{error}.") from error
+
+
+def discard(directory: Path) -> None:
+    """Remove what a run has written, and nothing else."""
+    checkpoint.clear(directory / CHECKPOINTS)
+    remove(directory, WRITTEN)
 
 
 def settings_from(config: Path | None, given: dict[str, Any], pairs: list[str]) -> Settings:

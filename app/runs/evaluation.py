@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.runs.directory import REPORT, Run, open_run
+from app.runs.directory import REPORT, Run, RunError, locked, open_run
 from app.runs.verdict import NOT_FINITE, doubts, exchanged
 from data.files import write_bytes
 from data.progress import Tell, silent
@@ -158,9 +158,17 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Te
 
 
 def save_report(judged: Judged) -> None:
-    """Write the run's report.json: what `describe` says, and every user's own figures."""
+    """Write the run's report.json: what `describe` says, and every user's own figures.
+
+    Raises:
+        RunError: it is being trained, or has got another model since it was judged.
+    """
     report = {"result": describe(judged), "users": users_table(judged)}
-    write_bytes(judged.run.directory / REPORT, (json.dumps(report, indent=1) + "\n").encode())
+    run = judged.run
+    with locked(run.directory):
+        if open_run(run.directory).summary != run.summary:
+            raise RunError(f"{run.directory} has been trained meanwhile.")
+        write_bytes(run.directory / REPORT, (json.dumps(report, indent=1) + "\n").encode())
 
 
 def describe(judged: Judged, over: str = "users") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import tomli_w
 from pydantic import ValidationError
 
+from data.files import expanded, read_text
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
 from federated.schedules.alone import Local
 from ranking.rankers import RANKERS, TREES, Ranker
@@ -235,7 +236,7 @@ def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
             raise ConfigError(f"unknown setting {key!r} for {settings.label}{_nearest(key, names)}")
         name = key.rpartition(".")[2]
         if name in PATHS and isinstance(value, str):
-            value = os.path.abspath(value)  # a run may be resumed from elsewhere
+            value = _absolute(key, value)
         changes.setdefault(owner[name], {})[name] = value
     for section, values in changes.items():  # together, since some settings only make sense together
         try:
@@ -249,6 +250,14 @@ def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
     return dataclasses.replace(settings, ranker=ranker, row=dataclasses.replace(settings.row, **parts))
 
 
+def _absolute(key: str, path: str) -> str:
+    """A run may be resumed from elsewhere."""
+    try:
+        return os.path.abspath(expanded(path))
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
 def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """(given, overrides) for `resolve` from a TOML file: a table [run], and tables named like SECTIONS.
 
@@ -256,8 +265,10 @@ def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ConfigError: the file cannot be read, or holds a table of another name.
     """
     try:
-        content = tomllib.loads(file.read_text())
-    except (OSError, ValueError) as error:
+        content = tomllib.loads(read_text(file))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} cannot be read: {error}.") from error
     content.pop("data", None)  # a run's own config.toml names its data; another run brings its own
     _known("table", content, ("run", *SECTIONS))

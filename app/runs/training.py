@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,10 +16,12 @@ from app.runs.directory import (
     CHECKPOINTS,
     METRICS,
     REPORT,
+    SLATES,
     SUMMARY,
     RunError,
     Started,
-    create,
+    created,
+    discard,
     finished,
     locked,
     write_config,
@@ -28,9 +29,11 @@ from app.runs.directory import (
 from app.runs.journal import Journal, Tally
 from app.runs.phases import SAVING, TRAINING, Phases
 from app.runs.settings import Settings
+from app.runs.shell import command
 from app.runs.stop import Patience, Stop
 from app.runs.verdict import NOT_FINITE, OWN, Doubt, validated
 from data.files import write_bytes
+from data.folders import remove
 from data.progress import UNKNOWN, Tell
 from data.schema import DataError, Dataset, ragged
 from federated import checkpoint
@@ -47,7 +50,6 @@ from ranking.rankers.network import Network
 from ranking.slates import StoredSlates
 
 Watch = Callable[[Event], None]
-SLATES = "slates"
 IN_MEMORY = 2**30
 """Bytes of features that are kept in memory; more are kept on disk while training lasts."""
 
@@ -59,7 +61,7 @@ class UnfinishedError(Exception):
         self, message: str, run: Path, summary: dict[str, Any] | None = None, options: str = ""
     ) -> None:
         self.summary = summary
-        super().__init__(f"{message} Go on with: persarank resume {run}{options}")
+        super().__init__(f"{message} Go on with: {command('resume', run)}{options}")
 
 
 class NotFiniteError(UnfinishedError):
@@ -85,19 +87,18 @@ def train_run(
         phases: what was done before, as reading the data, and who is told how far the work is.
 
     Raises:
-        RunError: ``out`` exists already.
+        RunError: ``out`` exists already, or somebody else is training there.
         DataError: a user has nothing to train on.
         UnfinishedError: Ctrl-C, or the disk is full; what was learned until then is saved.
     """
-    create(out, settings, data, dataset)
-    with locked(out):
+    with created(out, settings, data, dataset):
         try:
             return _complete(settings, dataset, out, watch, phases or Phases())
         except UnfinishedError:
             raise
         except BaseException:
             if checkpoint.latest(out / CHECKPOINTS) is None and finished(out) is None:
-                shutil.rmtree(out, ignore_errors=True)  # it would only be in the way of the next try
+                discard(out)  # it would only be in the way of the next try
             raise
 
 
@@ -191,7 +192,7 @@ def _complete(
         write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
         phases.tell(SAVING, 1, 1)
         if summary["finished"]:
-            shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+            checkpoint.clear(out / CHECKPOINTS)
             return summary
     updates = learned.tally.updates
     if updates >= settings.updates:
@@ -254,7 +255,7 @@ def _learned(
         try:
             return _train(settings, dataset, out, watch, phases, stop, snapshot)
         finally:
-            shutil.rmtree(out / SLATES, ignore_errors=True)
+            remove(out, [f"{SLATES}/*/features"])
     phases.enter(FEATURES)
     with stop.at_once():
         public = PublicStatistics(dataset)

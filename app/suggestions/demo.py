@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from data.files import expanded
+
 RUNS = ("fedavg", "persa-fl-me")
 DATA = "data"
 REPORT = "report.json"
@@ -11,9 +13,24 @@ VERSION = "1"
 
 
 def home() -> Path:
-    """Where the prepared demo lives: $PERSARANK_HOME, or else below the user's cache directory."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("PERSARANK_HOME") or Path(cache) / "persarank") / f"demo-{VERSION}"
+    """Where the prepared demo lives: $PERSARANK_HOME, or else below the user's cache directory.
+
+    Raises:
+        ValueError: there is no such place.
+    """
+    given = os.environ.get("PERSARANK_HOME")
+    return (expanded(given).absolute() if given else _cache() / "persarank") / f"demo-{VERSION}"
+
+
+def _cache() -> Path:
+    """$XDG_CACHE_HOME, which by its specification counts only if it is absolute, or ~/.cache."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given and (cache := expanded(given)).is_absolute():
+        return cache
+    try:
+        return expanded("~/.cache")
+    except ValueError as error:
+        raise ValueError("there is no home directory: set PERSARANK_HOME to a folder.") from error
 
 
 def ready(directory: Path) -> bool:

@@ -1,17 +1,19 @@
 """Prepares the demo once: simulated users, a FedAvg and a PersA-FL run, and their figures."""
 
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from app.runs.directory import RunError, discard, workplace
 from app.runs.evaluation import evaluate, save_report
 from app.runs.phases import Phases
 from app.runs.settings import resolve
 from app.runs.training import Watch, train_run
 from app.suggestions.demo import DATA, REPORT, RUNS
+from data.folders import FolderError, require_free
 from data.simulator import simulate
-from data.storage import read, write
+from data.storage import MANIFEST, read, write
+from data.storage import discard as discard_dataset
 from federated.training import Event
 
 Watching = Callable[[str, int], AbstractContextManager[tuple[Watch, Phases]]]
@@ -45,19 +47,34 @@ def prepare(
         updates: the same; None: each algorithm's own.
         tell: is told what is done next.
         watching: called before each training, for whoever wants to see its events.
+
+    Raises:
+        RunError: another process prepares it, or somebody else's files are in the way.
     """
-    data = directory / DATA
-    if not (data / "manifest.json").is_file():
-        tell(f"Simulating {users} users …")
-        shutil.rmtree(data, ignore_errors=True)
-        write(simulate(users), data)
-    for algorithm in RUNS:
-        run = directory / algorithm
-        if (run / REPORT).is_file():
-            continue
-        tell(f"Training {algorithm} (once; about a minute) …")
-        shutil.rmtree(run, ignore_errors=True)
-        settings = resolve({"algorithm": algorithm, "updates": updates}, {})
-        with watching(algorithm, settings.updates) as (watch, phases):
-            train_run(settings, data, read(data), run, watch, phases)
-        save_report(*evaluate([run], data, "test"))
+    with workplace(directory):
+        data = directory / DATA
+        if not (data / MANIFEST).is_file():
+            tell(f"Simulating {users} users …")
+            _clear(data, discard_dataset)
+            write(simulate(users), data)
+        for algorithm in RUNS:
+            run = directory / algorithm
+            if (run / REPORT).is_file():
+                continue
+            tell(f"Training {algorithm} (once; about a minute) …")
+            _clear(run, discard)
+            settings = resolve({"algorithm": algorithm, "updates": updates}, {})
+            with watching(algorithm, settings.updates) as (watch, phases):
+                train_run(settings, data, read(data), run, watch, phases)
+            save_report(*evaluate([run], data, "test"))
+
+
+def _clear(place: Path, discard: Callable[[Path], None]) -> None:
+    """Remove what an interrupted preparation has left at a place."""
+    if place.is_dir():
+        with workplace(place):
+            discard(place)
+    try:
+        require_free(place)
+    except FolderError as error:
+        raise RunError(f"{error}: move away what PersaRank has not written.") from error

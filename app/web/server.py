@@ -37,7 +37,13 @@ def serve(directory: Path, port: int | None, headless: bool) -> NoReturn:
     command = [sys.executable, "-m", "streamlit", "run", str(page)]
     command += [f"--{name}={value}" for name, value in flags.items()]
     print(f"PersaRank is served on http://{HOST}:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
-    os.execve(sys.executable, command, {**os.environ, "PERSARANK_DEMO": str(directory)})
+    os.execve(sys.executable, command, _environment(directory))
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """That of the server, which looks for its settings in a home directory and needs one."""
+    home = {"HOME": str(directory)} if os.path.expanduser("~") == "~" else {}
+    return {**os.environ, **home, "PERSARANK_DEMO": str(directory)}
 
 
 def _port(wanted: int | None) -> int:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from data.files import MARKS
 from data.progress import READING, Tell, silent
 from data.reading.rows import one_line
 from data.schema import DataError
@@ -21,15 +22,6 @@ LONGEST_LINE = 1 << 25
 """Characters of one line, at most: more is no log, or a file without line breaks."""
 
 COMPRESSED = {".gz": "gzip", ".zst": "Zstandard", ".bz2": "bzip2", ".xz": "xz"}
-
-MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-"""Byte order marks, and what they say; UTF-32's begins like UTF-16's and is looked for first."""
 
 OTHERS = {
     b"\x1f\x8b": "gzip-compressed: give its name the ending .gz",

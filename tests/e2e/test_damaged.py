@@ -1,6 +1,5 @@
 """Damaged checkpoints, lost lines, other data, two at once: a run says so, or goes on to the same bytes."""
 
-import fcntl
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +10,7 @@ import pytest
 from app.runs.directory import open_started
 from app.runs.settings import resolve
 from app.runs.training import resume_run, train_run
+from data.folders import held
 from data.schema import Dataset
 from data.simulator import simulate
 from data.storage import write
@@ -192,8 +192,7 @@ def test_data_that_is_gone_can_be_named(run: Path, tmp_path: Path, cli: Cli) -> 
 
 def test_two_processes_cannot_train_one_run(run: Path, whole: Path, cli: Cli) -> None:
     before = result(run)
-    with (run / "config.toml").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with held(run):
         assert_sentence(cli("resume", run), BAD_RUN, "another process")
     assert result(run) == before
     assert cli("resume", run).code == OK, "the lock ends with its holder"

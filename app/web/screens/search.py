@@ -9,6 +9,7 @@ import streamlit as st
 from app.suggestions.demo import home
 from app.suggestions.showcase import Showcase, ShowcaseError, open_showcase, version
 from app.suggestions.suggester import Suggestion
+from data.files import expanded
 from ranking.history import Past
 
 TOP = 10
@@ -102,7 +103,7 @@ def search(showcase: Showcase, user: int) -> None:
 
 def main() -> None:
     """Draw the page."""
-    directory = Path(os.environ.get("PERSARANK_DEMO") or home())
+    directory = expanded(os.environ.get("PERSARANK_DEMO") or str(home()))
     st.title("Suggestions that know you", anchor=False)
     try:
         showcase = load(str(directory), version(directory))
