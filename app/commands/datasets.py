@@ -140,5 +140,5 @@ def data_check(directory: Path, as_json: Json = False) -> None:
     from data.storage import read
 
     with ProgressBars(quiet=as_json) as bars:
-        dataset = read(directory, truth=True, verify=True, tell=bars.tell)
+        dataset = read(directory, truth=True, tell=bars.tell)
     show(tables.card, card(dataset), as_json)
