@@ -55,6 +55,14 @@ class Started:
             raise RunError(f"{self.directory}: its data {self.data} is gone; name it with --data.")
         return data or self.data
 
+    def require(self, fingerprint: str) -> None:
+        """Raise RunError unless this is the fingerprint of the data that the run learned from."""
+        if fingerprint != self.fingerprint:
+            raise RunError(
+                f"{self.directory} was trained on data {self.fingerprint}, this is {fingerprint}: "
+                "its personal models belong to other users."
+            )
+
 
 @dataclass(frozen=True)
 class Run(Started):
@@ -69,11 +77,7 @@ class Run(Started):
             RunError: ``dataset`` is other data.
             ModelError: a model file is not as it was written.
         """
-        if dataset.fingerprint != self.fingerprint:
-            raise RunError(
-                f"{self.directory} was trained on data {self.fingerprint}, this is {dataset.fingerprint}: "
-                "its personal models belong to other users."
-            )
+        self.require(dataset.fingerprint)
         network = None
         if not self.settings.fitted:
             network = self.settings.network(len(feature_names(public)), public.texts)
@@ -110,7 +114,7 @@ def open_started(directory: Path) -> Started:
         raise RunError(f"{directory} is not a run directory: it has no {CONFIG}.")
     try:
         given, overrides = read_toml(directory / CONFIG)
-        settings = resolve(given, overrides)
+        settings = resolve(given, overrides, begun=True)
         source = tomllib.loads((directory / CONFIG).read_text())["data"]
         return Started(directory, settings, Path(source["path"]), source["fingerprint"])
     except (ConfigError, ValueError, KeyError, TypeError, OSError) as error:
@@ -128,8 +132,15 @@ def open_run(directory: Path) -> Run:
         raise RunError(f"{directory} is not finished: it has no {SUMMARY}; persarank resume {directory}")
     try:
         summary = json.loads((directory / SUMMARY).read_text())
-    except (ValueError, OSError) as error:
+        told = {name: summary[name] for name in ("algorithm", "ranker", "loss", "seed")}
+    except (ValueError, OSError, LookupError, TypeError) as error:
         raise RunError(f"{directory} is a broken run directory: {error}") from error
+    settings = started.settings
+    ours = (settings.label, settings.ranker_name, settings.loss, settings.seed)
+    if tuple(told.values()) != ours:
+        raise RunError(
+            f"{directory} is a broken run directory: its {SUMMARY} is of another run than {CONFIG}."
+        )
     return Run(directory, started.settings, started.data, started.fingerprint, summary)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import tomli_w
 from pydantic import ValidationError
 
+from data.pinned import pin, read_pinned
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
 from ranking.rankers import RANKERS, TREES, Ranker
 from ranking.rankers.network import Network
@@ -91,6 +92,11 @@ class Settings:
         row = {} if self.fitted else {name: getattr(self.row, name) for name in SECTIONS[1:]}
         return {"ranker": self.ranker} | {name: part for name, part in row.items() if part is not None}
 
+    def require_files(self) -> None:
+        """Raise DataError unless every file that is named holds what it held."""
+        for path in (values[name] for values in self.sections().values() for name in PATHS if name in values):
+            read_pinned(path, "the file")
+
     def to_toml(self, extra: Mapping[str, Any]) -> str:
         """The settings as a TOML file that `read_toml` reads back; ``extra`` becomes further tables."""
         head: dict[str, Any] = {"algorithm": self.algorithm, "ranker": self.ranker_name, "loss": self.loss}
@@ -101,12 +107,13 @@ class Settings:
         return tomli_w.dumps({"run": head, **self.sections(), **extra})
 
 
-def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
+def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool = False) -> Settings:
     """Settings from the defaults of algorithm and ranker.
 
     Args:
         given: values by the names in GIVEN; None or absent is the default.
         overrides: hyper-parameters by name, e.g. ``lam``, or with their section: ``objective.lam``.
+        begun: these are of a run that has begun: what its files held then is told, or not known.
 
     Raises:
         ConfigError: an unknown name (with the nearest known one) or a value out of bounds.
@@ -139,7 +146,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
         row=row,
         cell=cell,
     )
-    settings = _override(plain, overrides)
+    settings = _override(plain, overrides, begun)
     buffer = getattr(settings.row.schedule, "buffer", 1)
     if buffer > settings.updates:
         raise ConfigError(
@@ -174,7 +181,7 @@ def _compiler(wanted: Any, row: Row) -> bool:
     return wanted
 
 
-def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
+def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> Settings:
     parts = settings.parts()
     owner = {f.name: section for section, part in parts.items() for f in dataclasses.fields(part)}
     names = [*owner, *(f"{section}.{name}" for name, section in owner.items())]
@@ -183,8 +190,8 @@ def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
         if key not in names:
             raise ConfigError(f"unknown setting {key!r} for {settings.label}{_nearest(key, names)}")
         name = key.rpartition(".")[2]
-        if name in PATHS and isinstance(value, str):
-            value = os.path.abspath(value)  # a run may be resumed from elsewhere
+        if name in PATHS and isinstance(value, str) and not begun:
+            value = pin(value)  # a run may be resumed from elsewhere, but not with another file
         changes.setdefault(owner[name], {})[name] = value
     for section, values in changes.items():  # together, since some settings only make sense together
         try:

@@ -109,13 +109,17 @@ def resume_run(
         phases: as in `train_run`; those of this process count.
 
     Raises:
-        RunError: other data, or nothing readable is left, or somebody else is training this run.
+        RunError: other data or files, or nothing readable is left, or somebody else is training this run.
         UnfinishedError: as in `train_run`.
     """
     if dataset.fingerprint != started.fingerprint:
         raise RunError(
             f"{started.directory} was begun on data {started.fingerprint}, this is {dataset.fingerprint}."
         )
+    try:
+        started.settings.require_files()
+    except DataError as error:
+        raise RunError(f"{started.directory}: {error}") from error
     with locked(started.directory):
         summary = finished(started.directory)
         if summary is not None:  # by another process, a moment ago

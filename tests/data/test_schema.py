@@ -254,7 +254,9 @@ def test_the_truth_is_checked_where_it_is_read(copy: Path, tmp_path: Path) -> No
         read(copy, truth=True)
 
 
-def test_a_truth_that_is_not_listed_is_not_believed(copy: Path, tmp_path: Path, tiny_dataset: Dataset) -> None:
+def test_a_truth_that_is_not_listed_is_not_believed(
+    copy: Path, tmp_path: Path, tiny_dataset: Dataset
+) -> None:
     """As where the truth of a simulation was copied beside the tables of a log."""
     write(replace(tiny_dataset, truth={}), tmp_path / "log")
     shutil.copytree(copy / "truth", tmp_path / "log" / "truth")
