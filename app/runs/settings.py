@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import os
 import shutil
 import tomllib
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import tomli_w
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from data.pinned import pin, read_pinned
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
@@ -160,8 +161,8 @@ def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str]
     if objective is None and schedule is None:
         return row, None
     cell = (
-        _known_name("objective", objective or row.cell[0], OBJECTIVES),
-        _known_name("schedule", schedule or row.cell[1], SCHEDULES),
+        _known_name("objective", row.cell[0] if objective is None else objective, OBJECTIVES),
+        _known_name("schedule", row.cell[1] if schedule is None else schedule, SCHEDULES),
     )
     exchanged = dataclasses.replace(
         row,
@@ -195,14 +196,23 @@ def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> 
         changes.setdefault(owner[name], {})[name] = value
     for section, values in changes.items():  # together, since some settings only make sense together
         try:
-            parts[section] = dataclasses.replace(parts[section], **values)
+            parts[section] = _exactly(type(parts[section]), _values(parts[section]) | values)
         except ValidationError as error:
             problem = error.errors()[0]
             at = str(problem["loc"][0]) if problem["loc"] else ""
-            named = f"{section}.{at} = {values[at]!r}" if at in values else section
+            named = f"{section}.{at} = {_written(values[at])}" if at in values else section
             raise ConfigError(f"{named}: {problem['msg'].removeprefix('Value error, ')}.") from error
     ranker = parts.pop("ranker")
     return dataclasses.replace(settings, ranker=ranker, row=dataclasses.replace(settings.row, **parts))
+
+
+def _exactly(kind: type, values: Mapping[str, Any]) -> Any:
+    """Hyper-parameters of values that are of the kind asked for: no truth value or text is a number.
+
+    Raises:
+        ValidationError: one is not.
+    """
+    return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
 
 
 def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -232,8 +242,8 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise ConfigError(f"--set {pair!r}: write key=value, e.g. --set lam=3.")
         try:
-            overrides[key.strip()] = tomllib.loads(f"v = {value}")["v"]
-        except tomllib.TOMLDecodeError:
+            ((_, overrides[key.strip()]),) = tomllib.loads(f"v = {value}").items()
+        except ValueError:  # no TOML, or more than a value, or a number of thousands of digits
             overrides[key.strip()] = value
     return overrides
 
@@ -243,9 +253,14 @@ def _values(part: Any) -> dict[str, Any]:
     return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items() if v is not None}
 
 
+def _written(value: Any) -> str:
+    """A value as messages show it."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
 def _whole(name: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError(f"{name} = {value!r}: it must be a whole number from {least} to {most}.")
+        raise ConfigError(f"{name} = {_written(value)}: it must be a whole number from {least} to {most}.")
     return value
 
 

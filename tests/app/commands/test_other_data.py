@@ -134,7 +134,7 @@ def test_exchanged_tables_are_named_by_every_command(
             )
     exchange(copy, other)
     arguments = {
-        "train": ["train", "--data", copy, "--out", run],
+        "train": ["train", "--data", copy, "--out", run, "--updates", 20],
         "resume": ["resume", run],
         "evaluate": ["evaluate", run],
         "check": ["data", "check", copy],
