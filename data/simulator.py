@@ -77,7 +77,11 @@ class _Past:
         self.queries.append(query)
 
 
-def simulate(users: int = 200, seed: int = 0, strength: float = 0.25, tell: Tell = silent) -> Dataset:
+STRENGTH = 0.25
+"""Of the differences between users, unless another is asked for."""
+
+
+def simulate(users: int = 200, seed: int = 0, strength: float = STRENGTH, tell: Tell = silent) -> Dataset:
     """Simulate a dataset with its truth: 30 to 100 searches a user, lists of 2 to 25, pools three times that.
 
     Args:

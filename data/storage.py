@@ -21,6 +21,7 @@ from data.validation import SlateChecks, validate, validate_base, validate_truth
 FORMAT = "persarank-dataset"
 VERSION = 1
 MANIFEST = "manifest.json"
+TRUTH = "truth/"
 BUILDING = ".persarank.partial"
 """Where the files of a dataset lie until all are finished."""
 
@@ -79,9 +80,8 @@ def fill_parts(
     building.mkdir()
     try:
         files = _write_tables(dataset, slates, building)
-        fingerprint = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
         finished = {"format": FORMAT, "version": VERSION, **manifest(), "files": files}
-        finished["fingerprint"] = fingerprint
+        finished["fingerprint"] = _fingerprint(files)
         (building / MANIFEST).write_text(json.dumps(finished, indent=2) + "\n")
         _appear(building, [*files, MANIFEST], out)
     finally:
@@ -149,37 +149,38 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def discard(directory: Path) -> None:
     """Remove the files of a dataset, and nothing else."""
-    tables = [f"{name}.parquet" for name in SCHEMAS] + [f"truth/{name}.parquet" for name in TRUTH_SCHEMAS]
+    tables = [f"{name}.parquet" for name in SCHEMAS] + [f"{TRUTH}{name}.parquet" for name in TRUTH_SCHEMAS]
     remove(directory, [MANIFEST, *tables])
 
 
-def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell = silent) -> Dataset:
-    """Read and validate a dataset directory.
+def _fingerprint(files: Mapping[str, Any]) -> str:
+    """A short text that is equal for equal files."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read(directory: Path, truth: bool = False, tell: Tell = silent) -> Dataset:
+    """Read and validate a dataset directory; what is read is as it was written, or refused.
 
     Args:
         directory: what `write` wrote.
         truth: also read the simulator's truth (for the oracle); stays empty for imported logs.
-        verify: also compare every file's checksum with the manifest.
         tell: is told how far it is.
 
     Raises:
         DataError: not a dataset, a changed or truncated file, wrong columns, or impossible content.
     """
     _require_text(directory)
-    manifest = _read_manifest(directory)
-    for name in SCHEMAS:
-        if f"{name}.parquet" not in manifest["files"]:
-            raise DataError(f"{directory / 'manifest.json'} is damaged: it does not list {name}.parquet.")
+    manifest = read_manifest(directory)
+    files = manifest["files"]
     tables = {n: _read_table(directory / f"{n}.parquet", s) for n, s in SCHEMAS.items()}
     truths = {}
-    if truth and (directory / "truth").is_dir():
-        truths = {n: _read_table(directory / "truth" / f"{n}.parquet", s) for n, s in TRUTH_SCHEMAS.items()}
-    for name, entry in manifest["files"].items():
-        if not isinstance(entry, dict) or "sha256" not in entry:
-            raise DataError(f"{directory / 'manifest.json'} is damaged: it has no checksum for {name!r}.")
+    if truth and any(name.startswith(TRUTH) for name in files):
+        truths = {n: _read_table(directory / f"{TRUTH}{n}.parquet", s) for n, s in TRUTH_SCHEMAS.items()}
+    for name, entry in files.items():
         if not (directory / name).is_file():
             raise DataError(f"{directory / name} is missing: the manifest lists it.")
-        if verify and sha256(directory / name) != entry["sha256"]:
+        unread = name.startswith(TRUTH) and not truth
+        if not unread and sha256(directory / name) != entry["sha256"]:
             raise DataError(f"{directory / name} has changed since it was written: its checksum differs.")
     dataset = Dataset(**tables, manifest=manifest, truth=truths)
     validate(dataset, tell)
@@ -194,7 +195,28 @@ def _require_text(directory: Path) -> None:
         raise DataError(f"{directory}: its path is not UTF-8: choose another.") from error
 
 
-def _read_manifest(directory: Path) -> dict[str, Any]:
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of a dataset directory; it fits itself, but its files have not been looked at.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    manifest = _parsed_manifest(directory)
+    path, files = directory / MANIFEST, manifest["files"]
+    truths = [f"{TRUTH}{name}.parquet" for name in TRUTH_SCHEMAS]
+    wanted = [f"{name}.parquet" for name in SCHEMAS] + (truths if any(t in files for t in truths) else [])
+    for name in wanted:
+        if name not in files:
+            raise DataError(f"{path} is damaged: it does not list {name}.")
+    for name, entry in files.items():
+        if not isinstance(entry, dict) or "sha256" not in entry:
+            raise DataError(f"{path} is damaged: it has no checksum for {name!r}.")
+    if manifest.get("fingerprint") != _fingerprint(files):
+        raise DataError(f"{path} has changed since it was written: its fingerprint is not that of its files.")
+    return manifest
+
+
+def _parsed_manifest(directory: Path) -> dict[str, Any]:
     path = directory / MANIFEST
     if not path.is_file():
         raise DataError(f"{directory} is not a PersaRank dataset: it has no manifest.json.")

@@ -90,7 +90,7 @@ class MAML:
         delta: δ of the finite difference.
     """
 
-    alpha: Positive | Literal[0] = 0.005
+    alpha: NonNegative = 0.005
     maml_steps: Annotated[int, Field(ge=0, le=100)] = 1
     curvature: Literal["exact", "finite-difference", "first-order"] = "exact"
     delta: Positive = 1e-3

@@ -20,6 +20,7 @@ they wanted. `missed` counts them.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -134,10 +135,31 @@ def summarise(metrics: dict[str, Tensor], user: Tensor, over: str = "users") -> 
 
 
 def paired_bootstrap(
-    differences: Sequence[float] | NDArray[np.float64], seed: int = 0, resamples: int = 10_000
-) -> dict[str, float]:
-    """Mean of per-user differences (U,) with its 95 % percentile bootstrap interval over users."""
+    differences: Sequence[float] | NDArray[np.float64],
+    seed: int = 0,
+    resamples: int = 10_000,
+    weights: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
+    """Mean of per-user differences (U,) with its 95 % percentile bootstrap interval over users.
+
+    Args:
+        differences: of each user.
+        seed: of the bootstrap.
+        resamples: how many.
+        weights: (U,) how much each user counts; with their numbers of slates it is the mean over slates,
+            whose interval still is one over users, since a user's slates are not independent.
+
+    Returns:
+        ``mean``, ``low`` and ``high``; one user has no interval, so that these two are None.
+    """
     values = np.asarray(differences, dtype=float)
+    mean = float(np.average(values, weights=weights))
+    if len(values) == 1:
+        return {"mean": mean, "low": None, "high": None}
     draw = generator(seed, "bootstrap").integers(len(values), size=(resamples, len(values)))
-    low, high = np.percentile(values[draw].mean(1), [2.5, 97.5])
-    return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+    if weights is None:
+        means = values[draw].mean(1)
+    else:
+        means = (values * weights)[draw].sum(1) / weights[draw].sum(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return {"mean": mean, "low": float(low), "high": float(high)}

@@ -141,5 +141,5 @@ def data_check(directory: Annotated[Path, typer.Argument(parser=path)], as_json:
     from data.storage import read
 
     with ProgressBars(quiet=as_json) as bars:
-        dataset = read(directory, truth=True, verify=True, tell=bars.tell)
+        dataset = read(directory, truth=True, tell=bars.tell)
     show(tables.card, card(dataset), as_json)

@@ -47,6 +47,5 @@ def evaluate(
             except OSError as error:
                 warn(f"the report is not saved: {error.filename}: {error.strerror}.")
     result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
-    differences = [compare(j, judged[0]) for j in judged[1:]]
-    result["differences"] = [d for d in differences if d is not None]
+    result["differences"] = [compare(j, judged[0], average) for j in judged[1:]]
     show(tables.evaluation, result, as_json)

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.experiments.children import run_all
-from app.experiments.workspace import TABLE, alone, missing, same_scale, save, simulated
-from app.runs.directory import METRICS, open_run
+from app.experiments.workspace import TABLE, alone, missing, remembered, same_scale, save, simulated
+from app.runs.directory import METRICS, RunError, open_run
 from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from data.log_import import PUBLISHED, import_log
-from data.storage import MANIFEST, write
+from data.storage import MANIFEST, sha256, write
 from federated.algorithms import ALGORITHMS
 from federated.schedules.gossip import Gossip
 from ranking.metrics import paired_bootstrap, per_user
@@ -61,7 +61,7 @@ def reproduce(out: Path, scale: Scale, shell: Path | None, tell: Callable[[str],
         tell: is told what has been done.
 
     Raises:
-        RunError: ``out`` holds the experiment at another scale.
+        RunError: ``out`` holds the experiment at another scale, or on another log.
         DataError: the log is not one.
         ChildError: a training failed.
     """
@@ -120,6 +120,8 @@ def _datasets(
     if shell is None:
         return {"simulated": ours}
     place = out / "data" / "shell"
+    if not remembered(out / "data" / "shell.json", sha256(shell)):
+        raise RunError(f"{out} holds the experiment on another log than {shell}: choose another --out.")
     if not (place / MANIFEST).is_file():
         write(import_log(shell, "user", "timestamp", "query", "training", PUBLISHED), place)
         tell(f"imported {place}")

@@ -7,10 +7,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from app.runs.directory import CONFIG, RunError, finished, workplace
+from app.runs.directory import CONFIG, RunError, Started, finished, open_started, workplace
+from app.runs.settings import resolve
 from data.files import write_bytes
-from data.simulator import simulate
-from data.storage import MANIFEST, write
+from data.simulator import STRENGTH, simulate
+from data.storage import MANIFEST, read_manifest, write
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -37,20 +38,31 @@ def same_scale(out: Path, scale: Any) -> None:
     Raises:
         RunError: ``out`` holds the experiment at another scale.
     """
-    ours = (json.dumps(asdict(scale)) + "\n").encode()
-    there = out / "scale.json"
-    if there.is_file() and there.read_bytes() != ours:
+    if not remembered(out / "scale.json", asdict(scale)):
         raise RunError(f"{out} holds an experiment of another kind or scale: choose another --out.")
-    write_bytes(there, ours)
+
+
+def remembered(path: Path, ours: Any) -> bool:
+    """Whether a file remembers this, and nothing else; if there is none yet, it does from now on."""
+    content = (json.dumps(ours) + "\n").encode()
+    if not path.is_file():
+        write_bytes(path, content)
+    return path.read_bytes() == content
 
 
 def simulated(out: Path, users: int, seeds: Iterable[int], tell: Callable[[str], None]) -> dict[int, Path]:
-    """Seed → directory of a simulated dataset, made if it is missing."""
+    """Seed → directory of a simulated dataset, made if it is missing.
+
+    Raises:
+        RunError: there is another one.
+    """
     places = {seed: out / "data" / f"simulated-{seed}" for seed in seeds}
     for seed, place in places.items():
         if not (place / MANIFEST).is_file():
             write(simulate(users, seed), place)
             tell(f"simulated {place}")
+        if read_manifest(place).get("options") != {"users": users, "seed": seed, "strength": STRENGTH}:
+            raise RunError(f"{place} holds other data than {users} users of seed {seed}: remove it.")
     return places
 
 
@@ -60,11 +72,23 @@ def missing(place: Path, options: dict[str, Any], sets: dict[str, Any] | None = 
     Args:
         options: of `persarank train`, without --out.
         sets: hyper-parameters.
+
+    Raises:
+        RunError: a run is there that is broken, or another one.
     """
     if (place / CONFIG).is_file():
+        _require_run(open_started(place), options, sets or {})
         return None if finished(place) else ["resume", str(place), "--json"]
     command = ["train", "--json", f"--out={place}", *(f"--{name}={value}" for name, value in options.items())]
     return command + [f"--set={name}={value}" for name, value in (sets or {}).items()]
+
+
+def _require_run(run: Started, options: dict[str, Any], sets: dict[str, Any]) -> None:
+    """Raise RunError unless a run is what these options ask for."""
+    settings = resolve({name: value for name, value in options.items() if name != "data"}, sets)
+    if run.settings != settings:
+        raise RunError(f"{run.directory} holds a run with other settings than this experiment's: remove it.")
+    run.require(read_manifest(options["data"])["fingerprint"])
 
 
 def once(path: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

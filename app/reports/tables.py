@@ -15,7 +15,7 @@ COLUMNS = {
     "mrr@10": "MRR@10",
     "success@1": "S@1",
     "success@10": "S@10",
-    "p10_user_nmrr": "p10",
+    "p10_user_nmrr": "p10 user",
 }
 
 
@@ -69,7 +69,7 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
     for run in result["runs"]:
         title = f"{run['algorithm']} × {run['ranker']} × {run['loss']}, seed {run['seed']} · {run['split']}: "
         title += f"{run['slates']} slates of {_share(run['users'], run['all_users'])} users, "
-        title += f"{run['missed']} missed"
+        title += f"{run['missed']} missed, averaged over {run['averaged_over']}"
         title += "" if run["finished"] else ", of an unfinished run"
         title += ", every user ranked by the next one's model" if run["permuted"] else ""
         rows = [
@@ -80,13 +80,26 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         draw(console, ("ranking", *COLUMNS.values()), rows, title=title, figures=True)
         for name, difference in run["personal_minus_global"].items():
             if difference is not None:
-                say(console, f"personal − global, {name}: {_interval(difference)}")
+                told = f"personal − global, {name} over {run['averaged_over']}: {_interval(difference)}"
+                say(console, told)
         _warnings(run, console)
     for difference in result["differences"]:
-        closed = difference.get("gap_closed")
-        gap = "" if closed is None else f"; {closed:.0%} of the gap to the oracle closed"
-        line = f"{difference['run']} − {difference['against']}, personal nmrr: "
-        say(console, line + _interval(difference["nmrr"]) + gap)
+        say(console, _compared(difference))
+
+
+def _compared(difference: dict[str, Any]) -> str:
+    """One run beside another."""
+    runs = f"{difference['run']} − {difference['against']}"
+    if "why" in difference:
+        return f"{runs}: not compared, since {difference['why']}."
+    told = f"{runs}, personal nmrr over {difference['averaged_over']}: {_interval(difference['nmrr'])}"
+    if difference["gap_closed"] is not None:
+        return f"{told}; {difference['gap_closed']:.0%} of the gap to the oracle closed"
+    return (
+        told
+        if difference["gap"] is None
+        else f"{told}; {difference['against']} leaves no sure gap to the oracle"
+    )
 
 
 def _share(part: int, whole: int) -> str:
@@ -94,7 +107,9 @@ def _share(part: int, whole: int) -> str:
     return str(whole) if part == whole else f"{part} of {whole}"
 
 
-def _interval(difference: dict[str, float]) -> str:
+def _interval(difference: dict[str, Any]) -> str:
+    if difference["low"] is None:
+        return f"{difference['mean']:+.4f} (one user: no interval)"
     return f"{difference['mean']:+.4f} (95 % {difference['low']:+.4f} to {difference['high']:+.4f})"
 
 

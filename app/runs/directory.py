@@ -62,6 +62,14 @@ class Started:
             raise RunError(f"{self.directory}: its data {self.data} is gone; name it with --data.")
         return data or self.data
 
+    def require(self, fingerprint: str) -> None:
+        """Raise RunError unless this is the fingerprint of the data that the run learned from."""
+        if fingerprint != self.fingerprint:
+            raise RunError(
+                f"{self.directory} was trained on data {self.fingerprint}, this is {fingerprint}: "
+                "its personal models belong to other users."
+            )
+
 
 @dataclass(frozen=True)
 class Run(Started):
@@ -76,11 +84,7 @@ class Run(Started):
             RunError: ``dataset`` is other data, or another process is writing the model.
             ModelError: a model file is not as it was written.
         """
-        if dataset.fingerprint != self.fingerprint:
-            raise RunError(
-                f"{self.directory} was trained on data {self.fingerprint}, this is {dataset.fingerprint}: "
-                "its personal models belong to other users."
-            )
+        self.require(dataset.fingerprint)
         network = None
         if not self.settings.fitted:
             network = self.settings.network(len(feature_names(public)), public.texts)
@@ -157,7 +161,7 @@ def open_started(directory: Path) -> Started:
         raise _no_run(directory)
     try:
         given, overrides = read_toml(directory / CONFIG)
-        settings = resolve(given, overrides)
+        settings = resolve(given, overrides, begun=True)
         source = tomllib.loads(read_text(directory / CONFIG))["data"]
         return Started(directory, settings, expanded(source["path"]), source["fingerprint"])
     except (ConfigError, ValueError, KeyError, TypeError, OSError) as error:
@@ -177,8 +181,15 @@ def open_run(directory: Path) -> Run:
         )
     try:
         summary = json.loads((directory / SUMMARY).read_text())
-    except (ValueError, OSError) as error:
+        told = {name: summary[name] for name in ("algorithm", "ranker", "loss", "seed")}
+    except (ValueError, OSError, LookupError, TypeError) as error:
         raise RunError(f"{directory} is a broken run directory: {error}") from error
+    settings = started.settings
+    ours = (settings.label, settings.ranker_name, settings.loss, settings.seed)
+    if tuple(told.values()) != ours:
+        raise RunError(
+            f"{directory} is a broken run directory: its {SUMMARY} is of another run than {CONFIG}."
+        )
     return Run(directory, started.settings, started.data, started.fingerprint, summary)
 
 

@@ -15,7 +15,7 @@ from app.runs.verdict import NOT_FINITE, doubts, exchanged
 from data.files import write_bytes
 from data.progress import Tell, silent
 from data.schema import Dataset, column, ragged
-from data.storage import read
+from data.storage import read, read_manifest
 from ranking.building import build, split_rows
 from ranking.features import POPULARITY, feature_names
 from ranking.history import PublicStatistics
@@ -29,6 +29,9 @@ JUDGING = "judging"
 
 JUDGED = 2000
 """Slates judged at once."""
+
+COMPARED = ("nmrr", "mrr@10")
+"""Metrics whose differences are told."""
 
 COLD = 5
 """A user with fewer training events is cold."""
@@ -69,7 +72,11 @@ def prepare(data: Path, split: str, tell: Tell = silent) -> Ground:
     Raises:
         DataError: it is no dataset.
     """
-    dataset = read(data, truth=True, tell=tell)
+    return ground_of(read(data, truth=True, tell=tell), split, tell)
+
+
+def ground_of(dataset: Dataset, split: str, tell: Tell = silent) -> Ground:
+    """The same of a dataset that has been read."""
     public = PublicStatistics(dataset)
     slates = build(dataset, public, split, None, tell)
     popularity = feature_names(public).index(POPULARITY)
@@ -109,7 +116,7 @@ def evaluate(
     permuted: bool = False,
     tell: Tell = silent,
 ) -> list[Judged]:
-    """Judge every run on one split; runs on the same data share its preparation.
+    """Judge every run on one split; runs on the same data share its preparation, wherever copies of it lie.
 
     With ``permuted`` every user is ranked by the next user's own model: a gain that survives is a leak.
     ``tell`` is told how far the work is.
@@ -118,13 +125,12 @@ def evaluate(
         RunError, DataError, ModelError: see their modules.
     """
     runs = [open_run(directory) for directory in directories]
-    grounds: dict[Path, Ground] = {}
-    judged = []
+    grounds: dict[str, Ground] = {}
     for run in runs:
-        source = run.source(data)
-        ground = grounds.get(source) or grounds.setdefault(source, prepare(source, split, tell))
-        judged.append(judge(run, ground, split, permuted, tell))
-    return judged
+        if run.fingerprint not in grounds:
+            run.require(read_manifest(run.source(data))["fingerprint"])  # before anything is made of it
+            grounds[run.fingerprint] = prepare(run.source(data), split, tell)
+    return [judge(run, grounds[run.fingerprint], split, permuted, tell) for run in runs]
 
 
 def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Tell = silent) -> Judged:
@@ -177,7 +183,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
     settings = judged.run.settings
     order = ("random", "popularity", "oracle", "global", "personal")
     common = judged.metrics["global"]
-    cold, share = _cold(judged)
+    cold, share = _cold(judged, over)
     return {
         "run": str(judged.run.directory),
         "finished": judged.run.summary.get("finished", True),
@@ -185,6 +191,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
         "ranker": settings.ranker_name,
         "loss": settings.loss,
         "seed": settings.seed,
+        "fingerprint": judged.run.fingerprint,
         "split": judged.split,
         "users": len(user.unique()),
         "all_users": judged.ground.dataset.users.num_rows,
@@ -194,29 +201,40 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
         "missed": int(judged.ground.slates.missed.sum()),
         "metrics": {name: _summary(judged.metrics[name], user, over) for name in order},
         "personal_minus_global": {
-            name: None if common is None else _difference(judged.personal, common, name, user)
-            for name in ("nmrr", "mrr@10")
+            name: None if common is None else _difference(judged.personal, common, name, user, over)
+            for name in COMPARED
         },
         "cold_users": {"users": cold, "personal_nmrr": share},
         "warnings": judged.warnings,
     }
 
 
-def compare(judged: Judged, base: Judged) -> dict[str, Any] | None:
-    """The paired difference of two runs' personal rankings; None where they ran on different slates."""
-    user = judged.ground.slates.user
-    if judged.ground is not base.ground:
-        return None
-    differences = {
-        name: _difference(judged.personal, base.personal, name, user) for name in ("nmrr", "mrr@10")
+def compare(judged: Judged, base: Judged, over: str = "users") -> dict[str, Any]:
+    """The paired difference of two runs' personal rankings, or why there is none.
+
+    ``gap_closed`` is None where no oracle is known, or where it is not surely better than ``base``.
+    """
+    report: dict[str, Any] = {
+        "run": str(judged.run.directory),
+        "against": str(base.run.directory),
+        "averaged_over": over,
     }
-    report: dict[str, Any] = {"run": str(judged.run.directory), "against": str(base.run.directory)}
-    report |= differences
+    ours, theirs = judged.run.fingerprint, base.run.fingerprint
+    if ours != theirs:
+        why = f"the first ran on data {ours}, the second on {theirs}"
+        return report | dict.fromkeys((*COMPARED, "gap_closed")) | {"why": why}
+    user = judged.ground.slates.user
+    report |= {name: _difference(judged.personal, base.personal, name, user, over) for name in COMPARED}
     oracle = judged.metrics["oracle"]
-    if oracle is not None:
-        gap = _difference(oracle, base.personal, "nmrr", user)
-        report["gap_closed"] = differences["nmrr"]["mean"] / gap["mean"]
-    return report
+    gap = None if oracle is None else _difference(oracle, base.personal, "nmrr", user, over)
+    return report | {"gap": gap, "gap_closed": _ratio(report["nmrr"], gap)}
+
+
+def _ratio(part: dict[str, Any], whole: dict[str, Any] | None) -> float | None:
+    """Which share of a difference another is, if that difference is surely above 0."""
+    if whole is None or whole["low"] is None or whole["low"] <= 0:
+        return None
+    return float(part["mean"] / whole["mean"])
 
 
 def users_table(judged: Judged) -> list[dict[str, Any]]:
@@ -240,17 +258,20 @@ def _summary(metrics: Metrics | None, user: Tensor, over: str) -> dict[str, floa
     return None if metrics is None else summarise(metrics, user, over)
 
 
-def _difference(a: Metrics, b: Metrics, name: str, user: Tensor) -> dict[str, float]:
-    return paired_bootstrap(per_user(a[name] - b[name], user)[1])
+def _difference(a: Metrics, b: Metrics, name: str, user: Tensor, over: str) -> dict[str, Any]:
+    weights = None if over == "users" else torch.unique(user, return_counts=True)[1].numpy()
+    return paired_bootstrap(per_user(a[name] - b[name], user)[1], weights=weights)
 
 
-def _cold(judged: Judged) -> tuple[int, float | None]:
+def _cold(judged: Judged, over: str) -> tuple[int, float | None]:
     """How many users had fewer than COLD training events, and their mean personal NMRR."""
     events = judged.ground.dataset.events
     trained = np.bincount(
         column(events, "user_id")[column(events, "split") == "train"],
         minlength=judged.ground.dataset.users.num_rows,
     )
-    users, values = per_user(judged.personal["nmrr"], judged.ground.slates.user)
-    cold = trained[users] < COLD
-    return int(cold.sum()), float(values[cold].mean()) if cold.any() else None
+    user, nmrr = judged.ground.slates.user, judged.personal["nmrr"]
+    cold = torch.from_numpy(trained < COLD)[user]
+    if not cold.any():
+        return 0, None
+    return len(user[cold].unique()), summarise({"nmrr": nmrr[cold]}, user[cold], over)["nmrr"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import os
 import shutil
 import tomllib
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import tomli_w
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from data.files import expanded, read_text
+from data.pinned import pin, read_pinned
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
 from federated.schedules.alone import Local
 from ranking.rankers import RANKERS, TREES, Ranker
@@ -104,6 +106,11 @@ class Settings:
         row = {} if self.fitted else {name: getattr(self.row, name) for name in SECTIONS[1:]}
         return {"ranker": self.ranker} | {name: part for name, part in row.items() if part is not None}
 
+    def require_files(self) -> None:
+        """Raise DataError unless every file that is named holds what it held."""
+        for path in (values[name] for values in self.sections().values() for name in PATHS if name in values):
+            read_pinned(path, "the file")
+
     def changed(self) -> dict[str, tuple[Any, Any]]:
         """Hyper-parameters that are not at their defaults: name → (value, default)."""
         choices = {"algorithm": self.algorithm, "ranker": self.ranker_name}
@@ -132,7 +139,7 @@ class Settings:
             if key.rpartition(".")[2] not in known:
                 allowed = f"; only {', '.join(known)} can be" if known else ""
                 raise ConfigError(f"{key} cannot be changed while a training goes on{allowed}.")
-        return _override(self, overrides)
+        return _override(self, overrides, begun=True)
 
     def to_toml(self, extra: Mapping[str, Any], without: Container[str] = ()) -> str:
         """The settings as a TOML file that `read_toml` reads back.
@@ -153,12 +160,13 @@ class Settings:
         return tomli_w.dumps({"run": head, **sections, **extra})
 
 
-def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
+def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool = False) -> Settings:
     """Settings from the defaults of algorithm and ranker.
 
     Args:
         given: values by the names in GIVEN; None or absent is the default.
         overrides: hyper-parameters by name, e.g. ``lam``, or with their section: ``objective.lam``.
+        begun: these are of a run that has begun: what its files held then is told, or not known.
 
     Raises:
         ConfigError: an unknown name (with the nearest known one) or a value out of bounds.
@@ -191,7 +199,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
         row=row,
         cell=cell,
     )
-    settings = _override(plain, overrides)
+    settings = _override(plain, overrides, begun)
     buffer = getattr(settings.row.schedule, "buffer", 1)
     if buffer > settings.updates:
         raise ConfigError(
@@ -205,8 +213,8 @@ def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str]
     if objective is None and schedule is None:
         return row, None
     cell = (
-        _known_name("objective", objective or row.cell[0], OBJECTIVES),
-        _known_name("schedule", schedule or row.cell[1], SCHEDULES),
+        _known_name("objective", row.cell[0] if objective is None else objective, OBJECTIVES),
+        _known_name("schedule", row.cell[1] if schedule is None else schedule, SCHEDULES),
     )
     exchanged = dataclasses.replace(
         row,
@@ -226,7 +234,7 @@ def _compiler(wanted: Any, row: Row) -> bool:
     return wanted
 
 
-def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
+def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> Settings:
     parts = settings.parts()
     owner = {f.name: section for section, part in parts.items() for f in dataclasses.fields(part)}
     names = [*owner, *(f"{section}.{name}" for name, section in owner.items())]
@@ -235,27 +243,35 @@ def _override(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
         if key not in names:
             raise ConfigError(f"unknown setting {key!r} for {settings.label}{_nearest(key, names)}")
         name = key.rpartition(".")[2]
-        if name in PATHS and isinstance(value, str):
-            value = _absolute(key, value)
+        if name in PATHS and isinstance(value, str) and not begun:
+            value = pin(_absolute(key, value))  # a run may be resumed from elsewhere, but with this file only
         changes.setdefault(owner[name], {})[name] = value
     for section, values in changes.items():  # together, since some settings only make sense together
         try:
-            parts[section] = dataclasses.replace(parts[section], **values)
+            parts[section] = _exactly(type(parts[section]), _values(parts[section]) | values)
         except ValidationError as error:
             problem = error.errors()[0]
             at = str(problem["loc"][0]) if problem["loc"] else ""
-            named = f"{section}.{at} = {values[at]!r}" if at in values else section
+            named = f"{section}.{at} = {_written(values[at])}" if at in values else section
             raise ConfigError(f"{named}: {problem['msg'].removeprefix('Value error, ')}.") from error
     ranker = parts.pop("ranker")
     return dataclasses.replace(settings, ranker=ranker, row=dataclasses.replace(settings.row, **parts))
 
 
 def _absolute(key: str, path: str) -> str:
-    """A run may be resumed from elsewhere."""
     try:
         return os.path.abspath(expanded(path))
     except ValueError as error:
         raise ConfigError(f"{key}: {error}") from error
+
+
+def _exactly(kind: type, values: Mapping[str, Any]) -> Any:
+    """Hyper-parameters of values that are of the kind asked for: no truth value or text is a number.
+
+    Raises:
+        ValidationError: one is not.
+    """
+    return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
 
 
 def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -287,8 +303,8 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise ConfigError(f"--set {pair!r}: write key=value, e.g. --set lam=3.")
         try:
-            overrides[key.strip()] = tomllib.loads(f"v = {value}")["v"]
-        except tomllib.TOMLDecodeError:
+            ((_, overrides[key.strip()]),) = tomllib.loads(f"v = {value}").items()
+        except ValueError:  # no TOML, or more than a value, or a number of thousands of digits
             overrides[key.strip()] = value
     return overrides
 
@@ -298,9 +314,14 @@ def _values(part: Any) -> dict[str, Any]:
     return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items() if v is not None}
 
 
+def _written(value: Any) -> str:
+    """A value as messages show it."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
 def _whole(name: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError(f"{name} = {value!r}: it must be a whole number from {least} to {most}.")
+        raise ConfigError(f"{name} = {_written(value)}: it must be a whole number from {least} to {most}.")
     return value
 
 

@@ -122,7 +122,7 @@ def resume_run(
 
     Raises:
         ConfigError: one of them matters to training itself.
-        RunError: other data, or nothing readable is left, or somebody else is training this run.
+        RunError: other data or files, or nothing readable is left, or somebody else is training this run.
         UnfinishedError: as in `train_run`.
     """
     if dataset.fingerprint != started.fingerprint:
@@ -130,6 +130,10 @@ def resume_run(
             f"{started.directory} was begun on data {started.fingerprint}, this is {dataset.fingerprint}."
         )
     settings = started.settings.personalised(overrides or {})
+    try:
+        settings.require_files()
+    except DataError as error:
+        raise RunError(f"{started.directory}: {error}") from error
     with locked(started.directory):
         summary = finished(started.directory)
         if summary is not None:  # by another process, a moment ago

@@ -47,7 +47,7 @@ def open_showcase(directory: Path) -> Showcase:
         public = PublicStatistics(dataset)
         common, personal = (open_run(directory / name).model(dataset, public) for name in RUNS)
         suggester = Suggester(dataset, public, common, personal)
-        scores = _scores(directory, suggester.users)
+        scores = _scores(directory, suggester.users, dataset.fingerprint)
     except (DataError, RunError, ModelError, ValueError, KeyError, OSError) as error:
         raise ShowcaseError(
             f"The prepared demo is damaged ({error}). Delete {directory}. {advice}"
@@ -55,11 +55,8 @@ def open_showcase(directory: Path) -> Showcase:
     return Showcase(suggester, scores, version(directory))
 
 
-def _scores(directory: Path, users: list[str]) -> list[dict[str, Any]]:
-    common, personal = (
-        {row["user"]: row for row in json.loads((directory / name / REPORT).read_text())["users"]}
-        for name in RUNS
-    )
+def _scores(directory: Path, users: list[str], fingerprint: str) -> list[dict[str, Any]]:
+    common, personal = (_report(directory / name / REPORT, fingerprint) for name in RUNS)
     return [
         {
             "slates": personal[user]["slates"],
@@ -69,3 +66,11 @@ def _scores(directory: Path, users: list[str]) -> list[dict[str, Any]]:
         }
         for user in users
     ]
+
+
+def _report(path: Path, fingerprint: str) -> dict[str, Any]:
+    """Every user's figures by name, from a report on this data."""
+    report = json.loads(path.read_text())
+    if report["result"].get("fingerprint", fingerprint) != fingerprint:  # older reports do not tell
+        raise ValueError(f"{path} is a report on other data")
+    return {row["user"]: row for row in report["users"]}

@@ -3,13 +3,13 @@
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from data.pinned import plain, read_pinned
 from data.randomness import generator
 from data.schema import DataError
 
@@ -118,16 +118,15 @@ def _add_ring(links: nx.DiGraph, order: list[int]) -> None:
 
 
 def read(path: str, nodes: int) -> Graph:
-    """The graph of a text file with one link a line, source and target, counted from 0.
+    """The graph of a text file, whose path may be pinned: one link a line, source and target, counted from 0.
 
     Raises:
         DataError: the file is not one, or holds no network of these nodes.
     """
+    content, path = read_pinned(path, "the network"), plain(path)
     try:
-        rows = [line.split("#")[0].replace(",", " ").split() for line in Path(path).read_text().splitlines()]
+        rows = [line.split("#")[0].replace(",", " ").split() for line in content.decode().splitlines()]
         links = [(int(source), int(target)) for source, target in filter(None, rows)]
-    except OSError as error:
-        raise DataError(f"the network {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise DataError(f"the network {path} must hold one link a line: two node numbers.") from error
     try:

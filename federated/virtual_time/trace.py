@@ -5,17 +5,22 @@ the last; without one, every update draws a row.
 """
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data.pinned import plain, read_pinned
 from data.randomness import generator
 from data.schema import DataError
 
 MOST = 1e6
 """Greatest delay that makes sense."""
+
+COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,16 @@ class Trace:
 
     @classmethod
     def read(cls, path: str, users: int) -> "Trace":
-        """The trace in a file.
+        """The trace in a file, whose path may be pinned.
 
         Raises:
             DataError: it is no such file, or a row or a user is missing or makes no sense.
         """
+        content, path = read_pinned(path, "the delay trace"), plain(path)
         try:
-            table = pd.read_csv(Path(path), index_col=False)
-        except (OSError, ValueError) as error:
+            packed: Any = COMPRESSED.get(Path(path).suffix)
+            table = pd.read_csv(BytesIO(content), index_col=False, compression=packed)
+        except (OSError, EOFError, ValueError) as error:
             raise DataError(f"the delay trace {path} cannot be read: {error}.") from error
         for name in ("download", "upload"):
             if name not in table or not len(table):

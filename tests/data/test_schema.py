@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.schema import SCHEMAS, DataError, Dataset
-from data.storage import read, write
+from data.simulator import simulate
+from data.storage import read, sha256, write
 from data.validation import validate
 
 
@@ -38,7 +39,7 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
 
 def test_round_trip(tiny: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
     written = write(tiny_dataset, tmp_path / "deep" / "again")
-    again = read(tmp_path / "deep" / "again", truth=True, verify=True)
+    again = read(tmp_path / "deep" / "again", truth=True)
     for name in SCHEMAS:
         assert getattr(again, name).equals(getattr(tiny_dataset, name))
         assert getattr(again, name).schema == SCHEMAS[name]
@@ -189,7 +190,7 @@ def test_damaged_files_are_caught(copy: Path, name: str, damage: str) -> None:
         content[len(content) // 2] ^= 1
         path.write_bytes(content if damage == "bit" else content[:-9])
     with pytest.raises(DataError, match=path.name):
-        read(copy, truth=True, verify=True)
+        read(copy, truth=True)
 
 
 @pytest.mark.parametrize(
@@ -218,3 +219,68 @@ def test_the_manifest_tells_rows_and_checksums(tiny: Path, tiny_dataset: Dataset
     files = json.loads((tiny / "manifest.json").read_text())["files"]
     assert files["events.parquet"]["rows"] == tiny_dataset.events.num_rows
     assert set(files) == {n for n in contents(tiny) if n != "manifest.json"}
+
+
+def edited_manifest(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = directory / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("name", ["users", "queries", "events", "slates"])
+def test_a_table_of_another_dataset_is_refused(copy: Path, tmp_path: Path, name: str) -> None:
+    """Not by its content, which may fit: by its checksum."""
+    write(simulate(users=20, seed=0), tmp_path / "other")
+    table = pq.read_table(tmp_path / "other" / f"{name}.parquet")
+    pq.write_table(table, copy / f"{name}.parquet", compression="none")  # equal rows, other bytes
+    with pytest.raises(DataError, match=rf"{name}\.parquet has changed since it was written"):
+        read(copy)
+
+
+def test_all_tables_of_another_dataset_under_an_old_manifest_are_refused(copy: Path, tmp_path: Path) -> None:
+    write(simulate(users=20, seed=1), tmp_path / "other")
+    for path in (tmp_path / "other").glob("*.parquet"):
+        shutil.copy(path, copy / path.name)
+    with pytest.raises(DataError, match=r"copy/.*\.parquet has changed since it was written"):
+        read(copy)
+
+
+def test_the_truth_is_checked_where_it_is_read(copy: Path, tmp_path: Path) -> None:
+    truth = copy / "truth" / "weights.parquet"
+    pq.write_table(pq.read_table(truth), truth, compression="none")
+    assert read(copy).truth == {}
+    with pytest.raises(DataError, match=r"truth/weights\.parquet has changed"):
+        read(copy, truth=True)
+
+
+def test_a_truth_that_is_not_listed_is_not_believed(
+    copy: Path, tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    """As where the truth of a simulation was copied beside the tables of a log."""
+    write(replace(tiny_dataset, truth={}), tmp_path / "log")
+    shutil.copytree(copy / "truth", tmp_path / "log" / "truth")
+    assert read(tmp_path / "log", truth=True).truth == {}
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "another fingerprint": lambda m: m.update(fingerprint="0123456789abcdef"),
+    "no fingerprint": lambda m: m.pop("fingerprint"),
+    "more rows": lambda m: m["files"]["users.parquet"].update(rows=21),
+    "no truth": lambda m: [m["files"].pop(f"truth/{name}.parquet") for name in ("weights", "utilities")],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_manifest_that_was_edited_is_refused(copy: Path, change: Callable[[Any], object]) -> None:
+    edited_manifest(copy, change)
+    with pytest.raises(DataError, match=r"manifest\.json has changed since it was written"):
+        read(copy)
+
+
+def test_a_checksum_that_was_adapted_to_another_table_is_refused(copy: Path) -> None:
+    path = copy / "users.parquet"
+    pq.write_table(pq.read_table(path), path, compression="none")
+    edited_manifest(copy, lambda m: m["files"]["users.parquet"].update(sha256=sha256(path)))
+    with pytest.raises(DataError, match=r"manifest\.json has changed since it was written"):
+        read(copy)

@@ -41,10 +41,10 @@ def copy(small: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(small, tmp_path / "copy"))
 
 
-def outcome(directory: Path, verify: bool = False) -> str:
+def outcome(directory: Path) -> str:
     """Read a dataset and use it; any error but a DataError of one line passes through and fails the test."""
     try:
-        card(read(directory, truth=True, verify=verify))
+        card(read(directory, truth=True))
     except DataError as error:
         return "refused" if len(str(error).splitlines()) == 1 else f"refused at length: {error}"
     return "accepted"
@@ -72,9 +72,7 @@ def test_spoiled_bytes(copy: Path, table: str) -> None:
     for _ in range(SEEDS):
         spoiled = spoil_bytes(content, draw)
         path.write_bytes(spoiled)
-        assert outcome(copy) in ("refused", "accepted")
-        if spoiled != content:
-            assert outcome(copy, verify=True) == "refused"
+        assert outcome(copy) == ("accepted" if spoiled == content else "refused")
 
 
 def odd_value(kind: pa.DataType, draw: random.Random) -> Any:
@@ -126,8 +124,10 @@ def test_odd_tables(copy: Path, table: str) -> None:
     for _ in range(SEEDS):
         pq.write_table(odd_table(whole, draw), path)
         manifest["files"][path.name]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        files = json.dumps(manifest["files"], sort_keys=True).encode()
+        manifest["fingerprint"] = hashlib.sha256(files).hexdigest()[:16]
         (copy / "manifest.json").write_text(json.dumps(manifest))
-        seen[outcome(copy, verify=True)] += 1
+        seen[outcome(copy)] += 1
     assert set(seen) <= {"refused", "accepted"}
     assert seen["refused"] > SEEDS / 2
 

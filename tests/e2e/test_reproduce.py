@@ -1,13 +1,19 @@
 """A whole experiment by one command: what it writes, that it goes on, and what it says when a child fails."""
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.experiments import children, grid, workspace
 from app.runs.directory import RunError
+from app.runs.settings import resolve
+from app.runs.training import train_run
+from data.simulator import simulate
+from data.storage import read, write
 
 SMALL = grid.Scale(users=8, seeds=(0, 1), updates=40, evaluations=4)
 NAMES = ("local", "fedavg", "persa-fl-me")
@@ -75,3 +81,69 @@ def test_another_experiment_is_unknown(tmp_path: Path, cli: Callable[..., object
     called = cli("reproduce", "everything", "--out", tmp_path)
     assert called.code == 2
     assert "'everything' is not one of 'persa-fl', 'pars-push'" in called.err
+
+
+def experiment(cli: Callable[..., object], out: Path, *more: object) -> object:
+    return cli("reproduce", "persa-fl", "--quick", "--out", out, "--json", *more)
+
+
+def test_data_or_a_run_of_something_else_is_not_taken_for_the_experiments(
+    tmp_path: Path, cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is trained before it is told."""
+    monkeypatch.setattr(grid, "SERVED", ("local", "fedavg"))
+    assert experiment(cli, tmp_path).code == 0
+    monkeypatch.setattr(grid, "run_all", None)
+    runs = tmp_path / "runs" / "simulated"
+    shutil.rmtree(runs / "local-0")  # which would be trained
+    kept = shutil.move(runs / "fedavg-0", tmp_path / "kept")
+    for other, why in (
+        ("fedavg-1", "holds a run with other settings than this experiment's"),
+        ("local-1", "holds a run with other settings than this experiment's"),
+    ):
+        shutil.copytree(runs / other, runs / "fedavg-0")
+        called = experiment(cli, tmp_path)
+        assert (called.code, called.out) == (5, "")
+        assert f"{runs / 'fedavg-0'} {why}" in called.err
+        shutil.rmtree(runs / "fedavg-0")
+    shutil.move(kept, runs / "fedavg-0")
+    data = tmp_path / "data" / "simulated-0"
+    shutil.rmtree(data)
+    write(simulate(8, 5), data)
+    called = experiment(cli, tmp_path)
+    assert called.code == 5
+    assert f"{data} holds other data than 8 users of seed 0: remove it." in called.err
+
+
+def test_a_run_on_data_that_was_made_anew_is_refused(tmp_path: Path) -> None:
+    """As by another version, which simulates otherwise."""
+    write(simulate(8, 0), tmp_path / "a")
+    options = {"data": tmp_path / "a", "algorithm": "fedavg", "seed": 0, "updates": 20, "evaluations": 2}
+    settings = resolve({name: value for name, value in options.items() if name != "data"}, {})
+    train_run(settings, tmp_path / "a", read(tmp_path / "a"), tmp_path / "run", lambda event: None)
+    assert workspace.missing(tmp_path / "run", options) is None
+    with pytest.raises(RunError, match="other settings"):
+        workspace.missing(tmp_path / "run", options, {"lr": 0.01})
+    write(simulate(8, 1), tmp_path / "b")
+    with pytest.raises(RunError, match="was trained on data"):
+        workspace.missing(tmp_path / "run", options | {"data": tmp_path / "b"})
+
+
+def test_another_log_is_another_experiment(
+    tmp_path: Path, cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid, "SERVED", ("fedavg",))
+    monkeypatch.setattr(grid, "QUICK", replace(SMALL, seeds=(0,)))
+    log = tmp_path / "shell.csv"
+    rows = [f"u{u},{1_600_000_000 + 60 * e},{'ls' if e % 2 else 'cd'},t" for u in range(8) for e in range(40)]
+    log.write_text("\n".join(["user,timestamp,query,training", *rows]) + "\n")
+    out = tmp_path / "out"
+    first = experiment(cli, out, "--shell", log)
+    assert first.code == 0, first.err
+    assert set(json.loads(first.out)) == {"simulated", "shell"}
+    moved = log.rename(tmp_path / "moved.csv")
+    assert experiment(cli, out, "--shell", moved).out == first.out, "the same log elsewhere"
+    moved.write_text(moved.read_text().replace("cd", "cp"))
+    called = experiment(cli, out, "--shell", moved)
+    assert (called.code, called.out) == (5, "")
+    assert f"{out} holds the experiment on another log than {moved}: choose another --out." in called.err
