@@ -152,6 +152,15 @@ def read(directory: Path, truth: bool = False, verify: bool = False, tell: Tell 
     return dataset
 
 
+def fingerprint(directory: Path) -> str:
+    """Of a dataset directory, without reading its tables; see `Dataset.fingerprint`.
+
+    Raises:
+        DataError: not a dataset.
+    """
+    return str(_read_manifest(directory).get("fingerprint", ""))
+
+
 def _read_manifest(directory: Path) -> dict[str, Any]:
     path = directory / "manifest.json"
     if not path.is_file():

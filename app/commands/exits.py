@@ -17,7 +17,6 @@ def code_of(error: Exception) -> int | None:
 
     codes: dict[type[Exception], int] = {
         UnfinishedError: INTERRUPTED,
-        ChildError: BAD_RUN,
         DataError: BAD_DATA,
         ConfigError: BAD_CONFIG,
         FloatingPointError: BAD_CONFIG,
@@ -25,4 +24,6 @@ def code_of(error: Exception) -> int | None:
         RunError: BAD_RUN,
         ModelError: BAD_MODEL,
     }
+    if isinstance(error, ChildError):
+        return error.code if INTERRUPTED <= error.code <= BAD_MODEL else BAD_RUN
     return next((code for kind, code in codes.items() if isinstance(error, kind)), None)

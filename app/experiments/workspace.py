@@ -6,10 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.runs.directory import RunError, finished
-from data.files import write_bytes
+from app.runs.directory import CHECKPOINTS, METRICS, RunError, finished, open_started
+from data.files import PARTIAL, write_bytes
 from data.simulator import simulate
-from data.storage import write
+from data.storage import fingerprint, write
+from federated import checkpoint
+from ranking.persistence import checked
 
 RESULT, TABLE = "result.json", "table.md"
 
@@ -37,17 +39,52 @@ def simulated(out: Path, users: int, seeds: Iterable[int], tell: Callable[[str],
     return places
 
 
-def missing(place: Path, options: dict[str, Any], sets: dict[str, Any] | None = None) -> list[str] | None:
+def missing(
+    place: Path, data: Path, options: dict[str, Any], sets: dict[str, Any] | None = None
+) -> list[str] | None:
     """The command that a run in ``place`` still needs: train it, go on with it, or None.
 
     Args:
-        options: of `persarank train`, without --out.
+        data: its dataset.
+        options: of `persarank train`, without --out and --data.
         sets: hyper-parameters.
+
+    Raises:
+        RunError, ModelError: what is there cannot be gone on with, or not be judged.
     """
-    if place.is_dir() and any(place.iterdir()):
-        return None if finished(place) else ["resume", str(place), "--json"]
-    command = ["train", "--json", f"--out={place}", *(f"--{name}={value}" for name, value in options.items())]
-    return command + [f"--set={name}={value}" for name, value in (sets or {}).items()]
+    if not place.exists() or (place.is_dir() and all(p.suffix == PARTIAL for p in place.iterdir())):
+        given = {"data": data, **options}
+        command = [
+            "train",
+            "--json",
+            f"--out={place}",
+            *(f"--{name}={value}" for name, value in given.items()),
+        ]
+        return command + [f"--set={name}={value}" for name, value in (sets or {}).items()]
+    started = open_started(place)
+    if started.fingerprint != fingerprint(data):
+        raise RunError(f"{place} was trained on other data than {data}: remove one of them.")
+    if finished(place):
+        checked(place, started.settings.ranker_name)
+        read_metrics(place)
+        return None
+    try:
+        checkpoint.load(place / CHECKPOINTS)
+    except checkpoint.CheckpointError as error:
+        raise RunError(f"{error} Remove {place} to train it anew.") from error
+    return ["resume", str(place), "--json"]
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics file.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        return [json.loads(line) for line in (run / METRICS).read_bytes().splitlines()]
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run / METRICS} is missing or damaged: remove {run} to train it anew.") from error
 
 
 def once(path: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
