@@ -97,7 +97,8 @@ class _Children:
         try:
             with suppress(OSError):  # the terminal may be gone
                 tell("stopping; what is being trained is saved first.")
-            late = wait(running, PATIENCE).not_done
+            begun = [future for future in running if not future.cancelled()]
+            late = wait(begun, PATIENCE).not_done
             if late:
                 with suppress(OSError):
                     tell(f"after {PATIENCE:.0f} seconds {len(late)} had not ended, and were killed.")
