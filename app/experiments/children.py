@@ -95,13 +95,12 @@ class _Children:
         """Ask all to save and end, and wait; kill whoever is late, or all if this is interrupted."""
         self._held.close()
         try:
-            with suppress(OSError):  # the terminal may be gone
-                tell("stopping; what is being trained is saved first.")
-            begun = [future for future in running if not future.cancelled()]
-            late = wait(begun, PATIENCE).not_done
+            at_work = [future for future in running if not future.done()]
+            if at_work:
+                _say(tell, "stopping; what is being trained is saved first.")
+            late = wait(at_work, PATIENCE).not_done
             if late:
-                with suppress(OSError):
-                    tell(f"after {PATIENCE:.0f} seconds {len(late)} had not ended, and were killed.")
+                _say(tell, f"after {PATIENCE:.0f} seconds {len(late)} had not ended, and were killed.")
         finally:
             for process in self._processes:
                 process.kill()
@@ -110,6 +109,11 @@ class _Children:
         """Let go of the pipe."""
         self._held.close()
         self._end.close()
+
+
+def _say(tell: Callable[[str], None], sentence: str) -> None:
+    with suppress(OSError):  # the terminal may be gone
+        tell(sentence)
 
 
 def _end(code: int) -> str:
