@@ -22,7 +22,7 @@ def obey_parent() -> None:
     """
     signal.signal(signal.SIGTERM, _leave)
     heard = {number for number in ASKING if signal.getsignal(number) != signal.SIG_IGN}
-    signal.pthread_sigmask(signal.SIG_BLOCK, heard)  # in threads to come, too
+    signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # in threads to come, too
     Thread(target=_watch_parent, daemon=True).start()
     Thread(target=_pass_on, args=(heard,), daemon=True).start()
 
