@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 from tests.e2e.crashes import ROOT
@@ -14,6 +16,21 @@ INSTALLED = f"import sys; sys.path.append({str(ROOT)!r}); "
 
 CALL = INSTALLED + "from persarank import main; main()"
 
+SETTINGS = """
+[global]
+developmentMode = true
+[server]
+baseUrlPath = "hub"
+address = "0.0.0.0"
+port = 1
+allowedHosts = ["example.org"]
+sslCertFile = "/nowhere/cert.pem"
+sslKeyFile = "/nowhere/key.pem"
+[browser]
+serverAddress = "example.org"
+serverPort = 1
+"""
+
 
 def lay(folder: Path, names: tuple[str, ...]) -> Path:
     """Lay modules and packages there that leave a trace and fail; returns the file of traces."""
@@ -24,6 +41,14 @@ def lay(folder: Path, names: tuple[str, ...]) -> Path:
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text(spoiler)
     return traces
+
+
+def lay_settings(directory: Path) -> dict[str, str]:
+    """Lay Streamlit's settings and secrets of another page there; returns no variables of the environment."""
+    directory.mkdir(parents=True)
+    (directory / "config.toml").write_text(SETTINGS)
+    (directory / "secrets.toml").write_text('PERSARANK_DEMO = "/nowhere"\n')
+    return {}
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -45,3 +70,15 @@ def start(
         text=True,
         start_new_session=True,
     )
+
+
+def wait_for(url: str, server: "subprocess.Popen[str]") -> None:
+    """Until the server answers there."""
+    for _ in range(240):
+        assert server.poll() is None, "the server ended"
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.25)
+    raise AssertionError(f"{url} did not answer")

@@ -84,9 +84,7 @@ def test_it_is_told_at_once(
 
 
 @pytest.mark.usefixtures("nothing_begins")
-@pytest.mark.parametrize(
-    ("experiment", "run"), [("pars-push", "per-fedavg-0"), ("memrl", "persa-fl-me-0")]
-)
+@pytest.mark.parametrize(("experiment", "run"), [("pars-push", "per-fedavg-0"), ("memrl", "persa-fl-me-0")])
 def test_also_before_what_is_not_trained(
     experiment: str, run: str, tiny: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

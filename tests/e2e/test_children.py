@@ -1,6 +1,5 @@
 """An experiment's children: whatever ends their parent, they save what they do, end, and go on later."""
 
-import json
 import os
 import signal
 import subprocess
@@ -60,7 +59,10 @@ def until(met: Callable[[], object], seconds: float) -> None:
 
 def learning(out: Path, number: int = 2) -> bool:
     """Whether so many runs have begun to learn."""
-    return sum((run / METRICS).is_file() and (run / METRICS).stat().st_size > 0 for run in out.glob("*")) >= number
+    return (
+        sum((run / METRICS).is_file() and (run / METRICS).stat().st_size > 0 for run in out.glob("*"))
+        >= number
+    )
 
 
 @pytest.fixture
@@ -93,7 +95,10 @@ ENDS: dict[str, tuple[Callable[[int], None], ...]] = {
     "SIGTERM": (lambda parent: os.kill(parent, signal.SIGTERM),),
     "SIGHUP": (lambda parent: os.kill(parent, signal.SIGHUP),),
     "Ctrl-C": (lambda parent: os.killpg(parent, signal.SIGINT),),
-    "timeout": (lambda parent: os.kill(parent, signal.SIGTERM), lambda parent: os.killpg(parent, signal.SIGTERM)),
+    "timeout": (
+        lambda parent: os.kill(parent, signal.SIGTERM),
+        lambda parent: os.killpg(parent, signal.SIGTERM),
+    ),
     "SIGKILL": (lambda parent: os.kill(parent, signal.SIGKILL),),
 }
 """`timeout`, as schedulers, signals the process and then its whole group."""
@@ -193,9 +198,8 @@ def leave(program: str) -> tuple[int | None, str]:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_before_anything_has_begun_one_leaves_at_once(name: str) -> None:
     """Also where an exception would be swallowed, as in the middle of imports."""
-    code, err = leave(
-        f"with Leaving('bye.'):\n  try: os.kill(os.getpid(), signal.{name}); time.sleep(9)\n  finally: os._exit(9)"
-    )
+    body = f"try: os.kill(os.getpid(), signal.{name}); time.sleep(9)\n  finally: os._exit(9)"
+    code, err = leave(f"with Leaving('bye.'):\n  {body}")
     assert (code, err) == (INTERRUPTED, "persarank: bye.\n")
 
 
