@@ -91,15 +91,21 @@ def assert_saved(run: Path) -> None:
     assert (run / MODEL).is_file()
 
 
-ENDS: dict[str, tuple[Callable[[int], None], ...]] = {
-    "SIGTERM": (lambda parent: os.kill(parent, signal.SIGTERM),),
-    "SIGHUP": (lambda parent: os.kill(parent, signal.SIGHUP),),
-    "Ctrl-C": (lambda parent: os.killpg(parent, signal.SIGINT),),
-    "timeout": (
-        lambda parent: os.kill(parent, signal.SIGTERM),
-        lambda parent: os.killpg(parent, signal.SIGTERM),
-    ),
-    "SIGKILL": (lambda parent: os.kill(parent, signal.SIGKILL),),
+def to_parent(number: int) -> Callable[[int], None]:
+    return lambda parent: os.kill(parent, number)
+
+
+def to_all(number: int) -> Callable[[int], None]:
+    return lambda parent: os.killpg(parent, number)
+
+
+ENDS: dict[str, list[Callable[[int], None]]] = {
+    "SIGTERM": [to_parent(signal.SIGTERM)],
+    "SIGHUP": [to_parent(signal.SIGHUP)],
+    "Ctrl-C": [to_all(signal.SIGINT)],
+    "Ctrl-C twice": [to_all(signal.SIGINT), lambda parent: time.sleep(0.1), to_all(signal.SIGINT)],
+    "timeout": [to_parent(signal.SIGTERM), to_all(signal.SIGTERM)],
+    "SIGKILL": [to_parent(signal.SIGKILL)],
 }
 """`timeout`, as schedulers, signals the process and then its whole group."""
 
