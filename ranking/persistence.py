@@ -55,7 +55,7 @@ def load(directory: Path, ranker: str, network: Network | None, users: int) -> M
     Raises:
         ModelError: anything about the files is not as it was written.
     """
-    contents = _checked(directory, ranker)
+    contents = checked(directory, ranker)
     if network is not None:
         return _neural(contents.get(NEURAL, b""), directory / NEURAL, network, users)
     fitted = {Path(name).stem: TREES[ranker].load(content, name) for name, content in contents.items()}
@@ -67,7 +67,12 @@ def load(directory: Path, ranker: str, network: Network | None, users: int) -> M
     return TreeModel(fitted.get("common"), [fitted[name] for name in own if name in fitted])
 
 
-def _checked(directory: Path, ranker: str) -> dict[str, bytes]:
+def checked(directory: Path, ranker: str) -> dict[str, bytes]:
+    """The files of a model by name, as they were written.
+
+    Raises:
+        ModelError: one of them is missing or has changed.
+    """
     path = directory / INDEX
     try:
         index: dict[str, Any] = json.loads(path.read_bytes())

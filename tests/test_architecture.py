@@ -88,7 +88,7 @@ def test_nothing_in_app_web_hides_a_top_level_package() -> None:
 
 
 def test_top_level() -> None:
-    allowed = {*LAYERS, "tests", "pyproject.toml", "README.md", "constraints.txt", "Makefile"}
+    allowed = {*LAYERS, "persarank.py", "tests", "pyproject.toml", "README.md", "constraints.txt", "Makefile"}
     seen = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert seen <= allowed, f"unexpected at the top: {seen - allowed}"
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import click
 import typer
 
+from app.commands.leaving import Leaving
+
 if TYPE_CHECKING:
     from app.runs.phases import Phases
     from app.runs.training import Watch
@@ -28,7 +30,8 @@ def demo(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if not ready(directory):
-        _prepare(directory)
+        with Leaving("stopped; what is finished is kept, and the same command goes on.") as leaving:
+            _prepare(directory, leaving)
     if not prepare_only:
         try:
             serve(directory, port, headless)
@@ -36,11 +39,13 @@ def demo(
             raise click.UsageError(str(error)) from error
 
 
-def _prepare(directory: Path) -> None:
+def _prepare(directory: Path, leaving: Leaving) -> None:
     """Make what is missing of the demo, with a sentence and a progress bar for each part."""
     from app.commands.training_progress import TrainingBars
     from app.runs.phases import Phases
     from app.suggestions.preparation import prepare
+
+    leaving.begun()
 
     def tell(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)

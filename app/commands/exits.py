@@ -19,7 +19,6 @@ def code_of(error: Exception) -> int | None:
     codes: dict[type[Exception], int] = {
         NotFiniteError: BAD_CONFIG,
         UnfinishedError: INTERRUPTED,
-        ChildError: BAD_RUN,
         DataError: BAD_DATA,
         ConfigError: BAD_CONFIG,
         EndlessError: BAD_CONFIG,
@@ -28,4 +27,6 @@ def code_of(error: Exception) -> int | None:
         RunError: BAD_RUN,
         ModelError: BAD_MODEL,
     }
+    if isinstance(error, ChildError):
+        return error.code if INTERRUPTED <= error.code <= BAD_MODEL else BAD_RUN
     return next((code for kind, code in codes.items() if isinstance(error, kind)), None)

@@ -1,7 +1,6 @@
 """The command `persarank reproduce`: run a whole experiment."""
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ from typing import Annotated
 import click
 import typer
 
-from app.commands.exits import INTERRUPTED
+from app.commands.leaving import Leaving
 from app.commands.paths import path
 from app.commands.printing import Json, warn
 
@@ -45,15 +44,16 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Run a whole experiment; stopped and called again, it goes on."""
-    from app.experiments import grid, memrl, pars_push
-
     for option, given, owner in (
         ("shell", shell, Experiment.persa_fl),
         ("points", points, Experiment.pars_push),
     ):
         if given is not None and experiment != owner:
             raise click.UsageError(f"--{option} belongs to {owner.value}.")
-    try:
+    with Leaving("stopped; what is finished is kept, and the same command goes on.") as leaving:
+        from app.experiments import grid, memrl, pars_push
+
+        leaving.begun()
         if experiment == Experiment.persa_fl:
             result = grid.reproduce(out, grid.QUICK if quick else grid.Scale(), shell, warn)
             table = grid.markdown(result)
@@ -63,7 +63,4 @@ def reproduce(
         else:
             result = memrl.reproduce(out, memrl.QUICK if quick else memrl.Scale(), warn)
             table = memrl.markdown(result)
-    except KeyboardInterrupt:
-        warn("stopped; what is finished is kept, and the same command goes on.")
-        sys.exit(INTERRUPTED)
     print(json.dumps(result, allow_nan=False) if as_json else table, flush=True)

@@ -1,22 +1,46 @@
-"""Runs the command line in child processes, as many at once as there are processors, one thread each."""
+"""Runs the command line in child processes, as many at once as there are processors."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import suppress
 
+from app import ROOT
 from app.runs.shell import command as shell
 
-CALL = "import sys; from app.commands.main import main; main(sys.argv[1:])"
+Command = Sequence[str]
+
+CALL = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import app
+del sys.path[0]
+from app.experiments.child import obey_parent
+obey_parent()
+from app.commands.main import main
+main(sys.argv[1:])
+"""
+"""What a child does: its `app` is its parent's, and the working directory is not on its path (-P)."""
+
+PATIENCE = 60.0
+"""Seconds that children have to save what they do."""
 
 
 class ChildError(Exception):
     """A child ended with an error; the message is its last words."""
 
+    def __init__(self, message: str, code: int) -> None:
+        self.code = code
+        super().__init__(message)
 
-def run_all(commands: Sequence[Sequence[str]], tell: Callable[[str], None]) -> None:
+
+def run_all(commands: Sequence[Command], tell: Callable[[str], None]) -> None:
     """Run every command; the first that fails ends the whole, and what is finished stays.
+
+    However this ends, no child is left: those at work are asked to save it, and waited for.
 
     Args:
         commands: arguments of `persarank`.
@@ -25,29 +49,72 @@ def run_all(commands: Sequence[Sequence[str]], tell: Callable[[str], None]) -> N
     Raises:
         ChildError: a command failed.
     """
-    children: list[subprocess.Popen[str]] = []
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pool = ThreadPoolExecutor(os.cpu_count())
+    children = _Children()
+    running: list[Future[Command]] = []
+    try:
+        running += [pool.submit(children.run, command) for command in commands]
+        for done in as_completed(running):
+            tell(" ".join(done.result()))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        children.stop(running, tell)
+        raise
+    finally:
+        children.close()
+        pool.shutdown()
 
-    def run(command: Sequence[str]) -> None:
-        child = subprocess.Popen(
-            [sys.executable, "-c", CALL, *command],
-            env=environment,
+
+class _Children:
+    """Children that share the end of one pipe, see `app.experiments.child`."""
+
+    def __init__(self) -> None:
+        end, held = os.pipe()
+        self._end, self._held = os.fdopen(end, "rb"), os.fdopen(held, "wb")
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def run(self, command: Command) -> Command:
+        """Run one to its end. One that begins after the others were asked to stop ends at once."""
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", CALL, ROOT, *command],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=self._end,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
-        children.append(child)
-        _, words = child.communicate()
-        if child.returncode:
-            raise ChildError(f"{shell(*command)}: {words.strip() or child.returncode}")
-        tell(" ".join(command))
+        self._processes.append(process)
+        _, words = process.communicate()
+        if process.returncode:
+            raise ChildError(
+                f"{shell(*command)}: {words.strip() or _end(process.returncode)}", process.returncode
+            )
+        return command
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    def stop(self, running: Sequence[Future[Command]], tell: Callable[[str], None]) -> None:
+        """Ask all to save and end, and wait; kill whoever is late, or all if this is interrupted."""
+        self._held.close()
         try:
-            for done in [pool.submit(run, command) for command in commands]:
-                done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in children:
-                child.terminate()  # which makes a training save its state
-            raise
+            at_work = [future for future in running if not future.done()]
+            if at_work:
+                _say(tell, "stopping; what is being trained is saved first.")
+            late = wait(at_work, PATIENCE).not_done
+            if late:
+                _say(tell, f"after {PATIENCE:.0f} seconds {len(late)} had not ended, and were killed.")
+        finally:
+            for process in self._processes:
+                process.kill()
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        self._held.close()
+        self._end.close()
+
+
+def _say(tell: Callable[[str], None], sentence: str) -> None:
+    with suppress(OSError):  # the terminal may be gone
+        tell(sentence)
+
+
+def _end(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}." if code < 0 else f"ended with exit code {code}."

@@ -5,7 +5,6 @@ The result says how well the users' own models rank, and how much virtual time p
 model was first seen to rank nearly as well as FedAvg's did in the end.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.experiments.children import run_all
-from app.experiments.workspace import TABLE, alone, missing, remembered, same_scale, save, simulated
-from app.runs.directory import METRICS, RunError, open_run
+from app.experiments.workspace import (
+    TABLE,
+    alone,
+    missing,
+    read_metrics,
+    remembered,
+    same_scale,
+    save,
+    simulated,
+)
+from app.runs.directory import RunError, open_run
 from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from data.log_import import PUBLISHED, import_log
@@ -75,7 +83,7 @@ def reproduce(out: Path, scale: Scale, shell: Path | None, tell: Callable[[str],
     }
     size = {"updates": scale.updates, "evaluations": scale.evaluations}
     commands = [
-        missing(place, {"data": sources[name][seed], "algorithm": algorithm, "seed": seed, **size})
+        missing(place, sources[name][seed], {"algorithm": algorithm, "seed": seed, **size})
         for (name, seed, algorithm), place in places.items()
     ]
     run_all([command for command in commands if command], tell)
@@ -178,11 +186,9 @@ def _reached(runs: list[Path], yardsticks: list[Path], share: float) -> dict[str
 def _path(run: Path) -> list[tuple[float, int, float]]:
     """(virtual time, updates, NMRR on validation slates) at every evaluation of a run."""
     path, time = [], 0.0
-    with (run / METRICS).open() as lines:
-        for line in lines:
-            event = json.loads(line)
-            if event["event"] == "merged":
-                time = event["time"]
-            else:
-                path.append((time, event["updates"], event["metrics"]["nmrr"]))
+    for event in read_metrics(run):
+        if event["event"] == "merged":
+            time = event["time"]
+        else:
+            path.append((time, event["updates"], event["metrics"]["nmrr"]))
     return path

@@ -68,11 +68,14 @@ def reproduce(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str,
         ChildError: a training failed.
     """
     same_scale(out, scale)
+    data = simulated(out, scale.users, scale.seeds, tell)
+    places, commands = _runs(out, scale, data)
     made = _navigated(out, scale, tell)
     returns = {
         method: np.concatenate([np.array(one["returns"]) for one in seeds], axis=1)
         for method, seeds in made.items()
     }
+    run_all(commands, tell)
     result = {
         "navigation": {method: _steps(values) for method, values in returns.items()},
         "memrl_minus": {
@@ -81,7 +84,7 @@ def reproduce(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str,
             if method != "memrl"
         },
         "step_sizes": {method: [one["step_size"] for one in seeds] for method, seeds in made.items()},
-        "ranking": _ranked(out, scale, tell),
+        "ranking": _ranked(places, data),
     }
     _draw(out, result["navigation"], made["memrl"][0], scale, tell)
     save(out, result)
@@ -131,17 +134,20 @@ def _steps(returns: NDArray[np.float64]) -> list[dict[str, Any]]:
     return [{"step": step, **paired_bootstrap(values)} for step, values in enumerate(returns)]
 
 
-def _ranked(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str, Any]:
-    """NMRR of the users' own models on test slates, and how much MEMRL's is above it; users of all seeds."""
-    data = simulated(out, scale.users, scale.seeds, tell)
+def _runs(out: Path, scale: Scale, data: dict[int, Path]) -> tuple[dict[str, list[Path]], list[list[str]]]:
+    """Who ranks → runs, one for each seed, and the commands that they still need."""
     size = {"updates": scale.updates} if scale.updates else {}
     places = {name: [out / "runs" / f"{name}-{seed}" for seed in data] for name in RANKING}
     commands = [
-        missing(place, {"data": data[seed], "seed": seed, "evaluations": 0, **options, **size}, sets)
+        missing(place, data[seed], {"seed": seed, "evaluations": 0, **options, **size}, sets)
         for name, (options, sets) in RANKING.items()
         for seed, place in zip(data, places[name], strict=True)
     ]
-    run_all([command for command in commands if command], tell)
+    return places, [command for command in commands if command]
+
+
+def _ranked(places: dict[str, list[Path]], data: dict[int, Path]) -> dict[str, Any]:
+    """NMRR of the users' own models on test slates, and how much MEMRL's is above it; users of all seeds."""
     grounds = [prepare(place, "test") for place in data.values()]
     users = {name: _users(runs, grounds) for name, runs in places.items()}
     return {

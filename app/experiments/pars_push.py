@@ -4,7 +4,6 @@ The talk's two figures are drawn for logistic regression (convex, many small net
 (200 users, one network), from the personal models that the users have on the way.
 """
 
-import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,17 @@ import numpy as np
 from app.experiments import convex, rasgp
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
-from app.experiments.workspace import TABLE, alone, missing, once, same_scale, save, simulated
-from app.runs.directory import METRICS, open_run
+from app.experiments.workspace import (
+    TABLE,
+    alone,
+    missing,
+    once,
+    read_metrics,
+    same_scale,
+    save,
+    simulated,
+)
+from app.runs.directory import open_run
 from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from federated.schedules.gossip import Gossip
@@ -103,12 +111,13 @@ def reproduce(out: Path, scale: Scale, points: Path | None, tell: Callable[[str]
     """
     chosen = rasgp.read(points) if points else rasgp.drawn()
     same_scale(out, scale)
+    data = simulated(out, scale.users, scale.seeds, tell)
+    groups, commands = _runs(out, scale, data)
     table = {}
     for name in rasgp.SETTINGS:
         table[name] = _rasgp(out, name, chosen, scale) | {"points": points.name if points else "drawn"}
         tell(f"rasgp, setting {name}")
-    data = simulated(out, scale.users, scale.seeds, tell)
-    groups = _trained(out, scale, data, tell)
+    run_all(commands, tell)
     grounds = {split: [prepare(place, split) for place in data.values()] for split in ("validation", "test")}
     levels = {name: _nmrr(groups[name], grounds["validation"], "validation")["mean"] for name in REFERENCES}
     ends = {label: {"test_nmrr": _nmrr(runs, grounds["test"], "test")} for label, runs in groups.items()}
@@ -155,10 +164,8 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _trained(
-    out: Path, scale: Scale, data: dict[int, Path], tell: Callable[[str], None]
-) -> dict[str, list[Path]]:
-    """Label → the finished runs, one for each seed."""
+def _runs(out: Path, scale: Scale, data: dict[int, Path]) -> tuple[dict[str, list[Path]], list[list[str]]]:
+    """Label → runs, one for each seed, and the commands that they still need."""
     every: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for arm in (arm for arms in ARMS.values() for arm in arms.values()):
         updates = round(scale.rounds * scale.users * (AWAKE if arm["wake_within"] > 1 else 1))
@@ -169,12 +176,11 @@ def _trained(
         every[name] = ({"algorithm": name, **size}, {})
     places = {label: [out / "runs" / f"{label}-{seed}" for seed in data] for label in every}
     commands = [
-        missing(place, {"data": data[seed], "seed": seed, **options}, sets)
+        missing(place, data[seed], {"seed": seed, **options}, sets)
         for label, (options, sets) in every.items()
         for seed, place in zip(data, places[label], strict=True)
     ]
-    run_all([command for command in commands if command], tell)
-    return places
+    return places, [command for command in commands if command]
 
 
 def _label(arm: dict[str, int]) -> str:
@@ -184,15 +190,13 @@ def _label(arm: dict[str, int]) -> str:
 def _path(run: Path) -> dict[str, list[float]]:
     """Round, messages and NMRR on validation slates at every look of a run."""
     path: dict[str, list[float]] = {"round": [], "messages": [], "nmrr": []}
-    with (run / METRICS).open() as lines:
-        for line in lines:
-            event = json.loads(line)
-            if event["event"] == "merged":
-                last = event
-            else:
-                path["round"].append(last["time"])
-                path["messages"].append(last["network"]["messages"])
-                path["nmrr"].append(event["metrics"]["nmrr"])
+    for event in read_metrics(run):
+        if event["event"] == "merged":
+            last = event
+        else:
+            path["round"].append(last["time"])
+            path["messages"].append(last["network"]["messages"])
+            path["nmrr"].append(event["metrics"]["nmrr"])
     return path
 
 

@@ -7,11 +7,21 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from app.runs.directory import CONFIG, RunError, Started, finished, open_started, workplace
+from app.runs.directory import (
+    CHECKPOINTS,
+    METRICS,
+    RunError,
+    finished,
+    open_started,
+    workplace,
+)
 from app.runs.settings import resolve
 from data.files import write_bytes
+from data.folders import TakenError, require_free
 from data.simulator import STRENGTH, simulate
 from data.storage import MANIFEST, read_manifest, write
+from federated import checkpoint
+from ranking.persistence import checked
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -66,29 +76,55 @@ def simulated(out: Path, users: int, seeds: Iterable[int], tell: Callable[[str],
     return places
 
 
-def missing(place: Path, options: dict[str, Any], sets: dict[str, Any] | None = None) -> list[str] | None:
+def missing(
+    place: Path, data: Path, options: dict[str, Any], sets: dict[str, Any] | None = None
+) -> list[str] | None:
     """The command that a run in ``place`` still needs: train it, go on with it, or None.
 
     Args:
-        options: of `persarank train`, without --out.
+        data: its dataset.
+        options: of `persarank train`, without --out and --data.
         sets: hyper-parameters.
 
     Raises:
-        RunError: a run is there that is broken, or another one.
+        RunError, ModelError: what is there is another run, cannot be gone on with, or not be judged.
     """
-    if (place / CONFIG).is_file():
-        _require_run(open_started(place), options, sets or {})
-        return None if finished(place) else ["resume", str(place), "--json"]
-    command = ["train", "--json", f"--out={place}", *(f"--{name}={value}" for name, value in options.items())]
+    try:
+        require_free(place)
+    except TakenError:
+        return _rest(place, data, options, sets or {})
+    pairs = {"data": data, **options}.items()
+    command = ["train", "--json", f"--out={place}", *(f"--{name}={value}" for name, value in pairs)]
     return command + [f"--set={name}={value}" for name, value in (sets or {}).items()]
 
 
-def _require_run(run: Started, options: dict[str, Any], sets: dict[str, Any]) -> None:
-    """Raise RunError unless a run is what these options ask for."""
-    settings = resolve({name: value for name, value in options.items() if name != "data"}, sets)
-    if run.settings != settings:
-        raise RunError(f"{run.directory} holds a run with other settings than this experiment's: remove it.")
-    run.require(read_manifest(options["data"])["fingerprint"])
+def _rest(place: Path, data: Path, options: dict[str, Any], sets: dict[str, Any]) -> list[str] | None:
+    """What a run that is there still needs."""
+    run = open_started(place)
+    if run.settings != resolve(options, sets):
+        raise RunError(f"{place} holds a run with other settings than this experiment's: remove it.")
+    run.require(read_manifest(data)["fingerprint"])
+    if finished(place):
+        checked(place, run.settings.ranker_name)
+        read_metrics(place)
+        return None
+    try:
+        checkpoint.load(place / CHECKPOINTS)
+    except checkpoint.CheckpointError as error:
+        raise RunError(f"{error} Remove {place} to train it anew.") from error
+    return ["resume", str(place), "--json"]
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics file.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        return [json.loads(line) for line in (run / METRICS).read_bytes().splitlines()]
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run / METRICS} is missing or damaged: remove {run} to train it anew.") from error
 
 
 def once(path: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

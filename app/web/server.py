@@ -1,10 +1,10 @@
 """Serves the prepared demo to browsers on this machine. Imports little, as `app.suggestions.demo` does."""
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 PORT = 8501
 HOST = "127.0.0.1"
@@ -14,8 +14,8 @@ class PortError(Exception):
     """The port is taken; the message says what to do."""
 
 
-def serve(directory: Path, port: int | None, headless: bool) -> NoReturn:
-    """Become the server of the prepared demo, until Ctrl-C: one process, so nothing is left behind.
+def serve(directory: Path, port: int | None, headless: bool) -> None:
+    """Serve the prepared demo until Ctrl-C, in this process, so that nothing is left behind.
 
     Raises:
         PortError: nothing can be served on the port.
@@ -33,17 +33,35 @@ def serve(directory: Path, port: int | None, headless: bool) -> NoReturn:
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
     }
-    page = Path(__file__).with_name("entry.py")
-    command = [sys.executable, "-m", "streamlit", "run", str(page)]
-    command += [f"--{name}={value}" for name, value in flags.items()]
+    os.environ["PERSARANK_DEMO"] = str(directory.absolute())
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = str(directory)  # Streamlit needs one
+    _forget_other_settings()
+    _keep_ignoring_interrupts()
+    from streamlit.web import cli
+
     print(f"PersaRank is served on http://{HOST}:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
-    os.execve(sys.executable, command, _environment(directory))
+    page = str(Path(__file__).with_name("entry.py"))
+    cli.main(["run", page, *(f"--{name}={value}" for name, value in flags.items())], prog_name="streamlit")
 
 
-def _environment(directory: Path) -> dict[str, str]:
-    """That of the server, which looks for its settings in a home directory and needs one."""
-    home = {"HOME": str(directory)} if os.path.expanduser("~") == "~" else {}
-    return {**os.environ, **home, "PERSARANK_DEMO": str(directory)}
+def _forget_other_settings() -> None:
+    """A user's settings for other pages could move this one, break it, or open it to other machines."""
+    for name in [name for name in os.environ if name.startswith("STREAMLIT_")]:
+        del os.environ[name]
+    from streamlit import config
+
+    def none(file_name: str) -> list[str]:
+        return []
+
+    assert callable(config.get_config_files), "Streamlit finds its files in another way"
+    config.get_config_files = none
+
+
+def _keep_ignoring_interrupts() -> None:
+    """Streamlit hears Ctrl-C also where it was ignored when the process began, as in the background."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _port(wanted: int | None) -> int:

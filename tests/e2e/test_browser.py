@@ -1,11 +1,6 @@
 """The demo in a real browser: somebody chooses a user, types, and both lists follow every keystroke."""
 
-import os
 import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from app.suggestions.preparation import prepare
+from tests.e2e.hostile import CALL, OWN, lay, lay_settings, start, wait_for
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -22,42 +18,27 @@ pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM}
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A small demo, prepared and served by the command itself."""
-    home = tmp_path_factory.mktemp("home")
+    """A small demo, prepared and served by the command itself, in a folder that should not matter."""
+    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("folder")
+    traces = lay(folder, OWN)
+    lay_settings(folder / ".streamlit")
     prepare(home / "demo-1", users=20, updates=200)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-c",
-        "from app.commands.main import main; main()",
-        "demo",
-        "--headless",
-        "--port",
-        str(port),
-    ]
-    server = subprocess.Popen(command, env={**os.environ, "PERSARANK_HOME": str(home)})
+    server = start(
+        CALL, "demo", "--headless", "--port", port, cwd=folder, path=str(folder), PERSARANK_HOME=str(home)
+    )
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/_stcore/health", server)
         yield url
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        server.communicate(timeout=20)
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server outlived its command"
-
-
-def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(240):
-        assert server.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.25)
-    raise AssertionError(f"{url} did not answer")
+        assert not traces.exists(), traces.read_text()
 
 
 @pytest.fixture

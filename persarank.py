@@ -1,0 +1,14 @@
+"""The program's door: `app` is what lies beside this file, whatever else of that name is on Python's path."""
+
+import importlib
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, here)
+    importlib.import_module("app")  # which finds its own neighbours
+    sys.path.remove(here)
+    importlib.import_module("app.commands.main").main()
