@@ -12,8 +12,8 @@ import typer
 from app.commands.leaving import Leaving
 
 if TYPE_CHECKING:
+    from app.runs.learning import Watch
     from app.runs.phases import Phases
-    from app.runs.training import Watch
 
 
 def demo(

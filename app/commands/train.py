@@ -11,9 +11,9 @@ from app.commands.paths import path
 from app.commands.printing import Json, Out, show, warn
 
 if TYPE_CHECKING:
+    from app.runs.learning import Watch
     from app.runs.phases import Phases
     from app.runs.settings import Settings
-    from app.runs.training import Watch
 
 
 def train(

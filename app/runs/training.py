@@ -1,22 +1,14 @@
 """Trains a ranker into a run directory, from the start or from the last checkpoint."""
 
-import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from app.runs.directory import (
     CHECKPOINTS,
-    METRICS,
     REPORT,
-    SLATES,
     SUMMARY,
     RunError,
     Started,
@@ -26,32 +18,17 @@ from app.runs.directory import (
     locked,
     write_config,
 )
-from app.runs.journal import Journal, Tally
-from app.runs.phases import SAVING, TRAINING, Phases
+from app.runs.learning import Learned, Watch, identity, learn
+from app.runs.phases import SAVING, Phases
 from app.runs.settings import Settings
 from app.runs.shell import command
-from app.runs.stop import Patience, Stop
-from app.runs.verdict import NOT_FINITE, OWN, Doubt, validated
+from app.runs.stop import Stop
 from data.files import write_bytes
-from data.folders import remove
-from data.progress import UNKNOWN, Tell
-from data.schema import DataError, Dataset, ragged
+from data.progress import UNKNOWN
+from data.schema import DataError, Dataset
 from federated import checkpoint
 from federated.state import Snapshot
-from federated.tasks.ranking import RankingTask
-from federated.tasks.ranking_policy import RankingPolicy, learned
-from federated.training import Event, Finished, Training
-from ranking.building import FEATURES, build
-from ranking.features import feature_names
-from ranking.history import PublicStatistics
-from ranking.models import Model, NeuralModel, TreeModel
 from ranking.persistence import save
-from ranking.rankers.network import Network
-from ranking.slates import StoredSlates
-
-Watch = Callable[[Event], None]
-IN_MEMORY = 2**30
-"""Bytes of features that are kept in memory; more are kept on disk while training lasts."""
 
 
 class UnfinishedError(Exception):
@@ -142,40 +119,13 @@ def resume_run(
             snapshot, problems = checkpoint.load(started.directory / CHECKPOINTS)
         except checkpoint.CheckpointError as error:
             raise RunError(f"{error} Train it anew, with another --out.") from error
-        if snapshot and snapshot.plain["identity"] != _identity(settings, dataset):
+        if snapshot and snapshot.plain["identity"] != identity(settings, dataset):
             raise RunError(f"{started.directory}: its checkpoints were made with other settings or data.")
         if settings != started.settings:
             write_config(started.directory, settings, started.data, started.fingerprint)
         for problem in problems:
             warn(f"{problem} Going on from the one before.")
         return _complete(settings, dataset, started.directory, watch, phases or Phases(), snapshot)
-
-
-def _slates(dataset: Dataset, public: PublicStatistics, out: Path, tell: Tell) -> list[StoredSlates]:
-    """Training and validation slates; where there are many, they lie on disk, in the run's directory."""
-    features = len(feature_names(public))
-    large = len(ragged(dataset.slates, "pool")[1]) * features * 4 > IN_MEMORY
-    return [
-        build(dataset, public, split, out / SLATES / split if large else None, tell)
-        for split in ("train", "validation")
-    ]
-
-
-def _task(
-    settings: Settings, public: PublicStatistics, users: int, slates: Sequence[StoredSlates], tell: Tell
-) -> RankingTask | RankingPolicy:
-    """What a network learns."""
-    train, validation = slates
-    network = settings.network(len(feature_names(public)), public.texts)
-    task = RankingTask.of(network, settings.loss, train, validation, users, _teaching(train))
-    return learned(replace(task, tell=tell), settings.row.policy)
-
-
-def _teaching(slates: StoredSlates) -> Tensor:
-    """Which to learn from: not misses, which show nothing that was wanted, unless a user has nothing else."""
-    hit = ~slates.missed
-    hits = torch.bincount(slates.user[hit], minlength=int(slates.user.max()) + 1)
-    return (hit | (hits[slates.user] == 0)).nonzero().squeeze(1)
 
 
 def _complete(
@@ -188,7 +138,7 @@ def _complete(
 ) -> dict[str, Any]:
     """Learn until the end or the user's wish, and save the model and the summary."""
     with _checkpoints_named(out), _changes_named(settings), Stop() as stop:
-        learned = _learned(settings, dataset, out, watch, phases, stop, snapshot)
+        learned = learn(settings, dataset, out, watch, phases, stop, snapshot)
         phases.tell(SAVING, 0, UNKNOWN)
         save(learned.model, out, settings.ranker_name)
         (out / REPORT).unlink(missing_ok=True)  # of the model that an interruption had left
@@ -228,150 +178,6 @@ def _changes_named(settings: Settings) -> Iterator[None]:
         raise FloatingPointError(f"{error}{settings.changes()}") from error
 
 
-@dataclass(frozen=True)
-class Learned:
-    """A model, what the summary tells of its training, and how it ranks validation slates.
-
-    Attributes:
-        seconds: of training alone.
-        nmrr: by ranking, see `verdict`; empty where nobody has validation slates.
-        diverged: how many users' own models are not finite; the model then is what they were made from.
-    """
-
-    model: Model
-    tally: Tally
-    seconds: float
-    nmrr: dict[str, float]
-    doubts: list[Doubt]
-    diverged: int = 0
-
-
-def _learned(
-    settings: Settings,
-    dataset: Dataset,
-    out: Path,
-    watch: Watch,
-    phases: Phases,
-    stop: Stop,
-    snapshot: Snapshot | None,
-) -> Learned:
-    if not settings.fitted:
-        try:
-            return _train(settings, dataset, out, watch, phases, stop, snapshot)
-        finally:
-            remove(out, [f"{SLATES}/*/features"])
-    phases.enter(FEATURES)
-    with stop.at_once():
-        public = PublicStatistics(dataset)
-        began = time.perf_counter()
-        write_bytes(out / METRICS, b"")
-        slates = build(dataset, public, "train", None, phases.tell)
-        phases.tell(TRAINING, 0, UNKNOWN)
-        model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows, phases.tell)
-        seconds = time.perf_counter() - began
-        slates = build(dataset, public, "validation", None, phases.tell)
-        return Learned(model, tally, seconds, *validated(model, None, slates, settings.personal, phases.tell))
-
-
-def _train(
-    settings: Settings,
-    dataset: Dataset,
-    out: Path,
-    watch: Watch,
-    phases: Phases,
-    stop: Stop,
-    snapshot: Snapshot | None,
-) -> Learned:
-    identity = _identity(settings, dataset)
-    patience = Patience(stop, phases)
-    phases.enter(FEATURES)
-    with stop.at_once():  # nothing has been learned yet
-        public = PublicStatistics(dataset)
-        slates = _slates(dataset, public, out, patience.tell)
-        task = _task(settings, public, dataset.users.num_rows, slates, patience.tell)
-        size = (settings.seed, settings.updates, settings.evaluations, settings.compile)
-        training = Training(task, settings.row, *size, patience.tell, patience)
-        if snapshot:
-            training.unpack(snapshot)
-    try:
-        journal = Journal(out / METRICS, snapshot.plain["journal"] if snapshot else None)
-    except ValueError as error:
-        raise RunError(f"{error} Train it anew, with another --out.") from error
-    with journal:
-        saved = journal.tally.updates
-
-        def trained() -> None:
-            """Before the users' own models are found, which may take long, all is saved."""
-            if (settings.row.objective.personal or stop.asked()) and saved != journal.tally.updates:
-                _save(training, journal, identity, out)
-            patience.trained(journal.tally.updates)
-
-        phases.enter(TRAINING)
-        for event in training.events(stop.asked, trained):
-            watch(event)
-            journal.see(event)
-            due = event.updates - saved >= settings.checkpoint_every
-            if training.at_rest and not isinstance(event, Finished) and (due or stop.asked()):
-                saved = event.updates
-                _save(training, journal, identity, out)
-            phases.enter(TRAINING)
-        assert isinstance(event, Finished), "training ends with Finished"
-        try:
-            model, nmrr, found, diverged = _judged(settings, task.network, event, slates[1], patience.tell)
-        except FloatingPointError as error:
-            raise training.diverged(str(error)) from error
-    return Learned(model, journal.tally, event.seconds, nmrr, found, diverged)
-
-
-def _judged(
-    settings: Settings, network: Network, end: Finished, slates: StoredSlates, tell: Tell
-) -> tuple[NeuralModel, dict[str, float], list[Doubt], int]:
-    """The model that training ended with, its validation, and how many users' own models are not finite.
-
-    Raises:
-        FloatingPointError: the scores of what own models were made from are not finite.
-    """
-    own = settings.personal
-    start = NeuralModel(network, end.common, None if end.common is not None else end.learned)
-    lost = end.diverged
-    if end.adapted is not None:
-        model = NeuralModel(network, end.common, end.adapted)
-        try:
-            return model, *validated(model, None if model.has_common else start, slates, own, tell), 0
-        except FloatingPointError:
-            lost = len(end.adapted)
-    return start, *validated(start, None, slates, own and not lost, tell), lost
-
-
-def _save(training: Training, journal: Journal, identity: str, out: Path) -> None:
-    packed = training.pack()
-    context = {"journal": journal.pack(), "identity": identity}
-    whole = Snapshot(packed.tensors, packed.plain | context)
-    checkpoint.save(out / CHECKPOINTS, journal.tally.updates, whole)
-
-
-def _identity(settings: Settings, dataset: Dataset) -> str:
-    """What a checkpoint belongs to: the settings that training itself reads, and this data."""
-    kept = settings.to_toml({"data": dataset.fingerprint}, without=settings.personal_settings)
-    return hashlib.sha256(kept.encode()).hexdigest()
-
-
-def _fit(settings: Settings, learn: StoredSlates, users: int, tell: Tell) -> tuple[TreeModel, Tally]:
-    """Fit trees: one ranker on everything, or one for each user."""
-    ranker: Any = settings.ranker
-    if settings.algorithm == "pooled":
-        return TreeModel(ranker.fit(learn, settings.loss, settings.seed), ()), Tally(updates=1)
-    for user in range(users):
-        if not (learn.user == user).any():
-            raise DataError(f"user {user} has no slate to train on: leave such users out.")
-    own = []
-    for user in range(users):
-        tell(TRAINING, user, users)
-        slates = learn.subset((learn.user == user).nonzero().squeeze(1))
-        own.append(ranker.fit(slates, settings.loss, settings.seed))
-    return TreeModel(None, own), Tally(updates=users)
-
-
 def _own_models_lost(settings: Settings, out: Path, summary: dict[str, Any]) -> NotFiniteError:
     """What to say when what own models were made from is all there is."""
     lost = summary["warnings"][0]["message"]
@@ -382,15 +188,6 @@ def _own_models_lost(settings: Settings, out: Path, summary: dict[str, Any]) -> 
         summary,
         f" {names}" if names else "",
     )
-
-
-def _warnings(learned: Learned) -> list[dict[str, str]]:
-    found = list(learned.doubts)
-    if learned.diverged:
-        whose = f"the own models of {learned.diverged} users"
-        lost = f"{whose} are {NOT_FINITE}; what they are made from ranks instead."
-        found.insert(0, Doubt(NOT_FINITE, OWN, lost))
-    return [asdict(doubt) for doubt in found]
 
 
 def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:
@@ -415,5 +212,5 @@ def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:
         "concurrency": tally.in_flight_max,
         "network": tally.network,
         "validation_nmrr": learned.nmrr,
-        "warnings": _warnings(learned),
+        "warnings": learned.warnings(),
     }

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from app.runs.directory import RunError, discard, workplace
 from app.runs.evaluation import evaluate, save_report
+from app.runs.learning import Watch
 from app.runs.phases import Phases
 from app.runs.settings import resolve
-from app.runs.training import Watch, train_run
+from app.runs.training import train_run
 from app.suggestions.demo import DATA, REPORT, RUNS
 from data.folders import FolderError, require_free
 from data.simulator import simulate

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from app.commands.exits import BAD_CONFIG, BAD_MODEL
-from app.runs import training
+from app.runs import learning
 from app.runs.directory import open_run
 from app.runs.evaluation import evaluate
 from app.runs.settings import resolve
@@ -126,7 +126,7 @@ def test_training_names_models_that_it_has_exchanged(
     def exchanging(network: Any, common: Tensor | None, personal: Tensor | None) -> NeuralModel:
         return NeuralModel(network, common, None if personal is None else exchanged(personal))
 
-    monkeypatch.setattr(training, "NeuralModel", exchanging)
+    monkeypatch.setattr(learning, "NeuralModel", exchanging)
     settings = resolve({"algorithm": name, "updates": UPDATES, "evaluations": 0}, {})
     summary = train_run(settings, people, dataset, tmp_path / "run", lambda event: None)
     assert kinds(summary["warnings"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.runs.learning import Watch
 from app.runs.phases import Phases
-from app.runs.training import Watch
 from app.suggestions.demo import RUNS, ready
 from app.suggestions.preparation import prepare
 from federated.training import Event, Finished
