@@ -44,7 +44,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a ranker into a run directory."""
-    from app.runs.directory import settings_from
+    from app.runs.given import settings_from
     from app.runs.training import train_run
     from data.progress import READING
     from data.storage import read
@@ -78,7 +78,7 @@ def resume(
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
     from app.runs.directory import CHECKPOINTS, RunError, finished, open_started
-    from app.runs.settings import parse_overrides
+    from app.runs.given import parse_overrides
     from app.runs.training import resume_run
     from data.progress import READING
     from data.storage import read

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.runs.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
+from app.runs.given import read_toml
+from app.runs.settings import ConfigError, Settings, resolve
 from app.runs.shell import command
 from data.files import PARTIAL, expanded, read_text, write_bytes
 from data.folders import BusyError, FolderError, TakenError, filling, held, remove
@@ -245,10 +246,3 @@ def discard(directory: Path) -> None:
     """Remove what a run has written, and nothing else."""
     checkpoint.clear(directory / CHECKPOINTS)
     remove(directory, WRITTEN)
-
-
-def settings_from(config: Path | None, given: dict[str, Any], pairs: list[str]) -> Settings:
-    """Settings from a TOML file, the command's own options and ``--set`` pairs; later ones win."""
-    from_file, overrides = read_toml(config) if config else ({}, {})
-    chosen = {**from_file, **{name: value for name, value in given.items() if value is not None}}
-    return resolve(chosen, {**overrides, **parse_overrides(pairs)})

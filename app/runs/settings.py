@@ -5,16 +5,14 @@ import difflib
 import json
 import os
 import shutil
-import tomllib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
-from data.files import expanded, read_text
+from data.files import expanded
 from data.pinned import pin, read_pinned
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
 from federated.schedules.alone import Local
@@ -172,7 +170,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         ConfigError: an unknown name (with the nearest known one) or a value out of bounds.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
-    _known("setting", chosen, GIVEN)
+    require_known("setting", chosen, GIVEN)
     algorithm = _known_name("algorithm", chosen.get("algorithm", "persa-fl-me"), ALGORITHMS)
     row, cell = _cell(ALGORITHMS[algorithm], chosen.get("objective"), chosen.get("schedule"))
     ranker_name = _known_name("ranker", chosen.get("ranker", "mlp"), RANKERS)
@@ -274,41 +272,6 @@ def _exactly(kind: type, values: Mapping[str, Any]) -> Any:
     return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
 
 
-def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(given, overrides) for `resolve` from a TOML file: a table [run], and tables named like SECTIONS.
-
-    Raises:
-        ConfigError: the file cannot be read, or holds a table of another name.
-    """
-    try:
-        content = tomllib.loads(read_text(file))
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}.") from error
-    content.pop("data", None)  # a run's own config.toml names its data; another run brings its own
-    _known("table", content, ("run", *SECTIONS))
-    for name, table in content.items():
-        if not isinstance(table, dict):
-            raise ConfigError(f"{file}: {name} must be a table, written [{name}].")
-    overrides = {f"{s}.{key}": v for s in SECTIONS for key, v in content.get(s, {}).items()}
-    return content.get("run", {}), overrides
-
-
-def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
-    """``key=value`` pairs of ``--set``, values written as in TOML; a bare word is a string."""
-    overrides = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {pair!r}: write key=value, e.g. --set lam=3.")
-        try:
-            ((_, overrides[key.strip()]),) = tomllib.loads(f"v = {value}").items()
-        except ValueError:  # no TOML, or more than a value, or a number of thousands of digits
-            overrides[key.strip()] = value
-    return overrides
-
-
 def _values(part: Any) -> dict[str, Any]:
     values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
     return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items() if v is not None}
@@ -325,7 +288,8 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
     return value
 
 
-def _known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+def require_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ConfigError, with the nearest known one, if a name is not known."""
     for name in given:
         _known_name(what, name, known)
 

@@ -44,7 +44,7 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Beside:
-    """A mean difference of NMRR with its 95 % interval over users."""
+    """A mean difference of NMRR with its 95 % interval over users; that of one user is a point."""
 
     mean: float
     low: float
@@ -55,11 +55,14 @@ class Beside:
     def of(cls, differences: Tensor, user: Tensor) -> "Beside":
         """From the differences (S,) of slates, and whose they are (S,)."""
         users, values = per_user(differences, user)
-        return cls(**paired_bootstrap(values), users=len(users))
+        found = paired_bootstrap(values)
+        mean, low, high = float(values.mean()), found["low"], found["high"]
+        return cls(mean, mean if low is None else low, mean if high is None else high, len(users))
 
     def __str__(self) -> str:
-        whose = "1 user" if self.users == 1 else f"{self.users} users"
-        return f"NMRR {self.mean:+.4f}, 95 % {self.low:+.4f} to {self.high:+.4f}, over {whose}"
+        if self.users == 1:
+            return f"NMRR {self.mean:+.4f}, of 1 user"
+        return f"NMRR {self.mean:+.4f}, 95 % {self.low:+.4f} to {self.high:+.4f}, over {self.users} users"
 
 
 def nmrr_of(slates: StoredSlates, scores: Callable[[Slates], Tensor | None], tell: Tell = silent) -> Tensor:

@@ -9,7 +9,7 @@ import click
 import pytest
 import typer.main
 
-import app.commands.main
+import app.commands.line
 from app.commands.paths import path
 from app.runs.settings import ConfigError, resolve
 from app.suggestions.demo import home
@@ -38,7 +38,7 @@ def parameters(command: Any) -> Iterator[Any]:
 def test_every_command_reads_its_paths_in_the_same_way() -> None:
     names = {"out", "data", "config", "run", "runs", "file", "directory", "shell", "points"}
     seen = set()
-    for parameter in parameters(typer.main.get_command(app.commands.main.commands)):
+    for parameter in parameters(typer.main.get_command(app.commands.line.commands)):
         assert not isinstance(parameter.type, click.Path), parameter.name
         if parameter.name in names:
             seen.add(parameter.name)

@@ -14,7 +14,8 @@ import pytest
 from app.experiments.workspace import alone
 from app.runs.directory import RunError, discard, locked, open_run
 from app.runs.evaluation import evaluate, save_report
-from app.runs.settings import ConfigError, read_toml, resolve
+from app.runs.given import read_toml
+from app.runs.settings import ConfigError, resolve
 from app.runs.shell import command
 from app.runs.training import UnfinishedError, train_run
 from app.suggestions.preparation import prepare

@@ -1,0 +1,51 @@
+"""Settings as they are given: in a TOML file, by a command's own options, and as ``--set`` pairs."""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from app.runs.settings import SECTIONS, ConfigError, Settings, require_known, resolve
+from data.files import read_text
+
+
+def settings_from(config: Path | None, given: dict[str, Any], pairs: list[str]) -> Settings:
+    """Settings from a TOML file, the command's own options and ``--set`` pairs; later ones win."""
+    from_file, overrides = read_toml(config) if config else ({}, {})
+    chosen = {**from_file, **{name: value for name, value in given.items() if value is not None}}
+    return resolve(chosen, {**overrides, **parse_overrides(pairs)})
+
+
+def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(given, overrides) for `resolve` from a TOML file: a table [run], and tables named like SECTIONS.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds a table of another name.
+    """
+    try:
+        content = tomllib.loads(read_text(file))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.") from error
+    content.pop("data", None)  # a run's own config.toml names its data; another run brings its own
+    require_known("table", content, ("run", *SECTIONS))
+    for name, table in content.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{file}: {name} must be a table, written [{name}].")
+    overrides = {f"{s}.{key}": v for s in SECTIONS for key, v in content.get(s, {}).items()}
+    return content.get("run", {}), overrides
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """``key=value`` pairs of ``--set``, values written as in TOML; a bare word is a string."""
+    overrides = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {pair!r}: write key=value, e.g. --set lam=3.")
+        try:
+            ((_, overrides[key.strip()]),) = tomllib.loads(f"v = {value}").items()
+        except ValueError:  # no TOML, or more than a value, or a number of thousands of digits
+            overrides[key.strip()] = value
+    return overrides
