@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 
-from app import ROOT
+import app
 from app.runs.shell import command as shell
 
 Command = Sequence[str]
@@ -76,7 +76,7 @@ class _Children:
     def run(self, command: Command) -> Command:
         """Run one to its end. One that begins after the others were asked to stop ends at once."""
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", CALL, ROOT, *command],
+            [sys.executable, "-P", "-c", CALL, app.ROOT, *command],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdin=self._end,
             stdout=subprocess.DEVNULL,
