@@ -4,11 +4,13 @@ import importlib
 import os
 import sys
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+sys.path.insert(0, HERE)
+importlib.import_module("app")  # which finds its own neighbours
+sys.path.remove(HERE)
+
 
 def main() -> None:
     """Run the command line."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path.insert(0, here)
-    importlib.import_module("app")  # which finds its own neighbours
-    sys.path.remove(here)
     importlib.import_module("app.commands.main").main()
