@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,7 +75,7 @@ def resume(
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
     from app.reports import tables
-    from app.runs.directory import CHECKPOINTS, finished, open_started
+    from app.runs.directory import CHECKPOINTS, RunError, finished, locked, open_started
     from app.runs.training import resume_run
     from data.progress import READING
     from data.storage import read
@@ -83,9 +84,11 @@ def resume(
     started = open_started(run)
     summary = finished(run)
     if summary is not None:
-        checkpoint.clear(run / CHECKPOINTS)  # a kill may have come before that
+        with suppress(OSError, RunError), locked(run):
+            checkpoint.clear(run / CHECKPOINTS)  # a kill may have come before that
         warn(f"{run} is finished; nothing is left to do.")
-        show(tables.summary, summary | {"run": str(run)}, as_json)  # it may have been moved
+        moved = {} if as_json else {"run": str(run)}
+        show(tables.summary, summary | moved, as_json)
         return
 
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
