@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +78,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
-    from app.runs.directory import CHECKPOINTS, RunError, finished, open_started
+    from app.runs.directory import CHECKPOINTS, RunError, finished, locked, open_started
     from app.runs.given import parse_overrides
     from app.runs.training import resume_run
     from data.progress import READING
@@ -90,9 +91,11 @@ def resume(
     if summary is not None:
         if overrides:
             raise RunError(f"{run} is finished: its settings cannot be changed any more; train another run.")
-        checkpoint.clear(run / CHECKPOINTS)  # a kill may have come before that
+        with suppress(OSError, RunError), locked(run):
+            checkpoint.clear(run / CHECKPOINTS)  # a kill may have come before that
         warn(f"{run} is finished; nothing is left to do.")
-        _show(summary | {"run": str(run)}, started.settings, as_json)  # it may have been moved
+        moved = {} if as_json else {"run": str(run)}
+        _show(summary | moved, started.settings, as_json)
         return
 
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
