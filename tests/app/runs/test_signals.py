@@ -74,7 +74,7 @@ def test_training_goes_on_for_half_a_second_and_own_models_are_found_afterwards(
         patience.trained(updates=3)
         patience.tell("personal models", 1, 9)
         patience()
-        assert said == ["stopping; users' own models are found first: a second Ctrl-C leaves them out."]
+        assert said == ["stopping; users' own models are found first: a second signal leaves them out."]
         send(signal.SIGHUP)
         with pytest.raises(Interrupted):
             patience()
