@@ -34,11 +34,11 @@ MOST_TOGETHER = 150
 PERSONAL = "personal models"
 """What the finding of users' own models is called where its progress is shown."""
 
-AT_ONCE = 50_000
+AT_ONCE = 10_000
 """Samples, at most, that a stack of clients holds in memory; more are fetched some steps at a time."""
 
-MOST_SAMPLES, MOST_GRADIENTS = 100_000, 1_000_000
-"""Samples, at most, of one client in a step, and in an update, each time that one is looked at."""
+MOST_LOOKS = 1_000_000
+"""How often, at most, an update looks at a sample."""
 
 WORTH_SPLITTING = 8
 """Clients for which a second thread is worth its trouble."""
@@ -87,16 +87,16 @@ class Clients:
     def __post_init__(self) -> None:
         local, objective = self.local, self.objective
         looks = local.local_steps * objective.gradients * local.batch_size
-        if looks > MOST_GRADIENTS:
+        if looks > MOST_LOOKS:
             raise EndlessError(
                 f"an update would look at samples {looks:,} times, in local_steps = {local.local_steps} of "
                 f"{objective.gradients} gradients with batch_size = {local.batch_size}: at most "
-                f"{MOST_GRADIENTS:,} times are possible."
+                f"{MOST_LOOKS:,} times are possible."
             )
-        if self._step_samples > MOST_SAMPLES:
+        if self._step_samples > AT_ONCE:
             raise EndlessError(
                 f"a local step would need {self._step_samples:,} samples, {objective.draws} batches with "
-                f"batch_size = {local.batch_size}: at most {MOST_SAMPLES:,} are possible."
+                f"batch_size = {local.batch_size}: at most {AT_ONCE:,} are possible."
             )
 
     @property

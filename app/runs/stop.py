@@ -100,4 +100,4 @@ class Patience:
             raise Interrupted
         if not self._learning and not self._said and self._stop.overdue():
             self._said = True
-            self._phases.warn("stopping; users' own models are found first: a second Ctrl-C leaves them out.")
+            self._phases.warn("stopping; users' own models are found first: a second signal leaves them out.")

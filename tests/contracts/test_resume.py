@@ -1,6 +1,7 @@
 """Whoever goes on from a checkpoint sees what an uninterrupted training would have seen, bit for bit."""
 
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from federated import checkpoint
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import LocalSGD
 from federated.objectives import MAML, MoreauEnvelope, Vanilla
+from federated.patience import Interrupted, Patience, Unbounded
 from federated.schedules import Schedule
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
+from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import PlackettLuce, learned
 from federated.training import Evaluated, Event, Finished, Merged, Training
@@ -49,8 +52,8 @@ VARIANTS["maml paid by rankings"] = Row(MAML(0.002), Cohort(cohort=5), "", polic
 ROWS = ALGORITHMS | VARIANTS
 
 
-def training(task: RankingTask, row: Row) -> Training:
-    return Training(learned(task, row.policy), row, SEED, UPDATES, EVALUATIONS)
+def training(task: RankingTask, row: Row, patience: Patience | None = None) -> Training:
+    return Training(learned(task, row.policy), row, SEED, UPDATES, EVALUATIONS, patience=patience)
 
 
 def told(events: list[Event]) -> list[Event]:
@@ -120,6 +123,39 @@ def test_variants_that_are_here_to_refuse_do_and_merge_the_rest(name: str, board
     assert set(refused) == {"too stale" if "stale" in name else "norm over bound"}
     assert len(refused) >= 3
     assert sum(len(merge.users) for merge in merges) >= 20
+
+
+class Tired(Unbounded):
+    """Ends the work when it is asked for the n-th time."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Interrupted
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_who_is_interrupted_inside_an_update_goes_on_before_it(board: RankingTask, name: str) -> None:
+    """Packed there and unpacked: the same merges, evaluations and models as otherwise."""
+    asked = Tired(10_000)
+    whole = list(training(board, ROWS[name], asked).events())
+    most = 10_000 - asked.left
+    for moment in [
+        1,
+        *generator(SEED, "tired", zlib.crc32(name.encode())).integers(1, most, size=2).tolist(),
+    ]:
+        now = training(board, ROWS[name], Tired(moment))
+        packed: list[Snapshot] = []
+        seen: list[Event] = []
+        with suppress(Interrupted):  # where users' own models were being found
+            for event in now.events(trained=lambda now=now, to=packed: to.append(now.pack())):
+                seen.append(event)
+        on = training(board, ROWS[name])
+        on.unpack(packed[0])
+        assert_same([*told(seen), *on.events()], whole)
 
 
 def test_between_a_merge_and_its_evaluation_a_training_is_not_at_rest(board: RankingTask) -> None:

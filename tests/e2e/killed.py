@@ -7,7 +7,8 @@ tested. A job holds
 arguments   of `persarank`
 kill        [place, file, nth]: at this place, with a file whose name matches, for the nth time,
 signal      the process sends itself this signal, e.g. SIGKILL
-again       [place, file, nth] at which it sends itself the same once more
+ignored     these signals, as under nohup
+again       [place, file, nth] at which it sends itself the same, or the signal ``second``, once more
 limit       no file may become larger than so many bytes
 
 and a place is one of
@@ -17,6 +18,7 @@ half        of a new file only the first half is on the disk
 whole       a new file is on the disk, but does not yet have its name
 named       a new file has just got its name
 removed     a file has just been removed
+summed      the checksum of a table has just been taken
 personal    some users' own models have been found; the file is how many
 features    some slates have their features; the file is how many
 """
@@ -36,6 +38,7 @@ import app.commands.line
 import app.commands.main
 import app.runs.evaluation
 import app.runs.training
+import data.storage
 from app.runs.journal import Journal
 from app.runs.stop import Patience
 from federated.clients import PERSONAL
@@ -86,6 +89,13 @@ def arm(place: str, pattern: str, nth: int, number: int) -> None:
             die(places[phase], part)
         tell(patience, phase, part, total)
 
+    summed = data.storage.sha256
+
+    def summing(path: Path) -> str:
+        die("summed", path)
+        return summed(path)
+
+    data.storage.sha256 = summing
     Patience.tell = telling  # type: ignore[method-assign]
     Journal.see = seeing  # type: ignore[method-assign]
     os.fsync, os.replace, os.unlink = syncing, replacing, removing  # type: ignore[assignment]
@@ -101,10 +111,12 @@ def done(job: dict[str, Any]) -> tuple[int, str]:
             os.dup2(said.fileno(), 2)
             if "limit" in job:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"], job["limit"]))
+            for number in job.get("ignored", ()):
+                signal.signal(getattr(signal, number), signal.SIG_IGN)
             if "kill" in job:
                 arm(*job["kill"], getattr(signal, job["signal"]))
             if "again" in job:
-                arm(*job["again"], getattr(signal, job["signal"]))
+                arm(*job["again"], getattr(signal, job.get("second", job["signal"])))
             try:
                 app.commands.main.main(job["arguments"])
             except SystemExit as ended:

@@ -117,7 +117,8 @@ def test_killed_and_resumed_until_the_end_gives_the_same_files(
 
 
 @pytest.mark.parametrize(
-    ("kills", "code"), [("SIGKILL", KILLED), ("SIGINT", INTERRUPTED), ("SIGTERM", INTERRUPTED)]
+    ("kills", "code"),
+    [("SIGKILL", KILLED), *((name, INTERRUPTED) for name in ("SIGINT", "SIGTERM", "SIGHUP"))],
 )
 def test_nothing_is_lost_while_personal_models_are_found(
     kills: str, code: int, tiny: Path, tmp_path: Path, run_jobs: Run
@@ -197,7 +198,7 @@ def test_killed_before_the_config_is_written_is_no_run(
 # interrupted by their user
 
 
-@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_interrupted_run_can_be_judged_at_once_and_resumed_later(
     signal: str, tiny: Path, tmp_path: Path, run_jobs: Run, cli: Cli
 ) -> None:
