@@ -146,16 +146,24 @@ def _task(
         for split in ("train", "validation")
     ]
     network = settings.network(features, public.texts)
-    users = dataset.users.num_rows
-    slates = RankingTask.of(network, settings.loss, parts[0], parts[1], users, _teaching(parts[0]))
+    users, teaching = dataset.users.num_rows, _teaching(parts[0], dataset)
+    slates = RankingTask.of(network, settings.loss, parts[0], parts[1], users, teaching)
     slates = replace(slates, tell=tell)
     return learned(slates, settings.row.policy)
 
 
-def _teaching(slates: StoredSlates) -> Tensor:
-    """Which to learn from: not misses, which show nothing that was wanted, unless a user has nothing else."""
-    hit = ~slates.missed
-    hits = torch.bincount(slates.user[hit], minlength=int(slates.user.max()) + 1)
+def _teaching(slates: StoredSlates, dataset: Dataset) -> Tensor:
+    """Which to learn from: not misses, which show nothing that was wanted, unless a user has nothing else.
+
+    Raises:
+        DataError: a user has no slate at all.
+    """
+    users, hit = dataset.users.num_rows, ~slates.missed
+    without = torch.bincount(slates.user, minlength=users) == 0
+    if without.any():
+        name = dataset.users.column("name")[int(without.int().argmax())].as_py()
+        raise DataError(f"user {name!r} has no slate to train on: leave such users out.")
+    hits = torch.bincount(slates.user[hit], minlength=users)
     return (hit | (hits[slates.user] == 0)).nonzero().squeeze(1)
 
 
@@ -218,7 +226,9 @@ def _learned(
     write_bytes(out / METRICS, b"")
     slates = build(dataset, public, "train", None, phases.tell)
     phases.tell(TRAINING, 0, UNKNOWN)
-    model, tally = _fit(settings, slates.subset(_teaching(slates)), dataset.users.num_rows, phases.tell)
+    model, tally = _fit(
+        settings, slates.subset(_teaching(slates, dataset)), dataset.users.num_rows, phases.tell
+    )
     return model, tally, time.perf_counter() - began
 
 
@@ -289,9 +299,6 @@ def _fit(settings: Settings, learn: StoredSlates, users: int, tell: Tell) -> tup
     ranker: Any = settings.ranker
     if settings.algorithm == "pooled":
         return TreeModel(ranker.fit(learn, settings.loss, settings.seed), ()), Tally(updates=1)
-    for user in range(users):
-        if not (learn.user == user).any():
-            raise DataError(f"user {user} has no slate to train on: leave such users out.")
     own = []
     for user in range(users):
         tell(TRAINING, user, users)
