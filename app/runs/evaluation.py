@@ -160,7 +160,9 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Te
 def save_report(judged: Judged) -> None:
     """Write the run's report.json: what `describe` says, and every user's own figures."""
     report = {"result": describe(judged), "users": users_table(judged)}
-    write_bytes(judged.run.directory / REPORT, (json.dumps(report, indent=1) + "\n").encode())
+    write_bytes(
+        judged.run.directory / REPORT, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode()
+    )
 
 
 def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
