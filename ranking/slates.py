@@ -67,8 +67,8 @@ class Slates:
 class Rows:
     """The candidates of slates without their padding: what networks score.
 
-    C clients' R rows each, R being the most candidates that any client has; clients with fewer repeat
-    some slot, whose score `unpack` drops.
+    C clients' R rows each, R being the most candidates that any client has, but at least 1; who has fewer
+    repeats some row, whose score is dropped wherever there is no candidate.
 
     Attributes:
         features: (C, R, F).
@@ -87,7 +87,7 @@ class Rows:
         """The rows of slates with axes (C, B)."""
         mask = slates.mask.flatten(1)
         place = mask.cumsum(1) - 1
-        size = int(mask.sum(1).max())
+        size = max(1, int(mask.sum(1).max()))
         source = torch.zeros(len(mask), size + 1, dtype=torch.int64)
         source.scatter_(1, torch.where(mask, place, size), torch.arange(mask.shape[1]).expand_as(mask))
         source = source[:, :size]
@@ -124,7 +124,8 @@ class StoredSlates:
         candidates: (R,) int32 query ids.
         position: (R,) int16, the candidate's place 1, 2, … in its reference, 0 outside it.
         wanted, user, typed: (S,), see `Slates`.
-        widest: N, to which slates are padded whichever of them are taken: the most candidates of any.
+        widest: N, to which slates are padded whichever of them are taken: the most candidates of any, and at
+            least 1, also where all pools are empty.
     """
 
     offsets: Tensor
@@ -161,7 +162,7 @@ class StoredSlates:
             wanted=torch.zeros(slates, dtype=torch.int16),
             user=torch.zeros(slates, dtype=torch.int64),
             typed=torch.zeros(slates, dtype=torch.int16),
-            widest=int(sizes.max()) if slates else 0,
+            widest=max(1, int(sizes.max())) if slates else 1,
         )
 
     @classmethod
@@ -234,7 +235,7 @@ class StoredSlates:
         """The rows of slates with axes (C, B), but of those only that are ``real`` (C, B)."""
         size = self.offsets.diff()[index] * real
         counts = size.sum(1)
-        most = int(counts.max())
+        most = max(1, int(counts.max()))
         ends = size.cumsum(1)
         client = torch.arange(len(index))
         # Of every row of every client the slate it is from; clients with fewer repeat their first row.
@@ -242,7 +243,7 @@ class StoredSlates:
         of = torch.searchsorted(ends, place.contiguous(), right=True).clamp_(max=index.shape[1] - 1)
         within = place - (ends - size).gather(1, of)
         source = torch.where(place < counts[:, None], self.offsets[index.gather(1, of)] + within, 0)
-        source = torch.where(place < counts[:, None], source, source[:, :1]) if most else source
+        source = torch.where(place < counts[:, None], source, source[:, :1])
         slot = (ends - size)[..., None] + torch.arange(self.widest)
         return Rows(
             _taken(self.features, source),

@@ -94,12 +94,10 @@ def _compared(difference: dict[str, Any]) -> str:
         return f"{runs}: not compared, since {difference['why']}."
     told = f"{runs}, personal nmrr over {difference['averaged_over']}: {_interval(difference['nmrr'])}"
     if difference["gap_closed"] is not None:
-        return f"{told}; {difference['gap_closed']:.0%} of the gap to the oracle closed"
-    return (
-        told
-        if difference["gap"] is None
-        else f"{told}; {difference['against']} leaves no sure gap to the oracle"
-    )
+        told += f"; {difference['gap_closed']:.0%} of the gap to the oracle closed"
+    elif difference["gap"] is not None:
+        told += f"; {difference['against']} is not surely below the oracle"
+    return told
 
 
 def _share(part: int, whole: int) -> str:

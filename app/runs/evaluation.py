@@ -171,10 +171,11 @@ def save_report(judged: Judged) -> None:
     """
     report = {"result": describe(judged), "users": users_table(judged)}
     run = judged.run
+    content = json.dumps(report, indent=1, allow_nan=False) + "\n"
     with locked(run.directory):
         if open_run(run.directory).summary != run.summary:
             raise RunError(f"{run.directory} has been trained meanwhile.")
-        write_bytes(run.directory / REPORT, (json.dumps(report, indent=1) + "\n").encode())
+        write_bytes(run.directory / REPORT, content.encode())
 
 
 def describe(judged: Judged, over: str = "users") -> dict[str, Any]:

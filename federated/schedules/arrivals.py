@@ -27,8 +27,10 @@ class Arrivals(Timed):
     """w ← w − (β/K) Σ s(τ_i) Δ_i over every K arrivals, and more settings from `Timed`.
 
     Attributes:
-        concurrency: users in flight at any time (all, where there are fewer users); mean staleness is one
-            less where K = 1.
+        concurrency: places for users to compute in (as many as users, where there are fewer). Where K = 1 and
+            nothing is refused, mean staleness is one less than the mean number in flight when an update
+            arrives: all places, unless users are away or arrive at once. With constant delays those who
+            begin together arrive together, and only then read again: (concurrency − 1)/2.
         idle_time: if given, every user works in a loop of their own and pauses for this mean time
             (exponential law) between an arrival and the next read; ``concurrency`` has no meaning then.
         server_lr: β; None is the talk's 1/n.

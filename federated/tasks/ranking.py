@@ -48,7 +48,7 @@ class RankingBatch:
 
     def split(self, clients: int) -> list["RankingBatch"]:
         """Views of this batch, so many clients each, with no more padding than they need."""
-        sizes = self.mask.flatten(1).sum(1).view(-1, clients).amax(1).tolist()
+        sizes = self.mask.flatten(1).sum(1).view(-1, clients).amax(1).clamp(min=1).tolist()
         tensors = (self.position, self.mask, self.wanted, self.weight)
         rest = zip(*(tensor.split(clients) for tensor in tensors), strict=True)
         rows = self.rows.split(clients, sizes)

@@ -1,6 +1,7 @@
 """Turns, staleness, buffers: who computes when, without anything being learned."""
 
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,39 @@ def test_mean_staleness_is_concurrency_less_one(concurrency: int) -> None:
     late = np.array([m.staleness[0] for m in run])
     assert late.mean() == pytest.approx(concurrency - 1, rel=0.02, abs=1e-9)
     assert {m.in_flight for m in run} == {concurrency}
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 5, 20])
+def test_of_those_who_arrive_together_the_first_is_fresh(concurrency: int) -> None:
+    """Constant delays: c users read the same version, arrive one after the other, and then read again."""
+    run = merges(Arrivals(concurrency=concurrency, delay_law="constant"), users=50, number=40 * concurrency)
+    assert [m.staleness[0] for m in run] == 40 * list(range(concurrency))
+    assert [m.in_flight for m in run] == 40 * list(range(concurrency, 0, -1))
+    assert np.mean([m.staleness[0] for m in run]) == (concurrency - 1) / 2
+
+
+IN_FLIGHT: dict[str, dict[str, Any]] = {
+    "exponential": {},
+    "constant": {"delay_law": "constant"},
+    "constant one way": {"delay_law": "constant", "download_delay": 0},
+    "users away": {"online_time": 2.0, "offline_time": 20.0, "concurrency": 12},
+    "in loops of their own": {"idle_time": 16.5},
+}
+
+
+@pytest.mark.parametrize("settings", IN_FLIGHT.values(), ids=IN_FLIGHT)
+def test_staleness_is_as_many_as_are_in_flight_beside_the_one_who_arrives(settings: dict[str, Any]) -> None:
+    """An arrival makes everybody else in flight staler by one; the last of them have not arrived yet."""
+    run = merges(Arrivals(**settings), users=15, number=2000)
+    stale, others = sum(m.staleness[0] for m in run), sum(m.in_flight - 1 for m in run)
+    assert stale == pytest.approx(others, rel=0.03)
+
+
+def test_a_buffer_divides_staleness() -> None:
+    """Versions pass only every K arrivals."""
+    run = merges(Arrivals(concurrency=9, buffer=4), users=50, number=1000)
+    late = np.array([s for m in run for s in m.staleness])
+    assert late.mean() == pytest.approx((9 - 1) / 4, rel=0.03)
 
 
 def test_the_delay_law_moves_only_the_longest_staleness() -> None:
