@@ -66,8 +66,8 @@ def run_all(commands: Sequence[Command], tell: Callable[[str], None]) -> None:
         children.stop(tell)
         raise
     finally:
-        children.close()
         pool.shutdown()
+        children.close()
 
 
 class _Children:
