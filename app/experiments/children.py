@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 
 import app
@@ -27,6 +28,9 @@ main(sys.argv[1:])
 
 PATIENCE = 60.0
 """Seconds that children have to save what they do."""
+
+LOOK = 0.5
+"""Seconds after which a signal is heard at the latest."""
 
 
 class ChildError(Exception):
@@ -51,18 +55,20 @@ def run_all(commands: Sequence[Command], tell: Callable[[str], None]) -> None:
     """
     pool = ThreadPoolExecutor(os.cpu_count())
     children = _Children()
-    running: list[Future[Command]] = []
     try:
-        running += [pool.submit(children.run, command) for command in commands]
-        for done in as_completed(running):
-            tell(" ".join(done.result()))
+        running = {pool.submit(children.run, command) for command in commands}
+        while running:
+            # A signal that comes just before a lock is waited for is noticed only afterwards.
+            ended, running = wait(running, LOOK, FIRST_COMPLETED)
+            for one in ended:
+                tell(" ".join(one.result()))
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        children.stop(running, tell)
+        children.stop(tell)
         raise
     finally:
-        children.close()
         pool.shutdown()
+        children.close()
 
 
 class _Children:
@@ -91,19 +97,24 @@ class _Children:
             )
         return command
 
-    def stop(self, running: Sequence[Future[Command]], tell: Callable[[str], None]) -> None:
+    def stop(self, tell: Callable[[str], None]) -> None:
         """Ask all to save and end, and wait; kill whoever is late, or all if this is interrupted."""
         self._held.close()
         try:
-            at_work = [future for future in running if not future.done()]
-            if at_work:
+            if self._at_work():
                 _say(tell, "stopping; what is being trained is saved first.")
-            late = wait(at_work, PATIENCE).not_done
-            if late:
-                _say(tell, f"after {PATIENCE:.0f} seconds {len(late)} had not ended, and were killed.")
+            end = time.monotonic() + PATIENCE
+            while self._at_work() and time.monotonic() < end:
+                time.sleep(0.05)
+            if late := self._at_work():
+                _say(tell, f"after {PATIENCE:.0f} seconds {late} had not ended, and were killed.")
         finally:
             for process in self._processes:
                 process.kill()
+
+    def _at_work(self) -> int:
+        """How many have not ended."""
+        return sum(process.returncode is None for process in self._processes)
 
     def close(self) -> None:
         """Let go of the pipe."""
