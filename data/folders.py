@@ -16,7 +16,7 @@ from pathlib import Path
 from data.files import PARTIAL
 
 LOCK = ".persarank.lock"
-PATIENCE, PAUSE = 0.2, 0.02
+PATIENCE, PAUSE = 0.5, 0.02
 """Seconds that a lock is waited for, as others look at it for a moment, and between two tries."""
 
 
@@ -84,20 +84,20 @@ def require_free(folder: Path) -> None:
         BusyError: another process is filling it.
         TakenError: something is there already.
     """
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        if folder.exists():
-            raise _taken(folder) from None
-        return
-    if all(map(_negligible, names)):
-        return
-    if (folder / LOCK).exists():
-        with suppress(OSError), held(folder):  # else its process has been killed
+    if not _is_free(folder) and (folder / LOCK).exists():
+        with suppress(OSError), held(folder):  # else its process has been killed, or has ended meanwhile
             pass
-    raise _taken(folder)
+    if not _is_free(folder):
+        raise TakenError(f"{folder} exists and is not an empty directory")
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        return all(_negligible(path.name) for path in folder.iterdir())
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        return not folder.exists()
 
 
 def remove(folder: Path, patterns: Iterable[str]) -> None:
@@ -107,10 +107,6 @@ def remove(folder: Path, patterns: Iterable[str]) -> None:
             with suppress(OSError):
                 path.unlink()
             _remove_empty(folder / part for part in path.relative_to(folder).parents if part.name)
-
-
-def _taken(folder: Path) -> TakenError:
-    return TakenError(f"{folder} exists and is not an empty directory")
 
 
 def _negligible(name: str) -> bool:

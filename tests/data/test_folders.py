@@ -2,12 +2,23 @@
 
 import os
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from data.folders import LOCK, BusyError, FolderError, TakenError, filling, held, remove, require_free
+from data.folders import (
+    LOCK,
+    PATIENCE,
+    BusyError,
+    FolderError,
+    TakenError,
+    filling,
+    held,
+    remove,
+    require_free,
+)
 
 
 def fail_in(folder: Path) -> None:
@@ -107,3 +118,21 @@ def test_files_are_removed_by_pattern_and_folders_that_are_then_empty(tmp_path: 
         (tmp_path / name).touch()
     remove(tmp_path, ["a/b/x", "*/x", "a/*", "none"])
     assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")) == ["c", "c/NOTES.md", "z"]
+
+
+def test_a_folder_that_its_holder_clears_meanwhile_is_free(tmp_path: Path) -> None:
+    """A run that fails removes its files before it lets go; who has seen them waits for that."""
+    (tmp_path / "config.toml").touch()
+    seen = threading.Event()
+
+    def second() -> None:
+        with filling(tmp_path):
+            seen.set()
+
+    waiting = threading.Thread(target=second)
+    with held(tmp_path):
+        waiting.start()
+        time.sleep(PATIENCE / 4)
+        (tmp_path / "config.toml").unlink()
+    waiting.join(10)
+    assert seen.is_set()
