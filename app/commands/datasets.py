@@ -8,6 +8,7 @@ import click
 import typer
 
 from app.commands.printing import Json, Out, show
+from app.runs.signals import undisturbed
 
 data_commands = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Simulate, import and check datasets."
@@ -33,7 +34,8 @@ def data_simulate(
 
     with ProgressBars(quiet=as_json) as bars:
         dataset = write(simulate(users, seed, strength, bars.tell), out)
-    show(tables.card, card(dataset), as_json)
+    with undisturbed():
+        show(tables.card, card(dataset), as_json)
 
 
 @data_commands.command("import")
@@ -128,7 +130,8 @@ def data_import(
     with ProgressBars(quiet=as_json) as bars:
         coming = open_log(file, user, time, query, group, chosen, tell=bars.tell)
         manifest = write_parts(coming.dataset, figures.seeing(coming.slates()), coming.manifest, out)
-    show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)
+    with undisturbed():
+        show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)
 
 
 @data_commands.command("check")

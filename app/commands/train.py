@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.printing import Json, Out, show, warn
+from app.runs.signals import undisturbed
 
 if TYPE_CHECKING:
     from app.runs.phases import Phases
@@ -100,7 +101,6 @@ def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"
     from app.commands.training_progress import TrainingBars
     from app.reports import tables
     from app.runs.phases import Phases
-    from app.runs.signals import undisturbed
     from app.runs.training import UnfinishedError
 
     with TrainingBars(settings.label, settings.updates, quiet=as_json) as bars:
