@@ -9,6 +9,7 @@ import typer
 
 from app.commands.paths import path
 from app.commands.printing import Json, Out, show
+from app.runs.signals import undisturbed
 
 data_commands = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Simulate, import and check datasets."
@@ -34,7 +35,8 @@ def data_simulate(
 
     with fresh(out), ProgressBars(quiet=as_json) as bars:
         dataset = fill(simulate(users, seed, strength, bars.tell), out)
-    show(tables.card, card(dataset), as_json)
+    with undisturbed():
+        show(tables.card, card(dataset), as_json)
 
 
 @data_commands.command("import")
@@ -129,7 +131,8 @@ def data_import(
     with fresh(out), ProgressBars(quiet=as_json) as bars:
         coming = open_log(file, user, time, query, group, chosen, tell=bars.tell)
         manifest = fill_parts(coming.dataset, figures.seeing(coming.slates()), coming.manifest, out)
-    show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)
+    with undisturbed():
+        show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)
 
 
 @data_commands.command("check")

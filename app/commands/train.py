@@ -10,6 +10,7 @@ import typer
 
 from app.commands.paths import path
 from app.commands.printing import Json, Out, show, warn
+from app.runs.signals import undisturbed
 
 if TYPE_CHECKING:
     from app.runs.learning import Watch

@@ -52,7 +52,7 @@ def give_back(before: Before) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """What is short and must be whole, as the printing of a result: signals come too late."""
+    """For what tells of a result that is saved already: signals come too late."""
     before = take(lambda number, frame: None)
     try:
         yield
