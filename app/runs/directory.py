@@ -22,7 +22,7 @@ from typing import Any
 
 from app.runs.settings import ConfigError, Settings, parse_overrides, read_toml, resolve
 from data.files import PARTIAL, write_bytes
-from data.schema import Dataset
+from data.schema import DataError, Dataset
 from ranking.features import feature_names
 from ranking.history import PublicStatistics
 from ranking.models import Model
@@ -62,6 +62,13 @@ class Started:
                 f"{self.directory} was trained on data {self.fingerprint}, this is {fingerprint}: "
                 "its personal models belong to other users."
             )
+
+    def require_files(self) -> None:
+        """Raise RunError unless the files that its settings name hold what they held when it began."""
+        try:
+            self.settings.require_files()
+        except DataError as error:
+            raise RunError(f"{self.directory}: {error}") from error
 
 
 @dataclass(frozen=True)

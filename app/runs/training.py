@@ -10,9 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from app.runs.directory import (
     CHECKPOINTS,
     METRICS,
@@ -28,9 +25,10 @@ from app.runs.journal import Journal, Tally
 from app.runs.phases import SAVING, TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
+from app.runs.teaching import teaching
 from data.files import write_bytes
 from data.progress import UNKNOWN, Tell
-from data.schema import DataError, Dataset, ragged
+from data.schema import Dataset, ragged
 from federated import checkpoint
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
@@ -116,10 +114,7 @@ def resume_run(
         raise RunError(
             f"{started.directory} was begun on data {started.fingerprint}, this is {dataset.fingerprint}."
         )
-    try:
-        started.settings.require_files()
-    except DataError as error:
-        raise RunError(f"{started.directory}: {error}") from error
+    started.require_files()
     with locked(started.directory):
         summary = finished(started.directory)
         if summary is not None:  # by another process, a moment ago
@@ -146,25 +141,10 @@ def _task(
         for split in ("train", "validation")
     ]
     network = settings.network(features, public.texts)
-    users, teaching = dataset.users.num_rows, _teaching(parts[0], dataset)
-    slates = RankingTask.of(network, settings.loss, parts[0], parts[1], users, teaching)
+    users, learned_from = dataset.users.num_rows, teaching(parts[0], dataset)
+    slates = RankingTask.of(network, settings.loss, parts[0], parts[1], users, learned_from)
     slates = replace(slates, tell=tell)
     return learned(slates, settings.row.policy)
-
-
-def _teaching(slates: StoredSlates, dataset: Dataset) -> Tensor:
-    """Which to learn from: not misses, which show nothing that was wanted, unless a user has nothing else.
-
-    Raises:
-        DataError: a user has no slate at all.
-    """
-    users, hit = dataset.users.num_rows, ~slates.missed
-    without = torch.bincount(slates.user, minlength=users) == 0
-    if without.any():
-        name = dataset.users.column("name")[int(without.int().argmax())].as_py()
-        raise DataError(f"user {name!r} has no slate to train on: leave such users out.")
-    hits = torch.bincount(slates.user[hit], minlength=users)
-    return (hit | (hits[slates.user] == 0)).nonzero().squeeze(1)
 
 
 def _complete(
@@ -227,7 +207,7 @@ def _learned(
     slates = build(dataset, public, "train", None, phases.tell)
     phases.tell(TRAINING, 0, UNKNOWN)
     model, tally = _fit(
-        settings, slates.subset(_teaching(slates, dataset)), dataset.users.num_rows, phases.tell
+        settings, slates.subset(teaching(slates, dataset)), dataset.users.num_rows, phases.tell
     )
     return model, tally, time.perf_counter() - began
 
