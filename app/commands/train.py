@@ -130,7 +130,6 @@ def _show(summary: dict[str, Any], settings: "Settings", as_json: bool) -> None:
         ModelError: the model is worth nothing.
     """
     from app.reports import tables
-    from app.runs.signals import undisturbed
     from app.runs.verdict import worthless
     from ranking.rankers.trees import ModelError
 

@@ -71,6 +71,13 @@ class Started:
                 "its personal models belong to other users."
             )
 
+    def require_files(self) -> None:
+        """Raise RunError unless the files that its settings name hold what they held when it began."""
+        try:
+            self.settings.require_files()
+        except DataError as error:
+            raise RunError(f"{self.directory}: {error}") from error
+
 
 @dataclass(frozen=True)
 class Run(Started):

@@ -7,19 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from app.runs.directory import CHECKPOINTS, METRICS, SLATES, RunError
 from app.runs.journal import Journal, Tally
 from app.runs.phases import TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
+from app.runs.teaching import teaching
 from app.runs.verdict import NOT_FINITE, OWN, Doubt, validated
 from data.files import write_bytes
 from data.folders import remove
 from data.progress import UNKNOWN, Tell
-from data.schema import DataError, Dataset, ragged
+from data.schema import Dataset, ragged
 from federated import checkpoint
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
@@ -101,7 +99,7 @@ def learn(
         write_bytes(out / METRICS, b"")
         slates = build(dataset, public, "train", None, phases.tell)
         phases.tell(TRAINING, 0, UNKNOWN)
-        learn_from = slates.subset(_teaching(slates, dataset))
+        learn_from = slates.subset(teaching(slates, dataset))
         model, tally = _fit(settings, learn_from, dataset.users.num_rows, phases.tell)
         seconds = time.perf_counter() - began
         slates = build(dataset, public, "validation", None, phases.tell)
@@ -128,23 +126,8 @@ def _task(
     """What a network learns."""
     (train, validation), users = slates, dataset.users.num_rows
     network = settings.network(len(feature_names(public)), public.texts)
-    task = RankingTask.of(network, settings.loss, train, validation, users, _teaching(train, dataset))
+    task = RankingTask.of(network, settings.loss, train, validation, users, teaching(train, dataset))
     return learned(replace(task, tell=tell), settings.row.policy)
-
-
-def _teaching(slates: StoredSlates, dataset: Dataset) -> Tensor:
-    """Which to learn from: not misses, which show nothing that was wanted, unless a user has nothing else.
-
-    Raises:
-        DataError: a user has no slate at all.
-    """
-    users, hit = dataset.users.num_rows, ~slates.missed
-    without = torch.bincount(slates.user, minlength=users) == 0
-    if without.any():
-        name = dataset.users.column("name")[int(without.int().argmax())].as_py()
-        raise DataError(f"user {name!r} has no slate to train on: leave such users out.")
-    hits = torch.bincount(slates.user[hit], minlength=users)
-    return (hit | (hits[slates.user] == 0)).nonzero().squeeze(1)
 
 
 def _train(

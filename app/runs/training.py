@@ -25,7 +25,7 @@ from app.runs.shell import command
 from app.runs.stop import Stop
 from data.files import write_bytes
 from data.progress import UNKNOWN
-from data.schema import DataError, Dataset
+from data.schema import Dataset
 from federated import checkpoint
 from federated.state import Snapshot
 from ranking.persistence import save
@@ -107,10 +107,7 @@ def resume_run(
             f"{started.directory} was begun on data {started.fingerprint}, this is {dataset.fingerprint}."
         )
     settings = started.settings.personalised(overrides or {})
-    try:
-        settings.require_files()
-    except DataError as error:
-        raise RunError(f"{started.directory}: {error}") from error
+    started.require_files()
     with locked(started.directory):
         summary = finished(started.directory)
         if summary is not None:  # by another process, a moment ago
