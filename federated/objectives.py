@@ -24,8 +24,11 @@ from torch import Tensor
 
 from federated.tasks import Batch, Loss
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MOST = 1e30
+"""Greatest factor that makes sense: its products still are numbers of 32 bits."""
+
+Positive = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 Steps = Annotated[int, Field(ge=1, le=10_000)]
 
 

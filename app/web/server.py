@@ -34,8 +34,7 @@ def serve(directory: Path, port: int | None, headless: bool) -> None:
         "client.toolbarMode": "minimal",
     }
     os.environ["PERSARANK_DEMO"] = str(directory.absolute())
-    if os.path.expanduser("~") == "~":
-        os.environ["HOME"] = str(directory)  # Streamlit needs one
+    _give_home(directory)
     _forget_other_settings()
     _keep_ignoring_interrupts()
     from streamlit.web import cli
@@ -43,6 +42,12 @@ def serve(directory: Path, port: int | None, headless: bool) -> None:
     print(f"PersaRank is served on http://{HOST}:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
     page = str(Path(__file__).with_name("entry.py"))
     cli.main(["run", page, *(f"--{name}={value}" for name, value in flags.items())], prog_name="streamlit")
+
+
+def _give_home(directory: Path) -> None:
+    """Streamlit looks for a home directory, and fails where there is none."""
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = str(directory)
 
 
 def _forget_other_settings() -> None:

@@ -1,5 +1,6 @@
 """Paths: a ~ is expanded wherever one is given, on the command line, in settings and in the environment."""
 
+import os
 import pwd
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import app.commands.line
 from app.commands.paths import path
 from app.runs.settings import ConfigError, resolve
 from app.suggestions.demo import home
-from app.web.server import _environment
+from app.web.server import _give_home
 from data.files import expanded
 
 
@@ -121,4 +122,7 @@ def test_the_demo_needs_no_home_but_a_place(
     assert "there is no home directory: set PERSARANK_HOME to a folder." in called.err
     monkeypatch.setenv("PERSARANK_HOME", str(tmp_path))
     assert home() == tmp_path / "demo-1"
-    assert _environment(tmp_path)["HOME"] == str(tmp_path), "the server looks for one"
+    monkeypatch.setenv("HOME", "~")  # so that what is set now is taken away again
+    monkeypatch.delenv("HOME")
+    _give_home(tmp_path)
+    assert os.environ["HOME"] == str(tmp_path), "the server looks for one"

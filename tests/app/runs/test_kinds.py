@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.runs.directory import settings_from
-from app.runs.given import parse_overrides
+from app.runs.given import parse_overrides, settings_from
 from app.runs.settings import ConfigError, resolve
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
 from tests.app.runs.test_settings import GRID

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.runs.directory import settings_from
-from app.runs.given import parse_overrides, read_toml
+from app.runs.given import parse_overrides, read_toml, settings_from
 from app.runs.settings import ConfigError, Settings, resolve
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
 from federated.schedules.cohort import Cohort
