@@ -80,16 +80,17 @@ def train_run(
         DataError: a user has nothing to train on.
         UnfinishedError: Ctrl-C, or the disk is full; what was learned until then is saved.
     """
-    create(out, settings, data, dataset)
-    with locked(out):
-        try:
-            return _complete(settings, dataset, out, watch, phases or Phases())
-        except UnfinishedError:
-            raise
-        except BaseException:
-            if checkpoint.latest(out / CHECKPOINTS) is None and finished(out) is None:
-                shutil.rmtree(out, ignore_errors=True)  # it would only be in the way of the next try
-            raise
+    with Stop() as stop:
+        create(out, settings, data, dataset)
+        with locked(out):
+            try:
+                return _complete(settings, dataset, out, watch, phases or Phases(), stop)
+            except UnfinishedError:
+                raise
+            except BaseException:
+                if checkpoint.latest(out / CHECKPOINTS) is None and finished(out) is None:
+                    shutil.rmtree(out, ignore_errors=True)  # it would only be in the way of the next try
+                raise
 
 
 def resume_run(
@@ -116,7 +117,7 @@ def resume_run(
         raise RunError(
             f"{started.directory} was begun on data {started.fingerprint}, this is {dataset.fingerprint}."
         )
-    with locked(started.directory):
+    with Stop() as stop, locked(started.directory):
         summary = finished(started.directory)
         if summary is not None:  # by another process, a moment ago
             return summary
@@ -128,7 +129,9 @@ def resume_run(
             raise RunError(f"{started.directory}: its checkpoints were made with other settings or data.")
         for problem in problems:
             warn(f"{problem} Going on from the one before.")
-        return _complete(started.settings, dataset, started.directory, watch, phases or Phases(), snapshot)
+        return _complete(
+            started.settings, dataset, started.directory, watch, phases or Phases(), stop, snapshot
+        )
 
 
 def _task(
@@ -161,10 +164,11 @@ def _complete(
     out: Path,
     watch: Watch,
     phases: Phases,
+    stop: Stop,
     snapshot: Snapshot | None = None,
 ) -> dict[str, Any]:
     """Learn until the end or the user's wish, and save the model and the summary."""
-    with _checkpoints_named(out), Stop() as stop:
+    with _checkpoints_named(out):
         model, tally, seconds = _learned(settings, dataset, out, watch, phases, stop, snapshot)
         phases.tell(SAVING, 0, UNKNOWN)
         done = settings.fitted or tally.updates >= settings.updates
