@@ -162,6 +162,8 @@ class Training:
         except Interrupted:
             self.at_rest = True
         trained()
+        if self._unjudged and self._done >= self._updates:  # nobody will go on from here
+            yield self._judged()
         yield self._finish(self._state.w)
 
     def _learn(self, stop: Callable[[], bool]) -> Iterator[Event]:
@@ -169,9 +171,7 @@ class Training:
         while True:
             if self._unjudged:  # perhaps since a checkpoint
                 self.at_rest = True
-                judged = Evaluated(self._done, self._evaluate(self._state.w))
-                self._unjudged = False
-                yield judged
+                yield self._judged()
             if self._done >= self._updates or stop():
                 return
             since = time.perf_counter()
@@ -215,6 +215,11 @@ class Training:
         """Whether the last arrivals reached another of ``evaluations`` equal parts of the run."""
         parts, before = self._evaluations, self._done - arrived
         return parts > 0 and self._done * parts // self._updates > before * parts // self._updates
+
+    def _judged(self) -> Evaluated:
+        judged = Evaluated(self._done, self._evaluate(self._state.w))
+        self._unjudged = False
+        return judged
 
     def _evaluate(self, w: Tensor) -> dict[str, float]:
         self._require_finite(w)

@@ -68,9 +68,9 @@ def train_run(
         DataError: a user has nothing to train on.
         UnfinishedError: Ctrl-C, or the disk is full; what was learned until then is saved.
     """
-    with created(out, settings, data, dataset):
+    with Stop() as stop, created(out, settings, data, dataset):
         try:
-            return _complete(settings, dataset, out, watch, phases or Phases())
+            return _complete(settings, dataset, out, watch, phases or Phases(), stop)
         except UnfinishedError:
             raise
         except BaseException:
@@ -108,7 +108,7 @@ def resume_run(
         )
     settings = started.settings.personalised(overrides or {})
     started.require_files()
-    with locked(started.directory):
+    with Stop() as stop, locked(started.directory):
         summary = finished(started.directory)
         if summary is not None:  # by another process, a moment ago
             return summary
@@ -122,7 +122,7 @@ def resume_run(
             write_config(started.directory, settings, started.data, started.fingerprint)
         for problem in problems:
             warn(f"{problem} Going on from the one before.")
-        return _complete(settings, dataset, started.directory, watch, phases or Phases(), snapshot)
+        return _complete(settings, dataset, started.directory, watch, phases or Phases(), stop, snapshot)
 
 
 def _complete(
@@ -131,10 +131,11 @@ def _complete(
     out: Path,
     watch: Watch,
     phases: Phases,
+    stop: Stop,
     snapshot: Snapshot | None = None,
 ) -> dict[str, Any]:
     """Learn until the end or the user's wish, and save the model and the summary."""
-    with _checkpoints_named(out), _changes_named(settings), Stop() as stop:
+    with _checkpoints_named(out), _changes_named(settings):
         learned = learn(settings, dataset, out, watch, phases, stop, snapshot)
         phases.tell(SAVING, 0, UNKNOWN)
         save(learned.model, out, settings.ranker_name)

@@ -32,7 +32,7 @@ class PlackettLuce:
     """
 
     rankings: Annotated[int, Field(ge=2, le=1000)] = 8
-    reward_scale: Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)] = 100.0
+    reward_scale: Annotated[float, Field(gt=0, le=1e30)] = 100.0
 
 
 @plain_dataclass(frozen=True)

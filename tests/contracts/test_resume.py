@@ -2,6 +2,7 @@
 
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,21 @@ def test_who_is_interrupted_inside_an_update_goes_on_before_it(board: RankingTas
         on = training(board, ROWS[name])
         on.unpack(packed[0])
         assert_same([*told(seen), *on.events()], whole)
+
+
+@pytest.mark.parametrize("name", ["fedavg", "persa-fl-me"])
+def test_a_training_whose_last_evaluation_is_interrupted_is_complete(board: RankingTask, name: str) -> None:
+    """It is judged before its users' own models are found, since nobody goes on from there."""
+    tired = Tired(0)
+    whole = list(training(board, ROWS[name]).events())
+    task = replace(board, tell=lambda phase, done, total: tired())
+    seen: list[Event] = []
+    for event in training(task, ROWS[name]).events():
+        seen.append(event)
+        if isinstance(event, Merged) and event.updates >= UPDATES:
+            tired.left = 1
+    assert tired.left < 0
+    assert_same(seen, whole)
 
 
 def test_between_a_merge_and_its_evaluation_a_training_is_not_at_rest(board: RankingTask) -> None:

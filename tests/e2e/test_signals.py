@@ -98,3 +98,14 @@ def test_two_wishes_at_once_lose_nothing(second: str, tiny: Path, tmp_path: Path
     assert codes == [INTERRUPTED, OK], err
     assert "interrupted: the last checkpoint is that after 23 updates." in err
     assert_same(run, whole)
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("place", ["half", "whole", "named"])
+def test_a_run_that_is_interrupted_while_it_is_made_leaves_nothing(
+    place: str, signal: str, tiny: Path, tmp_path: Path, run_jobs: Run
+) -> None:
+    train = ["train", "--data", tiny, "--updates", 40, "--out", tmp_path / "run"]
+    codes, err = run_jobs(job(train, (place, "config.toml", 1), signal=signal))
+    assert (codes, err) == ([INTERRUPTED], NOTHING)
+    assert list(tmp_path.iterdir()) == []
