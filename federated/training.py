@@ -138,7 +138,7 @@ class Training:
         own = snapshot.plain["training"]
         self._done, self._version = own["done"], own["version"]
         self._refused_in_a_row, self._held = own["refused_in_a_row"], own["held"]
-        self._seconds, self._unjudged = own["seconds"], own["unjudged"]
+        self._seconds, self._unjudged = own["seconds"], own.get("unjudged", False)
         self._state = self._schedule.unpack(
             self._clients, Snapshot(snapshot.tensors, snapshot.plain["state"])
         )
