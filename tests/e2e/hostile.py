@@ -11,8 +11,8 @@ from tests.e2e.crashes import ROOT
 
 OWN = ("app", "data", "federated", "ranking")
 OTHERS = ("persarank", "streamlit", "numpy", "torch", "click", "random", "typing", "sitecustomize")
-INSTALLED = f"import sys; sys.path.append({str(ROOT)!r}); "
-"""The packages come last on the path, as an editable install puts them."""
+INSTALLED = f"import sys; sys.path += {[str(ROOT), str(ROOT / 'app' / 'door')]}; "
+"""The packages and their door come last on the path, as an editable install puts them."""
 
 CALL = INSTALLED + "from persarank import main; main()"
 
