@@ -30,7 +30,7 @@ def test_an_empty_folder_stays_the_same_folder(some: Dataset, tmp_path: Path) ->
     write(some, out)
     after = out.stat()
     assert (before.st_ino, stat.S_IMODE(after.st_mode)) == (after.st_ino, 0o2770)
-    assert read(out, truth=True, verify=True).users.num_rows == 3
+    assert read(out, truth=True).users.num_rows == 3
 
 
 @pytest.mark.parametrize("name", ["link", ".", "here/..", "here/", "-x", "two words", "line\nend", "ümläut"])
@@ -45,7 +45,7 @@ def test_places(name: str, some: Dataset, tmp_path: Path, monkeypatch: Any, cli:
     monkeypatch.chdir(tmp_path / "cwd")
     called = cli("data", "simulate", "--users", 3, f"--out={name}", "--json")
     assert called.code == 0, called.err
-    assert read(Path(name), truth=True, verify=True).users.num_rows == 3
+    assert read(Path(name), truth=True).users.num_rows == 3
     assert not list(tmp_path.rglob(".*"))
     if name == "link":
         assert (tmp_path / "cwd" / "link").is_symlink()
@@ -117,7 +117,7 @@ def test_what_a_killed_process_left_is_no_obstacle(some: Dataset, tmp_path: Path
     (tmp_path / BUILDING / "slates.parquet").touch()
     write(some, tmp_path)
     assert not (tmp_path / BUILDING).exists()
-    read(tmp_path, verify=True)
+    read(tmp_path)
 
 
 def test_who_comes_second_is_told_at_once(tmp_path: Path, cli: Callable[..., Any], monkeypatch: Any) -> None:

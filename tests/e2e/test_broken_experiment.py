@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.commands.exits import BAD_MODEL, BAD_RUN
-from app.experiments import grid, memrl, navigation, pars_push
+from app.experiments import grid, memrl, navigation, pars_push, workspace
+from app.runs.directory import open_started
 from tests.e2e.crashes import METRICS, MODEL, Cli, assert_sentence, checkpoints
 
 SMALL = grid.Scale(users=20, seeds=(0,), updates=40, evaluations=4)
@@ -43,8 +44,8 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], int, str]] = {
     "no run": ("crashed", no_run, BAD_RUN, "is not a run directory"),
     "a file": ("crashed", a_file, BAD_RUN, "is not a run directory"),
     "checkpoints": ("crashed", without_checkpoints, BAD_RUN, "all 2 are damaged"),
-    "other data": ("crashed", of_other_data, BAD_RUN, "other data"),
-    "other data, finished": ("whole", of_other_data, BAD_RUN, "other data"),
+    "other data": ("crashed", of_other_data, BAD_RUN, "0123456789abcdef"),
+    "other data, finished": ("whole", of_other_data, BAD_RUN, "0123456789abcdef"),
     "the summary is damaged": ("whole", lambda run: spoil(run / "summary.json"), BAD_RUN, "broken run"),
     "the model is damaged": ("whole", lambda run: spoil(run / MODEL), BAD_MODEL, "its checksum differs"),
     "the model is gone": ("whole", lambda run: (run / MODEL).unlink(), BAD_MODEL, "is missing"),
@@ -79,6 +80,8 @@ def test_it_is_told_at_once(
     shutil.copytree(tiny, tmp_path / "data" / "simulated-0")
     place = tmp_path / "runs" / "simulated" / f"{grid.SERVED[-1]}-0"
     shutil.copytree(request.getfixturevalue(like), place)
+    wanted = open_started(place).settings
+    monkeypatch.setattr(workspace, "resolve", lambda options, sets: wanted)
     damage(place)
     assert_sentence(cli("reproduce", "persa-fl", "--quick", "--out", tmp_path), code, sentence, str(place))
 

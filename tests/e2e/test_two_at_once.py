@@ -83,7 +83,7 @@ def test_one_of_two_datasets_appears(attempt: int, tmp_path: Path, hosts: tuple[
     out = tmp_path / "deep" / "data"
     commands = [["data", "simulate", "--users", 3, "--seed", seed, "--out", out, "--json"] for seed in (1, 2)]
     won = assert_one_won(raced(hosts, *commands), BAD_DATA)
-    assert read(out, truth=True, verify=True).manifest["options"]["seed"] == won + 1
+    assert read(out, truth=True).manifest["options"]["seed"] == won + 1
     assert not [path.name for path in tmp_path.rglob(".*")]
     assert [path.name for path in out.parent.iterdir()] == ["data"]
 
