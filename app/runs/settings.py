@@ -123,7 +123,10 @@ class Settings:
 
     def changes(self) -> str:
         """A sentence that names them, to follow another; empty where there are none."""
-        told = [f"{name} = {value} (default {default})" for name, (value, default) in self.changed().items()]
+        told = [
+            f"{name} = {_told(value)} (default {_told(default)})"
+            for name, (value, default) in self.changed().items()
+        ]
         return f" Not at their defaults: {', '.join(told)}." if told else ""
 
     def personalised(self, overrides: Mapping[str, Any]) -> "Settings":
@@ -239,7 +242,8 @@ def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> 
     changes: dict[str, dict[str, Any]] = {}
     for key, value in overrides.items():
         if key not in names:
-            raise ConfigError(f"unknown setting {key!r} for {settings.label}{_nearest(key, names)}")
+            instead = _nearest(key, names, told=owner)
+            raise ConfigError(f"unknown setting {key!r} for {settings.label}{instead}")
         name = key.rpartition(".")[2]
         if name in PATHS and isinstance(value, str) and not begun:
             value = pin(_absolute(key, value))  # a run may be resumed from elsewhere, but with this file only
@@ -282,6 +286,11 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
+def _told(value: Any) -> str:
+    """A value in a sentence; None is where a hyper-parameter is left out."""
+    return "none" if value is None else str(value)
+
+
 def _whole(name: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigError(f"{name} = {_written(value)}: it must be a whole number from {least} to {most}.")
@@ -300,7 +309,8 @@ def _known_name(what: str, name: Any, known: Iterable[str]) -> str:
     return str(name)
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, known: Iterable[str], told: Iterable[str] | None = None) -> str:
+    """The nearest known name; where none is near, all that are ``told``, or else all that are known."""
     options = list(known)
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(options)}."
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(told or options)}."

@@ -76,7 +76,13 @@ def test_the_share_of_the_gap_that_is_closed(judged: Judged, over: str) -> None:
     half = {name: (oracle[name] + random[name]) / 2 for name in oracle}
     told = compare(ranking(judged, half), ranking(judged, random), over)
     assert told["gap_closed"] == pytest.approx(0.5)
-    assert "; 50% of the gap to the oracle closed" in shown(differences=[told])
+    assert "; 50 % of the gap to the oracle closed" in shown(differences=[told])
+
+    told = compare(ranking(judged, random), ranking(judged, half), over)
+    assert told["gap_closed"] == pytest.approx(-1)
+    said = shown(differences=[told])
+    assert said.rstrip().endswith("; 100 % further from the oracle")
+    assert "closed" not in said
 
 
 def test_without_a_known_truth_there_is_no_gap(judged: Judged) -> None:

@@ -277,3 +277,17 @@ def test_later_sources_win(tmp_path: Path) -> None:
     chosen = settings_from(tmp_path / "c.toml", options, ["lr=0.25"])
     assert (chosen.algorithm, chosen.seed, chosen.updates) == ("fedavg", 2, 9)
     assert chosen.row.local.lr == 0.25
+
+
+def test_settings_that_are_known_are_told_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        resolve({"algorithm": "pooled"}, {"zzz": 1})
+    assert str(refused.value) == (
+        "unknown setting 'zzz' for pooled; known are hidden, lr, local_steps, batch_size, sampling, "
+        "personal_samples."
+    )
+
+
+def test_a_default_that_is_nothing_is_told_as_such() -> None:
+    changed = resolve({"algorithm": "fedavg"}, {"max_update_norm": 2.5}).changes()
+    assert changed == " Not at their defaults: max_update_norm = 2.5 (default none)."
