@@ -13,7 +13,7 @@ Before = dict[int, Any]
 """Who heard a signal before, by its number."""
 
 AGAIN = 1.0
-"""Seconds in which further signals are the same wish (`timeout` sends two, a shell repeats a terminal's): what is
+"""Seconds in which further signals are the same wish (`timeout` sends two): what is
 tidied up meanwhile is not disturbed."""
 
 
