@@ -1,5 +1,6 @@
 """Datasets on disk: written whole or not at all, read back and checked."""
 
+import errno
 import hashlib
 import json
 import os
@@ -84,6 +85,10 @@ def fill_parts(
         finished["fingerprint"] = _fingerprint(files)
         (building / MANIFEST).write_text(json.dumps(finished, indent=2) + "\n")
         _appear(building, [*files, MANIFEST], out)
+    except OSError as error:
+        if error.errno and not error.filename:  # pyarrow names no file, and says the cause in its own words
+            raise OSError(error.errno, os.strerror(error.errno), str(out)) from error
+        raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return finished
@@ -239,6 +244,8 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path)
         names = table.column_names
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be read: {os.strerror(errno.EACCES)}.") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable Parquet file.") from error
     missing = [n for n in schema.names if n not in names]

@@ -43,6 +43,7 @@ def _prepare(directory: Path, leaving: Leaving) -> None:
     """Make what is missing of the demo, with a sentence and a progress bar for each part."""
     from app.commands.training_progress import TrainingBars
     from app.runs.phases import Phases
+    from app.runs.training import UnfinishedError
     from app.suggestions.preparation import prepare
 
     leaving.begun()
@@ -55,4 +56,7 @@ def _prepare(directory: Path, leaving: Leaving) -> None:
         with TrainingBars(title, updates) as bars:
             yield bars.see, Phases(bars.tell, tell)
 
-    prepare(directory, tell=tell, watching=watching)
+    try:
+        prepare(directory, tell=tell, watching=watching)
+    except UnfinishedError as stopped:  # whose run the demo makes anew: `resume`, which it names, is no help
+        raise stopped.__cause__ if isinstance(stopped.__cause__, OSError) else KeyboardInterrupt from stopped

@@ -2,23 +2,18 @@
 
 import os
 import signal
-import time
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any
 
 from app.commands.exits import INTERRUPTED
 from app.commands.printing import warn
-
-SAME = 1.0
-"""Seconds in which further signals say the same: `timeout` sends two, and a shell repeats a terminal's."""
+from app.runs.signals import Before, Interrupt, give_back, take
 
 
 class Leaving:
-    """While open, a signal raises KeyboardInterrupt, and so does one that comes later than SAME.
+    """While open, signals are heard as by `Interrupt`; who was interrupted gets a sentence, and exit code 1.
 
-    Before `begun` it ends the program, since imports take an exception for a broken library. A signal that
-    was ignored when the process began, as under nohup, stays ignored.
+    Before `begun` a signal ends the program at once, since imports take an exception for a broken library.
 
     Args:
         sentence: says what is kept.
@@ -27,17 +22,15 @@ class Leaving:
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
         self._begun = False
-        self._asked: float | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self._interrupt = Interrupt()
+        self._before: Before = {}
 
     def begun(self) -> None:
         """Everything is imported."""
         self._begun = True
 
     def __enter__(self) -> "Leaving":
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._notice)
+        self._before = take(self._notice)
         return self
 
     def __exit__(
@@ -45,8 +38,7 @@ class Leaving:
     ) -> None:
         """Whoever was interrupted says so and ends, and nothing that comes meanwhile changes that."""
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_IGN if interrupted else handler)
+        give_back(dict.fromkeys(self._before, signal.SIG_IGN) if interrupted else self._before)
         if interrupted:
             self._say()
             raise SystemExit(INTERRUPTED)
@@ -56,10 +48,7 @@ class Leaving:
             warn(self._sentence)
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
         if not self._begun:
             self._say()
             os._exit(INTERRUPTED)
-        if self._asked is None or now - self._asked > SAME:
-            self._asked = now
-            raise KeyboardInterrupt
+        self._interrupt(number, frame)

@@ -6,6 +6,7 @@ directory · 6 untrusted model. Little is imported before signals are heard.
 
 import io
 import os
+import signal
 import sys
 
 from app.commands.exits import INTERRUPTED, OK, SIGNALLED, USAGE, code_of
@@ -24,8 +25,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = _code(arguments)
     finally:
         interrupt.over = True
-        if arguments is not None:
-            give_back(before)
+        # What Python hears it no longer hears while it ends: a signal would kill it, with all said and done.
+        give_back(before if arguments is not None else dict.fromkeys(before, signal.SIG_IGN))
     sys.exit(code)
 
 

@@ -109,15 +109,13 @@ def created(directory: Path, settings: Settings, data: Path, dataset: Dataset) -
     """Start a run directory by writing its config, and hold it. It disappears again if it is left empty.
 
     Raises:
-        RunError: something is there already, or another process trains there; it is left alone.
+        RunError: something is there already, or another process works there; it is left alone.
         DataError: the data lies at a place that cannot be noted down.
     """
     try:
         with filling(directory):
             write_config(directory, settings, data, dataset.fingerprint)
             yield
-    except BusyError as error:
-        raise _trained_elsewhere(directory) from error
     except TakenError as error:
         raise RunError(_taken(directory)) from error
     except FolderError as error:
@@ -222,17 +220,13 @@ def locked(directory: Path) -> Iterator[None]:
                 raise _no_run(directory)
             yield
     except BusyError as error:
-        raise _trained_elsewhere(directory) from error
+        raise RunError(f"{directory} is being trained by another process.") from error
     except FileNotFoundError as error:
         raise _no_run(directory) from error
 
 
 def _no_run(directory: Path) -> RunError:
     return RunError(f"{directory} is not a run directory: it has no {CONFIG}.")
-
-
-def _trained_elsewhere(directory: Path) -> RunError:
-    return RunError(f"{directory} is being trained by another process.")
 
 
 @contextmanager

@@ -13,7 +13,8 @@ Before = dict[int, Any]
 """Who heard a signal before, by its number."""
 
 AGAIN = 1.0
-"""Seconds in which further signals are the same wish: what is tidied up meanwhile is not disturbed."""
+"""Seconds in which further signals are the same wish (`timeout` sends two): what is
+tidied up meanwhile is not disturbed."""
 
 
 class Interrupt:

@@ -19,13 +19,21 @@ def home() -> Path:
         ValueError: there is no such place.
     """
     given = os.environ.get("PERSARANK_HOME")
-    return (expanded(given).absolute() if given else _cache() / "persarank") / f"demo-{VERSION}"
+    return (_set("PERSARANK_HOME", given).absolute() if given else _cache() / "persarank") / f"demo-{VERSION}"
+
+
+def _set(variable: str, value: str) -> Path:
+    """The path that a variable of the environment holds."""
+    try:
+        return expanded(value)
+    except ValueError as error:
+        raise ValueError(f"{variable} is {error}") from error
 
 
 def _cache() -> Path:
     """$XDG_CACHE_HOME, which by its specification counts only if it is absolute, or ~/.cache."""
     given = os.environ.get("XDG_CACHE_HOME")
-    if given and (cache := expanded(given)).is_absolute():
+    if given and (cache := _set("XDG_CACHE_HOME", given)).is_absolute():
         return cache
     try:
         return expanded("~/.cache")

@@ -131,3 +131,27 @@ def test_who_comes_second_is_told_at_once(tmp_path: Path, cli: Callable[..., Any
             called = cli("data", *arguments, "--out", out)
             assert (called.code, called.out) == (3, "")
             assert called.err == f"persarank: {out} is in use by another process: choose another --out.\n"
+
+
+def test_a_full_disk_is_told_with_the_place(
+    tmp_path: Path, cli: Callable[..., Any], monkeypatch: Any
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "Error writing bytes to file. Detail: [errno 28] No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
+    called = cli("data", "simulate", "--users", 3, "--out", tmp_path / "out")
+    assert (called.code, called.err) == (2, f"persarank: {tmp_path / 'out'}: No space left on device.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_that_may_not_be_read_is_not_called_damaged(
+    some: Dataset, tmp_path: Path, monkeypatch: Any
+) -> None:
+    def locked(path: Path) -> None:
+        raise PermissionError(13, f"Failed to open local file '{path}'. Detail: [errno 13] Permission denied")
+
+    write(some, tmp_path / "out")
+    monkeypatch.setattr("pyarrow.parquet.read_table", locked)
+    with pytest.raises(DataError, match=r"\.parquet cannot be read: Permission denied\.$"):
+        read(tmp_path / "out")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.crashes import INTERRUPTED, METRICS, MODEL, OK, Run, assert_same, job
+from tests.e2e.hostile import INSTALLED, start
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 NOTHING = "persarank: interrupted before there was anything to save.\n"
@@ -109,3 +110,13 @@ def test_a_run_that_is_interrupted_while_it_is_made_leaves_nothing(
     codes, err = run_jobs(job(train, (place, "config.toml", 1), signal=signal))
     assert (codes, err) == ([INTERRUPTED], NOTHING)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_come_too_late_also_while_python_ends() -> None:
+    """It no longer hears what it heard: unless they are ignored, they kill it, with all said and done."""
+    heard = "print(*(signal.getsignal(number).name for number in SIGNALS), file=sys.stderr)"
+    program = "import atexit, signal\nfrom app.runs.signals import SIGNALS\n"
+    program += f"atexit.register(lambda: {heard})\nfrom persarank import main\nmain()"
+    process = start(INSTALLED + program, "list", "--json")
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (OK, "SIG_IGN SIG_IGN SIG_IGN\n")

@@ -13,6 +13,7 @@ import typer.main
 import app.commands.line
 from app.commands.paths import path
 from app.runs.settings import ConfigError, resolve
+from app.runs.training import UnfinishedError
 from app.suggestions.demo import home
 from app.web.server import _give_home
 from data.files import expanded
@@ -126,3 +127,35 @@ def test_the_demo_needs_no_home_but_a_place(
     monkeypatch.delenv("HOME")
     _give_home(tmp_path)
     assert os.environ["HOME"] == str(tmp_path), "the server looks for one"
+
+
+@pytest.mark.parametrize("name", ["PERSARANK_HOME", "XDG_CACHE_HOME"])
+def test_a_variable_that_holds_no_place_is_named(
+    name: str, monkeypatch: Any, cli: Callable[..., Any]
+) -> None:
+    monkeypatch.delenv("PERSARANK_HOME", raising=False)
+    monkeypatch.setenv(name, "~nobody-of-this-name/x")
+    called = cli("demo", "--prepare-only")
+    assert called.code == 2
+    assert f"{name} is ~nobody-of-this-name/x: there is no such home directory" in called.err
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "sentence"),
+    [
+        (KeyboardInterrupt(), 1, "stopped; what is finished is kept, and the same command goes on."),
+        (OSError(28, "No space left on device", "place"), 2, "place: No space left on device."),
+    ],
+)
+def test_a_demo_that_is_stopped_does_not_name_resume(
+    cause: BaseException, code: int, sentence: str, tmp_path: Path, monkeypatch: Any, cli: Callable[..., Any]
+) -> None:
+    """Its trainings are begun anew."""
+
+    def stop(*args: Any, **kwargs: Any) -> None:
+        raise UnfinishedError("stopped.", tmp_path) from cause
+
+    monkeypatch.setenv("PERSARANK_HOME", str(tmp_path))
+    monkeypatch.setattr("app.suggestions.preparation.prepare", stop)
+    called = cli("demo", "--prepare-only")
+    assert (called.code, called.err) == (code, f"persarank: {sentence}\n")

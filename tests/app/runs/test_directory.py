@@ -128,7 +128,10 @@ def test_who_comes_second_gets_a_sentence(
 ) -> None:
     (tmp_path / "free").mkdir()
     for out in (run, tmp_path / "free"):
-        with held(out), pytest.raises(RunError, match=f"{out} is being trained by another process"):
+        with (
+            held(out),
+            pytest.raises(RunError, match=f"{out} is in use by another process: choose another --out"),
+        ):
             train_run(resolve(SMALL, {}), tiny, tiny_dataset, out, ignore)
     assert list((tmp_path / "free").iterdir()) == []
     assert open_run(run).summary["finished"]
