@@ -2,7 +2,6 @@
 
 import os
 import signal
-from contextlib import suppress
 from types import FrameType, TracebackType
 
 from app.commands.exits import INTERRUPTED
@@ -40,15 +39,11 @@ class Leaving:
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         give_back(dict.fromkeys(self._before, signal.SIG_IGN) if interrupted else self._before)
         if interrupted:
-            self._say()
-            raise SystemExit(INTERRUPTED)
-
-    def _say(self) -> None:
-        with suppress(OSError):  # the terminal may be gone
             warn(self._sentence)
+            raise SystemExit(INTERRUPTED)
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
         if not self._begun:
-            self._say()
+            warn(self._sentence)
             os._exit(INTERRUPTED)
         self._interrupt(number, frame)

@@ -4,6 +4,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,9 +33,10 @@ def show(table: Callable[[dict[str, Any], "Console"], None], result: dict[str, A
 
 
 def warn(sentence: str) -> None:
-    """One sentence for people, beside the result."""
+    """One sentence for people, beside the result; if nobody is there to read it any more, work goes on."""
     visible = "".join(_escaped(c) if unicodedata.category(c) in HIDDEN else c for c in sentence)
-    print(f"persarank: {visible}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"persarank: {visible}", file=sys.stderr, flush=True)
 
 
 def _escaped(character: str) -> str:

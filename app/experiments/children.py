@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import suppress
 
 import app
 from app.runs.shell import command as shell
@@ -102,12 +101,12 @@ class _Children:
         self._held.close()
         try:
             if self._at_work():
-                _say(tell, "stopping; what is being trained is saved first.")
+                tell("stopping; what is being trained is saved first.")
             end = time.monotonic() + PATIENCE
             while self._at_work() and time.monotonic() < end:
                 time.sleep(0.05)
             if late := self._at_work():
-                _say(tell, f"after {PATIENCE:.0f} seconds {late} had not ended, and were killed.")
+                tell(f"after {PATIENCE:.0f} seconds {late} had not ended, and were killed.")
         finally:
             for process in self._processes:
                 process.kill()
@@ -120,11 +119,6 @@ class _Children:
         """Let go of the pipe."""
         self._held.close()
         self._end.close()
-
-
-def _say(tell: Callable[[str], None], sentence: str) -> None:
-    with suppress(OSError):  # the terminal may be gone
-        tell(sentence)
 
 
 def _end(code: int) -> str:

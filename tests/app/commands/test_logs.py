@@ -72,9 +72,10 @@ def test_local_trees_for_a_user_whose_pools_are_empty(ranker: str, tmp_path: Pat
     (tmp_path / "log.csv").write_text("user,time,query\n" + "".join(rows))
     columns = ["--user", "user", "--time", "time", "--query", "query"]
     assert cli("data", "import", tmp_path / "log.csv", "--out", tmp_path / "d", *columns).code == 0
+    few = "min_samples_leaf=1" if ranker == "forest" else "min_child_samples=1"
     trained = cli(
         *("train", "--data", tmp_path / "d", "--out", tmp_path / "run", "--algorithm", "local"),
-        *("--ranker", ranker, "--set", "n_estimators=5"),
+        *("--ranker", ranker, "--set", "n_estimators=5", "--set", few),
     )
     assert trained.code == 0, trained.err
     evaluated = cli("evaluate", tmp_path / "run")
