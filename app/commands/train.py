@@ -111,12 +111,12 @@ def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"
     """Run a training with progress bars, and print its summary."""
     from app.commands.training_progress import TrainingBars
     from app.runs.phases import Phases
-    from app.runs.training import UnfinishedError
+    from app.runs.training import NotFiniteError, UnfinishedError
 
     with TrainingBars(settings.label, settings.updates, quiet=as_json) as bars:
         try:
             summary = run(bars.see, Phases(bars.tell, warn))
-        except UnfinishedError as stopped:
+        except (UnfinishedError, NotFiniteError) as stopped:
             if as_json and stopped.summary:
                 print(json.dumps(stopped.summary), flush=True)
             raise

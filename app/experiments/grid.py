@@ -124,12 +124,12 @@ def _datasets(
     out: Path, scale: Scale, shell: Path | None, tell: Callable[[str], None]
 ) -> dict[str, dict[int, Path]]:
     """Name → seed → directory."""
+    if shell is not None and not remembered(out / "data" / "shell.json", sha256(shell)):
+        raise RunError(f"{out} holds the experiment on another log than {shell}: choose another --out.")
     ours = simulated(out, scale.users, scale.seeds, tell)
     if shell is None:
         return {"simulated": ours}
     place = out / "data" / "shell"
-    if not remembered(out / "data" / "shell.json", sha256(shell)):
-        raise RunError(f"{out} holds the experiment on another log than {shell}: choose another --out.")
     if not (place / MANIFEST).is_file():
         write(import_log(shell, "user", "timestamp", "query", "training", PUBLISHED), place)
         tell(f"imported {place}")

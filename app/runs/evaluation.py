@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from app.runs.directory import REPORT, Run, RunError, locked, open_run
-from app.runs.verdict import NOT_FINITE, doubts, exchanged
+from app.runs.verdict import JUDGED, NOT_FINITE, doubts, exchanged
 from data.files import write_bytes
 from data.progress import Tell, silent
 from data.schema import Dataset, column, ragged
@@ -26,9 +26,6 @@ from ranking.slates import Slates, StoredSlates, pad
 Metrics = dict[str, Tensor]
 JUDGING = "judging"
 """What it is called where its progress is shown."""
-
-JUDGED = 2000
-"""Slates judged at once."""
 
 COMPARED = ("nmrr", "mrr@10")
 """Metrics whose differences are told."""

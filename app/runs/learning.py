@@ -56,7 +56,7 @@ class Learned:
         """What is wrong with the model, as a summary has it."""
         found = list(self.doubts)
         if self.diverged:
-            whose = f"the own models of {self.diverged} users"
+            whose = f"the own models of {self.diverged} user{'s' if self.diverged > 1 else ''}"
             lost = f"{whose} are {NOT_FINITE}; what they are made from ranks instead."
             found.insert(0, Doubt(NOT_FINITE, OWN, lost))
         return [asdict(doubt) for doubt in found]

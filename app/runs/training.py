@@ -27,6 +27,7 @@ from data.files import write_bytes
 from data.progress import UNKNOWN
 from data.schema import Dataset
 from federated import checkpoint
+from federated.objectives import Objective
 from federated.state import Snapshot
 from ranking.persistence import save
 
@@ -34,15 +35,17 @@ from ranking.persistence import save
 class UnfinishedError(Exception):
     """Training ended early, by the user's wish or for want of disk; it can be resumed."""
 
-    def __init__(
-        self, message: str, run: Path, summary: dict[str, Any] | None = None, options: str = ""
-    ) -> None:
+    def __init__(self, message: str, run: Path, summary: dict[str, Any] | None = None) -> None:
         self.summary = summary
-        super().__init__(f"{message} Go on with: {command('resume', run)}{options}")
+        super().__init__(f"{message} Go on with: {command('resume', run)}")
 
 
-class NotFiniteError(UnfinishedError):
+class NotFiniteError(Exception):
     """The users' own models are not finite; what they were made from is saved."""
+
+    def __init__(self, message: str, summary: dict[str, Any]) -> None:
+        self.summary = summary
+        super().__init__(message)
 
 
 def train_run(
@@ -67,11 +70,12 @@ def train_run(
         RunError: ``out`` exists already, or somebody else is training there.
         DataError: a user has nothing to train on.
         UnfinishedError: Ctrl-C, or the disk is full; what was learned until then is saved.
+        NotFiniteError: of the users' own models; what they were made from is saved.
     """
     with Stop() as stop, created(out, settings, data, dataset):
         try:
             return _complete(settings, dataset, out, watch, phases or Phases(), stop)
-        except UnfinishedError:
+        except (UnfinishedError, NotFiniteError):
             raise
         except BaseException:
             if checkpoint.latest(out / CHECKPOINTS) is None and finished(out) is None:
@@ -100,7 +104,7 @@ def resume_run(
     Raises:
         ConfigError: one of them matters to training itself.
         RunError: other data or files, or nothing readable is left, or somebody else is training this run.
-        UnfinishedError: as in `train_run`.
+        UnfinishedError, NotFiniteError: as in `train_run`.
     """
     if dataset.fingerprint != started.fingerprint:
         raise RunError(
@@ -179,13 +183,24 @@ def _changes_named(settings: Settings) -> Iterator[None]:
 def _own_models_lost(settings: Settings, out: Path, summary: dict[str, Any]) -> NotFiniteError:
     """What to say when what own models were made from is all there is."""
     lost = summary["warnings"][0]["message"]
-    names = " ".join(f"--set {name}=…" for name in settings.row.objective.personal_settings)
-    return NotFiniteError(
-        f"{lost[0].upper()}{lost[1:]}{settings.changes()}",
-        out,
-        summary,
-        f" {names}" if names else "",
-    )
+    message = f"{lost[0].upper()}{lost[1:]}{settings.changes()}"
+    gentler = _gentler(settings.row.objective)
+    if not gentler:
+        return NotFiniteError(f"{message} Train another run with smaller steps.", summary)
+    pairs = " ".join(f"--set {name}={value}" for name, value in gentler.items())
+    advice = f"Find them anew, e.g. with: {command('resume', out)} {pairs}"
+    return NotFiniteError(f"{message} {advice}", summary)
+
+
+def _gentler(objective: Objective) -> dict[str, Any]:
+    """Smaller values for the settings that only own models depend on: the defaults, or a tenth of them."""
+    defaults = type(objective)()
+    smaller = {}
+    for name in objective.personal_settings:
+        value, default = getattr(objective, name), getattr(defaults, name)
+        less = min(value, default) if value != default else value / 10
+        smaller[name] = max(1, round(less)) if isinstance(value, int) else less
+    return smaller
 
 
 def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:

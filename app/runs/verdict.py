@@ -22,6 +22,7 @@ CHANCE = "no better than chance"
 WORSE = "worse than what they are made from"
 NOT_PERSONAL = "no better than other users' models"
 NOT_FINITE = "not finite"
+UNKNOWN_WORTH = "nothing can be said of the model"
 
 RANDOM, COMMON, START, OWN = "random", "global", "start", "personal"
 """What ranks: nothing, the common model, without one what own models are made from, the users' own models."""
@@ -126,7 +127,7 @@ def doubts(nmrr_by: Mapping[str, Tensor | None], slates: StoredSlates) -> list[D
     """
     tell = _telling(slates)
     if not tell.any():
-        return []
+        return [Doubt(UNKNOWN_WORTH, OWN, f"{UNKNOWN_WORTH}: no slate has wanted and unwanted candidates.")]
     user = slates.user[tell]
     known = {name: values[tell] for name, values in nmrr_by.items() if values is not None}
     subject = {COMMON: "the common model ranks", OWN: "the users' own models rank"}

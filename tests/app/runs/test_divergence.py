@@ -33,7 +33,7 @@ def test_what_own_models_are_made_from_is_kept(lost: tuple[Path, str], cli: Cli)
     run, said = lost
     assert "The own models of 20 users are not finite" in said
     assert "adapt_lr = 1000000000.0 (default 0.02)" in said
-    assert f"persarank resume {run} --set adapt_lr=… --set adapt_steps=…" in said
+    assert f"persarank resume {run} --set adapt_lr=0.02 --set adapt_steps=2" in said
     called = cli("evaluate", run, "--json")
     assert called.code == OK
     (result,) = json.loads(called.out)["runs"]

@@ -14,6 +14,7 @@ from app.runs.verdict import (
     OWN,
     RANDOM,
     START,
+    UNKNOWN_WORTH,
     WORSE,
     doubts,
     exchanged,
@@ -105,10 +106,10 @@ def test_models_that_were_exchanged_within_like_users_are_not_told_from_their_ow
 def test_slates_that_every_order_serves_equally_do_not_count(slates: StoredSlates) -> None:
     silent = slates.subset(torch.arange(len(slates)))
     silent.position.copy_(torch.ones_like(silent.position))  # all are wanted
-    assert found(silent, constant) == []
+    assert found(silent, constant) == [(UNKNOWN_WORTH, OWN)]
     assert exchanged(constant, silent) == []
     silent.position.zero_()  # none is
-    assert found(silent, constant) == []
+    assert found(silent, constant) == [(UNKNOWN_WORTH, OWN)]
 
 
 def test_one_user_has_nobody_to_exchange_with(slates: StoredSlates) -> None:
