@@ -1,6 +1,7 @@
 """What all tests share: one small simulated dataset, the command line in process, the real data's place."""
 
 import os
+import signal
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ from ranking.building import build
 from ranking.history import PublicStatistics
 from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
+
+for heard, by in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if (
+        signal.getsignal(heard) == signal.SIG_IGN
+    ):  # as under nohup: programs that tests start would inherit it
+        signal.signal(heard, by)
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 TESTS = Path(__file__).resolve().parent
