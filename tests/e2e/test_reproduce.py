@@ -118,15 +118,16 @@ def test_data_or_a_run_of_something_else_is_not_taken_for_the_experiments(
 def test_a_run_on_data_that_was_made_anew_is_refused(tmp_path: Path) -> None:
     """As by another version, which simulates otherwise."""
     write(simulate(8, 0), tmp_path / "a")
-    options = {"data": tmp_path / "a", "algorithm": "fedavg", "seed": 0, "updates": 20, "evaluations": 2}
-    settings = resolve({name: value for name, value in options.items() if name != "data"}, {})
-    train_run(settings, tmp_path / "a", read(tmp_path / "a"), tmp_path / "run", lambda event: None)
-    assert workspace.missing(tmp_path / "run", options) is None
+    options = {"algorithm": "fedavg", "seed": 0, "updates": 20, "evaluations": 2}
+    train_run(
+        resolve(options, {}), tmp_path / "a", read(tmp_path / "a"), tmp_path / "run", lambda event: None
+    )
+    assert workspace.missing(tmp_path / "run", tmp_path / "a", options) is None
     with pytest.raises(RunError, match="other settings"):
-        workspace.missing(tmp_path / "run", options, {"lr": 0.01})
+        workspace.missing(tmp_path / "run", tmp_path / "a", options, {"lr": 0.01})
     write(simulate(8, 1), tmp_path / "b")
     with pytest.raises(RunError, match="was trained on data"):
-        workspace.missing(tmp_path / "run", options | {"data": tmp_path / "b"})
+        workspace.missing(tmp_path / "run", tmp_path / "b", options)
 
 
 def test_another_log_is_another_experiment(

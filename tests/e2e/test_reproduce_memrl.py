@@ -144,7 +144,7 @@ def test_goals_to_learn_from_to_choose_by_and_to_judge_by_are_used_for_just_that
     monkeypatch.setattr(navigation, "goals", remembering)
     monkeypatch.setattr(Navigation, "take", counting)
     monkeypatch.setattr(Navigation, "judge", judging)
-    monkeypatch.setattr(navigation, "SIZES", (1e-6, 0.3, 50.0))
+    monkeypatch.setattr(navigation, "SIZES", (1e-6, 0.3, 15.0))
     size = navigation.Size(episodes=2 * 60 * navigation.META_BATCH, held_out=3, steps=4)
     told = navigation.reproduce("memrl", 7, size)
     assert taken["goals"] == size.episodes
@@ -158,9 +158,9 @@ def test_goals_to_learn_from_to_choose_by_and_to_judge_by_are_used_for_just_that
             [task.judge(p, seed).numpy() for p in navigation.adapted(task, "memrl", w, a, steps, seed)]
         )
 
-    scores = {a: returns("validation goals", a, 3, 7)[1:].mean() for a in (1e-6, 0.3, 50.0)}
+    scores = {a: returns("validation goals", a, 3, 7)[1:].mean() for a in (1e-6, 0.3, 15.0)}
     assert told["step_size"] == max(scores, key=scores.__getitem__)
-    assert scores[50.0] < scores[1e-6], "the largest is the worst"
+    assert scores[15.0] < scores[1e-6], "the largest is the worst"
     expected = returns("held-out goals", told["step_size"], 4, 7 + navigation.APART)
     np.testing.assert_allclose(told["returns"], expected, rtol=1e-4)
 
