@@ -45,14 +45,15 @@ def summary(result: dict[str, Any], console: Console) -> None:
         say(console, _network(result["network"], result["virtual_time"]))
     figures = ", ".join(f"{name} {value:.4f}" for name, value in result["validation_nmrr"].items())
     say(console, f"NMRR on validation slates: {figures or 'nobody has any'}.")
-    _warnings(result, console)
+    _doubts(result, console)
     paste(console, f"Judge it with: {command('evaluate', Path(result['run']))}")
 
 
-def _warnings(result: dict[str, Any], console: Console) -> None:
-    """What is wrong with a model."""
-    for warning in result["warnings"]:
-        say(console, f"Warning: {warning['message']}")
+def _doubts(result: dict[str, Any], console: Console) -> None:
+    """What is wrong with a model, and what may be."""
+    for heading, key in (("Warning", "warnings"), ("Note", "notes")):
+        for doubt in result[key]:
+            say(console, f"{heading}: {doubt['message']}")
 
 
 def _network(network: dict[str, float], rounds: float) -> str:
@@ -82,7 +83,7 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
             if difference is not None:
                 told = f"personal − global, {name} over {run['averaged_over']}: {_interval(difference)}"
                 say(console, told)
-        _warnings(run, console)
+        _doubts(run, console)
     for difference in result["differences"]:
         say(console, _compared(difference))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from app.runs.directory import REPORT, Run, RunError, locked, open_run
-from app.runs.verdict import JUDGED, NOT_FINITE, doubts, exchanged
+from app.runs.verdict import JUDGED, NOT_FINITE, doubts, exchanged, told
 from data.files import write_bytes
 from data.progress import Tell, silent
 from data.schema import Dataset, column, ragged
@@ -53,7 +53,7 @@ class Judged:
     split: str
     metrics: dict[str, Metrics | None]
     permuted: bool
-    warnings: list[dict[str, str]]
+    doubts: list[dict[str, str]]
 
     @property
     def personal(self) -> Metrics:
@@ -203,8 +203,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
             for name in COMPARED
         },
         "cold_users": {"users": cold, "personal_nmrr": share},
-        "warnings": judged.warnings,
-    }
+    } | told(judged.doubts)
 
 
 def compare(judged: Judged, base: Judged, over: str = "users") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from app.runs.phases import TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
 from app.runs.teaching import teaching
-from app.runs.verdict import NOT_FINITE, OWN, Doubt, validated
+from app.runs.verdict import NOT_FINITE, OWN, Doubt, told, validated
 from data.files import write_bytes
 from data.folders import remove
 from data.progress import UNKNOWN, Tell
@@ -52,14 +52,14 @@ class Learned:
     doubts: list[Doubt]
     diverged: int = 0
 
-    def warnings(self) -> list[dict[str, str]]:
-        """What is wrong with the model, as a summary has it."""
+    def told(self) -> dict[str, Any]:
+        """What is wrong with the model, as a summary has it, see `verdict.told`."""
         found = list(self.doubts)
         if self.diverged:
             whose = f"the own models of {self.diverged} user{'s' if self.diverged > 1 else ''}"
             lost = f"{whose} are {NOT_FINITE}; what they are made from ranks instead."
             found.insert(0, Doubt(NOT_FINITE, OWN, lost))
-        return [asdict(doubt) for doubt in found]
+        return told([asdict(doubt) for doubt in found])
 
 
 def learn(

@@ -225,5 +225,4 @@ def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:
         "concurrency": tally.in_flight_max,
         "network": tally.network,
         "validation_nmrr": learned.nmrr,
-        "warnings": learned.warnings(),
-    }
+    } | learned.told()

@@ -20,9 +20,15 @@ from ranking.slates import Slates, StoredSlates
 
 CHANCE = "no better than chance"
 WORSE = "worse than what they are made from"
+A_LITTLE_WORSE = "a little worse than what they are made from"
 NOT_PERSONAL = "no better than other users' models"
 NOT_FINITE = "not finite"
 UNKNOWN_WORTH = "nothing can be said of the model"
+SERIOUS = (CHANCE, WORSE, NOT_FINITE)
+"""Something has gone wrong; the others can be true of a sound model that finds little personal to learn."""
+
+MATERIAL = 0.1
+"""Of the lead over chance: to lose more by own models is no accident of noisy data."""
 
 RANDOM, COMMON, START, OWN = "random", "global", "start", "personal"
 """What ranks: nothing, the common model, without one what own models are made from, the users' own models."""
@@ -143,8 +149,10 @@ def doubts(nmrr_by: Mapping[str, Tensor | None], slates: StoredSlates) -> list[D
     for name, than in ((COMMON, "than the common model"), (START, "than what they are made from")):
         if name in known:
             beside = Beside.of(known[OWN] - known[name], user)
+            lead = Beside.of(known[name] - known[RANDOM], user).mean
             if beside.high < 0:
-                found.append(Doubt(WORSE, OWN, f"{subject[OWN]} worse {than} ({beside})."))
+                kind = WORSE if beside.mean < -MATERIAL * lead else A_LITTLE_WORSE
+                found.append(Doubt(kind, OWN, f"{subject[OWN]} worse {than} ({beside})."))
     return found
 
 
@@ -191,6 +199,14 @@ def _telling(slates: StoredSlates) -> Tensor:
     ends = torch.nn.functional.pad((slates.position > 0).cumsum(0), (1, 0))
     wanted = ends[slates.offsets[1:]] - ends[slates.offsets[:-1]]
     return (wanted > 0) & (wanted < slates.offsets.diff())
+
+
+def told(found: Sequence[Mapping[str, str]]) -> dict[str, list[Mapping[str, str]]]:
+    """Doubts as results have them: ``warnings``, which are serious, and ``notes``."""
+    return {
+        "warnings": [doubt for doubt in found if doubt["kind"] in SERIOUS],
+        "notes": [doubt for doubt in found if doubt["kind"] not in SERIOUS],
+    }
 
 
 def worthless(warnings: Sequence[Mapping[str, str]]) -> str | None:

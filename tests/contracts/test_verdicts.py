@@ -15,7 +15,7 @@ from app.runs.directory import open_run
 from app.runs.evaluation import evaluate
 from app.runs.settings import resolve
 from app.runs.training import train_run
-from app.runs.verdict import CHANCE, NOT_PERSONAL, WORSE
+from app.runs.verdict import A_LITTLE_WORSE, CHANCE, NOT_PERSONAL, WORSE
 from data.schema import Dataset
 from data.simulator import simulate
 from data.storage import read, write
@@ -66,7 +66,7 @@ def kinds(warnings: list[dict[str, str]]) -> set[str]:
 def judged(run: Path) -> set[str]:
     """The kinds of what `evaluate` says is wrong with a run."""
     (of_run,) = evaluate([run], None, "test")
-    return kinds(of_run.warnings)
+    return kinds(of_run.doubts)
 
 
 def overwritten(run: Path, out: Path, dataset: Dataset, change: Callable[[Tensor], Tensor]) -> Path:
@@ -87,7 +87,7 @@ def unfolded(text: str) -> str:
 @rows
 def test_a_model_that_learns_is_not_accused(name: str, healthy: Cli) -> None:
     run = open_run(healthy(name))
-    assert run.summary["warnings"] == []
+    assert run.summary["warnings"] == run.summary["notes"] == []
     assert run.summary["validation_nmrr"]["personal"] > run.summary["validation_nmrr"]["random"] + 0.1
     assert judged(run.directory) == set()
 
@@ -118,7 +118,7 @@ def test_models_that_have_been_exchanged_are_named(
 ) -> None:
     run = overwritten(healthy(name), tmp_path / "run", dataset, exchanged)
     assert judged(run)
-    assert judged(run) <= {WORSE, NOT_PERSONAL}
+    assert judged(run) <= {WORSE, A_LITTLE_WORSE, NOT_PERSONAL}
 
 
 @pytest.mark.parametrize("name", ["local", "reptile", "persa-fl-me", "pars-push-me"])
@@ -133,8 +133,8 @@ def test_training_names_models_that_it_has_exchanged(
     monkeypatch.setattr(learning, "NeuralModel", exchanging)
     settings = resolve({"algorithm": name, "updates": UPDATES, "evaluations": 0}, {})
     summary = train_run(settings, people, dataset, tmp_path / "run", lambda event: None)
-    assert kinds(summary["warnings"])
-    assert kinds(summary["warnings"]) <= {WORSE, NOT_PERSONAL}
+    assert kinds(summary["warnings"] + summary["notes"])
+    assert kinds(summary["warnings"] + summary["notes"]) <= {WORSE, A_LITTLE_WORSE, NOT_PERSONAL}
 
 
 @rows
@@ -142,7 +142,7 @@ def test_a_model_that_diverges_is_named(name: str, people: Path, tmp_path: Path,
     options = ("--algorithm", name, "--updates", "120", "--evaluations", "0", "--set", "lr=1000")
     called = cli("train", "--data", people, "--out", tmp_path / "run", *options)
     if called.code == OK:  # it ranks by little more than where it was thrown, everybody alike
-        assert f"Warning: the users' own models rank {NOT_PERSONAL}" in unfolded(called.out)
+        assert f"Note: the users' own models rank {NOT_PERSONAL}" in unfolded(called.out)
     else:
         assert called.code in (BAD_CONFIG, BAD_MODEL), called.out
         assert "lr = 1000.0 (default" in called.err

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from app.runs import verdict
 from app.runs.verdict import (
+    A_LITTLE_WORSE,
     CHANCE,
     COMMON,
     NOT_PERSONAL,
@@ -19,6 +20,7 @@ from app.runs.verdict import (
     doubts,
     exchanged,
     nmrr_of,
+    told,
 )
 from federated.tasks.ranking import RankingTask
 from ranking.slates import Slates, StoredSlates
@@ -78,10 +80,23 @@ def test_a_common_model_that_is_all_there_is_is_accused_once(slates: StoredSlate
 @pytest.mark.parametrize("base", [COMMON, START])
 def test_own_models_worse_than_what_they_are_made_from(slates: StoredSlates, base: str) -> None:
     def half_forgotten(some: Slates) -> Tensor:
-        return knowing(some) * (some.typed.new_tensor(range(6)) < 4)
+        return knowing(some) * (some.typed.new_tensor(range(6)) < 2)
 
     assert found(slates, knowing, **{base: half_forgotten}) == []
     assert found(slates, half_forgotten, **{base: knowing}) == [(WORSE, OWN)]
+
+
+def test_what_is_lost_of_the_lead_decides_between_a_warning_and_a_note(
+    slates: StoredSlates, monkeypatch: Any
+) -> None:
+    def half_forgotten(some: Slates) -> Tensor:
+        return knowing(some) * (some.typed.new_tensor(range(6)) < 2)
+
+    monkeypatch.setattr(verdict, "MATERIAL", 2)
+    assert found(slates, half_forgotten, **{COMMON: knowing}) == [(A_LITTLE_WORSE, OWN)]
+    kinds = [(CHANCE, OWN), (WORSE, OWN), (A_LITTLE_WORSE, OWN), (NOT_PERSONAL, OWN), (UNKNOWN_WORTH, OWN)]
+    both = told([{"kind": kind, "ranking": ranking} for kind, ranking in kinds])
+    assert [len(both[key]) for key in ("warnings", "notes")] == [2, 3]
 
 
 def test_the_sentence_has_the_figures(slates: StoredSlates) -> None:
