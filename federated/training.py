@@ -231,7 +231,7 @@ class Training:
             with one_thread():
                 return self._task.evaluate(judged)
         except FloatingPointError as error:
-            raise self.diverged() from error
+            raise self.diverged(str(error)) from error
 
     def _finish(self, w: Tensor) -> Finished:
         self._require_finite(w)

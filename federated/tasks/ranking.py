@@ -152,10 +152,10 @@ class RankingTask:
         for chunk, slates in enumerate(self.validation.chunks(JUDGED)):
             scores = network_scores(self.network, w, slates)
             if not torch.isfinite(scores).all():
-                raise FloatingPointError("the model's scores are no longer finite.")
+                raise FloatingPointError("the model's scores are no longer finite")
             losses.append(loss(scores, slates, chunk))
             if not torch.isfinite(losses[-1]).all():
-                raise FloatingPointError("the model's loss is no longer finite.")
+                raise FloatingPointError("the model's loss is no longer finite")
             ranked.append(nmrr(scores, slates))
             self.tell(VALIDATION, min((chunk + 1) * JUDGED, len(self.validation)), len(self.validation))
         return summarise({"loss": torch.cat(losses), "nmrr": torch.cat(ranked)}, self.validation.user)

@@ -92,15 +92,17 @@ def test_own_models_with_scores_that_are_not_finite_count_as_lost(
     assert cli("evaluate", tmp_path / "run").code == OK
 
 
+@pytest.mark.parametrize("evaluations", [0, 1])
 @pytest.mark.parametrize("algorithm", ["fedavg", "persa-fl-me", "local", "push-sum"])
 def test_a_model_with_scores_that_are_not_finite_is_no_success(
-    algorithm: str, tiny: Path, tmp_path: Path, cli: Cli, monkeypatch: Any
+    algorithm: str, evaluations: int, tiny: Path, tmp_path: Path, cli: Cli, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(Layout, "initial", lambda self, draw: torch.full((self.size,), 1e30))
-    options = ("--algorithm", algorithm, *SHORT, "--set", "local_steps=0")
+    options = ("--algorithm", algorithm, *SHORT, "--set", "local_steps=0", "--evaluations", evaluations)
     called = cli("train", "--data", tiny, "--out", tmp_path / "run", *options)
     assert called.code == BAD_CONFIG
-    assert "no longer finite" in called.err
+    what = "model is" if algorithm == "push-sum" else "model's scores are"  # whose sums overflow before
+    assert f"persarank: the {what} no longer finite after " in called.err
     assert "local_steps = 0 (default" in called.err
 
 
