@@ -7,7 +7,6 @@ else; so updates that can be computed together are computed together, in one ten
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
-from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -19,10 +18,9 @@ from torch import Tensor
 
 from data.progress import Tell, silent
 from data.randomness import generator
-from federated.compiling import Compiled, Step
 from federated.objectives import Objective, Positive
 from federated.patience import EndlessError, Patience, Unbounded
-from federated.tasks import Batch, Chance, Task
+from federated.tasks import Batch, Chance, Slopes, Task
 from federated.workers import in_parallel
 
 STACK = 50
@@ -41,7 +39,10 @@ MOST_LOOKS = 1_000_000
 """How often, at most, an update looks at a sample."""
 
 WORTH_SPLITTING = 8
-"""Clients for which a second thread is worth its trouble."""
+"""Clients of a stack for which a second thread is worth its trouble."""
+
+FEW, THREADS = 8, 4
+"""Where clients are computed one by one: how many a thread takes, and how many threads share fewer."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,6 @@ class Clients:
     """All users of a task, as a schedule sees them: number, sizes, updates.
 
     Attributes:
-        compiled: whether local steps are compiled first: faster, after a wait of half a minute.
         patience: is asked before every gradient.
 
     Raises:
@@ -81,7 +81,6 @@ class Clients:
     objective: Objective
     local: LocalSGD
     seed: int
-    compiled: bool = False
     patience: Patience = field(default_factory=Unbounded)
 
     def __post_init__(self) -> None:
@@ -121,9 +120,7 @@ class Clients:
         def piece(part: slice) -> Tensor:
             return self._delta(users[part], counters[part], w[part])
 
-        pieces = _pieces(len(users), self._step_samples)
-        first = 1 if isinstance(self._step, Compiled) and not self._step.made else 0
-        return torch.cat(in_parallel(piece, pieces[:first]) + in_parallel(piece, pieces[first:]))
+        return torch.cat(in_parallel(piece, _pieces(len(users), self._step_samples, self.task.stacked)))
 
     def personalise(self, w: Tensor, tell: Tell = silent) -> Tensor:
         """Every user's own model (U, P), from one model (P,) or one each (U, P)."""
@@ -133,37 +130,40 @@ class Clients:
 
         def piece(users: Tensor) -> None:
             data = self.task.everything(users, self.seed, most)
-            personal[users] = self.objective.personalise(self._loss, start[users], data)
+            personal[users] = self.objective.personalise(self._slopes, start[users], data)
 
-        pieces = _alike(self.samples.clamp(max=most))
+        pieces = _alike(self.samples.clamp(max=most), STACK // 2 if self.task.stacked else FEW)
         ends = torch.tensor([len(users) for users in pieces]).cumsum(0).tolist()
         tell(PERSONAL, 0, self.number)
         in_parallel(piece, pieces, lambda done: tell(PERSONAL, ends[done - 1], self.number))
         return personal
 
+    def warm_up(self) -> None:
+        """Have compiled what is compiled on first use; what is computed for that is thrown away."""
+        if not self.task.stacked:
+            start = self.task.initial(self.seed)[None]
+            self.deltas([0], [0], start)
+            self.objective.personalise(
+                self.task, start, self.task.everything(torch.tensor([0]), self.seed, 1)
+            )
+
     def _delta(self, users: list[int], counters: list[int], start: Tensor) -> Tensor:
-        if self.compiled and len(users) == 1:  # a second program would be compiled for one client alone
-            return self._delta(users * 2, counters * 2, start.expand(2, -1))[:1]
-        w = start.clone()
+        w, lr, draws, pull = start, self.local.lr, self.objective.draws, self.objective.pull
         for part, index in enumerate(self._draw(users, counters)):
             chance = Chance(self.seed, "behaviour", users, counters, part)
-            for batches in self.task.batches(torch.tensor(users), index, chance):
-                self._step(w, batches)
+            batches = self.task.batches(torch.tensor(users), index, chance)
+            if pull is not None:  # all steps at once
+                w = self._slopes.descend(w, start, batches, len(batches), lr, pull)
+                continue
+            for step in range(0, len(batches), draws):
+                some = batches[step : step + draws]
+                w = w.add(self.objective.gradient(self._slopes, w, some, start), alpha=-lr)
         return start - w
 
-    def _loss(self, w: Tensor, batch: Batch) -> Tensor:
-        self.patience()
-        return self.task.loss(w, batch)
-
-    @cached_property
-    def _step(self) -> Step:
-        loss = self.task.loss if self.compiled else self._loss
-
-        def step(w: Tensor, batches: Sequence[Batch]) -> None:
-            # In place, in a copy of one's own: at full speed fresh memory costs a fifth of the time.
-            w.add_(self.objective.gradient(loss, w, batches), alpha=-self.local.lr)
-
-        return Compiled(step, self.patience) if self.compiled else step
+    @property
+    def _slopes(self) -> Slopes:
+        """The task's derivatives, which are not begun once nobody waits for them."""
+        return _Patient(self.task, self.patience)
 
     @property
     def _step_samples(self) -> int:
@@ -171,43 +171,75 @@ class Clients:
         return self.objective.draws * self.local.batch_size
 
     def _draw(self, users: list[int], counters: list[int]) -> Iterator[Tensor]:
-        """(Q, draws, C, B) sample indices of C updates, in parts of not too many steps Q."""
+        """(K, C, B) sample indices of C updates, K = Q · draws, in parts of not too many steps Q."""
         local, draws = self.local, self.objective.draws
         held = self.samples[torch.tensor(users)]
-        pairs = zip(users, counters, strict=True)
-        streams = [generator(self.seed, "batch", user, counter) for user, counter in pairs]
+        streams = []
+        if local.sampling == "random":
+            pairs = zip(users, counters, strict=True)
+            streams = [generator(self.seed, "batch", user, counter) for user, counter in pairs]
         most = max(AT_ONCE // STACK // self._step_samples, 1)  # whoever is in the stack: the same parts
         for begin in range(0, local.local_steps, most):
             steps = min(most, local.local_steps - begin)
-            shape = (steps, draws, local.batch_size)
+            shape = (steps * draws, local.batch_size)
             if local.sampling == "in-order":
                 first = torch.tensor(counters) * local.local_steps + begin
                 taken = first[:, None] * self._step_samples + torch.arange(int(np.prod(shape)))
-                yield (taken % held[:, None]).view(-1, *shape).permute(1, 2, 0, 3)
+                yield (taken % held[:, None]).view(-1, *shape).transpose(0, 1)
                 continue
             sizes = zip(streams, held.tolist(), strict=True)
             drawn = [stream.integers(size, size=shape, dtype=np.int64) for stream, size in sizes]
-            yield torch.from_numpy(np.stack(drawn, axis=2))
+            yield torch.from_numpy(np.stack(drawn, axis=1))
 
 
-def _alike(sizes: Tensor) -> list[Tensor]:
+@plain_dataclass(frozen=True)
+class _Patient:
+    """Derivatives of a task; implements `Slopes`. Patience is asked before each."""
+
+    task: Task
+    patience: Patience
+
+    def gradient(self, w: Tensor, batch: Batch) -> Tensor:
+        self.patience()
+        return self.task.gradient(w, batch)
+
+    def hessian_times(self, w: Tensor, v: Tensor, batch: Batch) -> Tensor:
+        self.patience()
+        return self.task.hessian_times(w, v, batch)
+
+    def descend(
+        self,
+        w: Tensor,
+        anchor: Tensor,
+        batches: Sequence[Batch],
+        steps: int,
+        lr: float,
+        pull: float = 0.0,
+        tolerance: float = 0.0,
+    ) -> Tensor:
+        return self.task.descend(w, anchor, batches, steps, lr, pull, tolerance, self.patience)
+
+
+def _alike(sizes: Tensor, most: int) -> list[Tensor]:
     """Users in stacks of like size (U,), which waste no padding; of those with much data fewer together."""
     pieces: list[list[int]] = [[]]
     for user in torch.argsort(sizes, stable=True).tolist():
-        if len(pieces[-1]) == STACK // 2 or (len(pieces[-1]) + 1) * int(sizes[user]) > MOST_TOGETHER:
+        if len(pieces[-1]) == most or (len(pieces[-1]) + 1) * int(sizes[user]) > MOST_TOGETHER:
             pieces.append([])
         pieces[-1].append(user)
     return [torch.tensor(piece) for piece in pieces if piece]
 
 
-def _pieces(clients: int, samples: int = 1) -> list[slice]:
+def _pieces(clients: int, samples: int = 1, stacked: bool = True) -> list[slice]:
     """C clients in stacks of like size. It does not depend on the number of threads, nor do the bits.
 
     Args:
         clients: C.
         samples: that each of them needs at once.
+        stacked: see `Task.stacked`; otherwise stacks are as small as their handling allows.
     """
-    most = max(min(STACK, AT_ONCE // samples), 1)
-    number = max(-(-clients // most), min(2, clients // WORTH_SPLITTING), 1)
+    most = max(min(STACK if stacked else FEW, AT_ONCE // samples), 1)
+    shared = min(2, clients // WORTH_SPLITTING) if stacked else min(THREADS, clients)
+    number = max(-(-clients // most), shared, 1)
     edges = [clients * piece // number for piece in range(number + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]

@@ -15,14 +15,13 @@ Moreau    min_θ f_i(θ) + (λ/2)‖θ − w‖²                λ (w − θ̂_
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol, cast
+from typing import Annotated, Literal, Protocol
 
-import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from federated.tasks import Batch, Loss
+from federated.tasks import Batch, Slopes
 
 MOST = 1e30
 """Greatest factor that makes sense: its products still are numbers of 32 bits."""
@@ -46,6 +45,11 @@ class Objective(Protocol):
         ...
 
     @property
+    def pull(self) -> float | None:
+        """c where ∇F_i(w) = ∇f_i(w) + c (w − read): local steps are a proximal descent then; else None."""
+        ...
+
+    @property
     def personal(self) -> bool:
         """Whether users get models of their own."""
         ...
@@ -55,11 +59,18 @@ class Objective(Protocol):
         """Hyper-parameters that only `personalise` reads: with others the own models can be found anew."""
         ...
 
-    def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
-        """The estimate (C, P) of ∇F_i at w (C, P) from ``draws`` batches."""
+    def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
+        """The estimate (C, P) of ∇F_i at w (C, P) from ``draws`` batches.
+
+        Args:
+            task: gives the derivatives of f_i.
+            w: where.
+            batches: ``draws`` of them.
+            read: (C, P) the models that the clients read before their first local step.
+        """
         ...
 
-    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """The users' own models (C, P), from w (C, P) and all their training data, see `Task.everything`."""
         ...
 
@@ -69,14 +80,15 @@ class Vanilla:
     """One model for all (McMahan 2017; PersA-FL option A)."""
 
     draws = gradients = 1
+    pull = 0.0
     personal = False
     personal_settings = ()
 
-    def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
+    def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
-        return gradient_of(loss, w, batches[0])
+        return task.gradient(w, batches[0])
 
-    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """A copy of w: nothing is personal here."""
         return w.clone()
 
@@ -98,6 +110,7 @@ class MAML:
     curvature: Literal["exact", "finite-difference", "first-order"] = "exact"
     delta: Positive = 1e-3
 
+    pull = None
     personal = True
     personal_settings = ()
 
@@ -111,39 +124,27 @@ class MAML:
         """See `Objective.gradients`; a Hessian-vector product counts as two."""
         return self.maml_steps + 1 + (2 * self.maml_steps if self.curvature != "first-order" else 0)
 
-    def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
+    def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`; every factor of the product uses a batch of its own."""
         u = self.maml_steps
         path = [w]
         for r in range(u):
-            path.append(path[r] - self.alpha * gradient_of(loss, path[r], batches[r]))
-        v = gradient_of(loss, path[u], batches[u])
+            path.append(path[r] - self.alpha * task.gradient(path[r], batches[r]))
+        v = task.gradient(path[u], batches[u])
         if self.curvature != "first-order":
             for r in reversed(range(u)):
-                v = v - self.alpha * self._hessian_times(loss, path[r], v, batches[u + 1 + r])
+                v = v - self.alpha * self._hessian_times(task, path[r], v, batches[u + 1 + r])
         return v
 
-    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """See `Objective.personalise`: u full-batch steps."""
-        personal = w.clone()
-        for r in range(self.maml_steps):
-            personal = personal - self.alpha * gradient_of(loss, personal, data[r % len(data)])
-        return personal
+        return task.descend(w, w, data, self.maml_steps, self.alpha)
 
-    def _hessian_times(self, loss: Loss, w: Tensor, v: Tensor, batch: Batch) -> Tensor:
+    def _hessian_times(self, task: Slopes, w: Tensor, v: Tensor, batch: Batch) -> Tensor:
         if self.curvature == "finite-difference":
             step = self.delta * v
-            return (gradient_of(loss, w + step, batch) - gradient_of(loss, w - step, batch)) / (
-                2 * self.delta
-            )
-        if torch.compiler.is_compiling():  # which follows functional gradients only
-            slope = torch.func.grad(lambda x: loss(x, batch).sum())
-            return cast(Tensor, torch.func.grad(lambda x: (slope(x) * v).sum())(w))
-        w = w.detach().requires_grad_()
-        with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(loss(w, batch).sum(), w, create_graph=True)
-            (product,) = torch.autograd.grad((gradient * v).sum(), w)
-        return product
+            return (task.gradient(w + step, batch) - task.gradient(w - step, batch)) / (2 * self.delta)
+        return task.hessian_times(w, v, batch)
 
 
 @dataclass(frozen=True)
@@ -162,19 +163,17 @@ class Reptile:
     adapt_steps: Steps = 20
 
     draws = gradients = 1
+    pull = 0.0
     personal = True
     personal_settings = ("adapt_lr", "adapt_steps")
 
-    def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
+    def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
-        return gradient_of(loss, w, batches[0])
+        return task.gradient(w, batches[0])
 
-    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """See `Objective.personalise`."""
-        personal = w.clone()
-        for r in range(self.adapt_steps):
-            personal = personal - self.adapt_lr * gradient_of(loss, personal, data[r % len(data)])
-        return personal
+        return task.descend(w, w, data, self.adapt_steps, self.adapt_lr)
 
 
 @dataclass(frozen=True)
@@ -203,6 +202,7 @@ class MoreauEnvelope:
     personal_steps: Steps = 20
     inner_batches: Literal["same", "fresh"] = "same"
 
+    pull = None
     personal = True
     personal_settings = ("personal_steps",)
 
@@ -223,30 +223,13 @@ class MoreauEnvelope:
         """See `Objective.gradients`."""
         return self.inner_steps
 
-    def gradient(self, loss: Loss, w: Tensor, batches: Sequence[Batch]) -> Tensor:
+    def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
-        return self.lam * (w - self._minimise(loss, w, batches, self.inner_steps))
+        return self.lam * (w - self._minimise(task, w, batches, self.inner_steps))
 
-    def personalise(self, loss: Loss, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """See `Objective.personalise`: θ̂ on all of the user's training data."""
-        return self._minimise(loss, w, data, self.personal_steps)
+        return self._minimise(task, w, data, self.personal_steps)
 
-    def _minimise(self, loss: Loss, w: Tensor, batches: Sequence[Batch], steps: int) -> Tensor:
-        theta = w.clone()  # a copy, so that what follows may work in place, which is faster
-        for k in range(steps):
-            slope = gradient_of(loss, theta, batches[k % len(batches)]).add_(theta - w, alpha=self.lam)
-            moving = slope.norm(dim=1, keepdim=True) > self.tolerance
-            if not torch.compiler.is_compiling() and not moving.any():
-                break  # compiled programs take the remaining steps, which move nobody
-            theta.addcmul_(slope, moving.to(w.dtype), value=-self.inner_lr)
-        return theta
-
-
-def gradient_of(loss: Loss, w: Tensor, batch: Batch) -> Tensor:
-    """∇f_i(w) (C, P) of every client: one backward pass through the sum of their losses."""
-    if torch.compiler.is_compiling():  # which follows functional gradients only
-        return cast(Tensor, torch.func.grad(lambda x: loss(x, batch).sum())(w))
-    w = w.detach().requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(loss(w, batch).sum(), w)
-    return gradient
+    def _minimise(self, task: Slopes, w: Tensor, batches: Sequence[Batch], steps: int) -> Tensor:
+        return task.descend(w, w, batches, steps, self.inner_lr, self.lam, self.tolerance)

@@ -1,6 +1,5 @@
 """Whether those who wait for long work still want it, and work that would take for ever."""
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 
@@ -19,17 +18,9 @@ class Patience(Protocol):
         """Raise Interrupted if nobody wants to wait any longer."""
         ...
 
-    def at_once(self) -> AbstractContextManager[None]:
-        """For work of the main thread that cannot ask: inside, who is tired of waiting is heard at once."""
-        ...
-
 
 class Unbounded:
     """Waits for ever."""
 
     def __call__(self) -> None:
         """Go on."""
-
-    def at_once(self) -> AbstractContextManager[None]:
-        """Go on."""
-        return nullcontext()

@@ -92,7 +92,6 @@ class Training:
         seed: keys every random draw, start parameters included.
         updates: client updates that have to arrive, at least.
         evaluations: how often the validation figures are taken on the way; they change nothing.
-        compiled: whether the clients' steps are compiled, see `Clients`.
         tell: is told how far the finding of personal models is.
         patience: is asked while updates and personal models are computed.
     """
@@ -104,7 +103,6 @@ class Training:
         seed: int,
         updates: int,
         evaluations: int = 20,
-        compiled: bool = False,
         tell: Tell = silent,
         patience: Patience | None = None,
     ) -> None:
@@ -112,13 +110,17 @@ class Training:
         self._task, self._schedule = task, row.schedule
         self._updates, self._evaluations = updates, evaluations
         learned = task.pooled() if row.schedule.pools else task
-        self._clients = Clients(learned, row.objective, row.local, seed, compiled, patience or Unbounded())
+        self._clients = Clients(learned, row.objective, row.local, seed, patience or Unbounded())
         self._state = row.schedule.start(self._clients, task.initial(seed))
         self._done, self._version, self._refused_in_a_row, self._held = 0, 0, 0, 0
         self._seconds = 0.0
         self._unjudged = False
         self.at_rest = True
         """Whether all that is to be said of the last merge has been said."""
+
+    def warm_up(self) -> None:
+        """See `Clients.warm_up`."""
+        self._clients.warm_up()
 
     def pack(self) -> Snapshot:
         """The training at rest."""

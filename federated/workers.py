@@ -8,10 +8,12 @@ operations do not wait for each other a thousand times a second.
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import import_module
 from typing import TypeVar
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -64,9 +66,17 @@ def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with _blas().limit(limits=1):
+            yield
     finally:
         torch.set_num_threads(threads)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries that compiled kernels multiply matrices by."""
+    import_module("scipy.linalg.cython_blas")  # only what has been loaded can be found
+    return ThreadpoolController().select(user_api="blas")
 
 
 @lru_cache(maxsize=1)

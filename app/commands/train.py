@@ -36,9 +36,6 @@ def train(
     checkpoint_every: Annotated[
         int | None, typer.Option(help="Updates between checkpoints. [default: a 16th of all, at least 500]")
     ] = None,
-    compiled: Annotated[
-        bool | None, typer.Option("--compile", help="Compile the clients' steps first: half a minute.")
-    ] = None,
     config: Annotated[Path | None, typer.Option(parser=path, help="A TOML file of settings.")] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")
@@ -58,7 +55,7 @@ def train(
         "ranker": ranker,
     }
     given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
-    given |= {"checkpoint_every": checkpoint_every, "compile": compiled}
+    given |= {"checkpoint_every": checkpoint_every}
     settings = settings_from(config, given, sets or [])
 
     def begin(watch: "Watch", phases: "Phases") -> dict[str, Any]:

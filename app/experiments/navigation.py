@@ -22,6 +22,7 @@ from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
 from federated.tasks import Batch
+from federated.tasks.autograd import ByAutograd
 from federated.tasks.navigation import HORIZON, Navigation, draw_goals
 from federated.workers import in_parallel
 
@@ -125,19 +126,27 @@ def adapted(
     path: list[list[Tensor]] = [[] for _ in range(steps + 1)]
 
     def piece(users: Tensor) -> list[Tensor]:
-        seen: list[Tensor] = []
-
-        def loss(theta: Tensor, batch: Batch) -> Tensor:
-            seen.append(theta.detach().clone())
-            return task.loss(theta, batch)
-
-        end = personal.personalise(loss, w.expand(len(users), -1), task.everything(users, seed))
-        return [*seen, end]
+        watched = _Watched(task)
+        end = personal.personalise(watched, w.expand(len(users), -1), task.everything(users, seed))
+        return [*watched.seen, end]
 
     for part in in_parallel(piece, torch.arange(len(task.goals)).split(FEW)):
         for step, theta in enumerate(part):
             path[step].append(theta)
     return [torch.cat(theta) for theta in path]
+
+
+class _Watched(ByAutograd):
+    """A task that keeps the parameters at which it was asked for derivatives."""
+
+    def __init__(self, task: Navigation) -> None:
+        self._task = task
+        self.seen: list[Tensor] = []
+
+    def loss(self, w: Tensor, batch: Batch) -> Tensor:
+        """See `Task.loss`."""
+        self.seen.append(w.detach().clone())
+        return self._task.loss(w, batch)
 
 
 def paths(task: Navigation, policies: Tensor, episodes: int) -> NDArray[np.float32]:

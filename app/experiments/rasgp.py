@@ -20,7 +20,7 @@ from data.schema import DataError
 from federated.clients import Clients, LocalSGD
 from federated.network.graphs import Graph, Kind, draw
 from federated.network.push_sum import PushSum
-from federated.objectives import Vanilla, gradient_of
+from federated.objectives import Vanilla
 from federated.schedules.gossip import Gossip
 from federated.tasks.linear import Linear
 
@@ -50,7 +50,7 @@ class NoisyGradients(Clients):
     def deltas(self, users: list[int], counters: list[int], w: Tensor) -> Tensor:
         """See `Clients.deltas`."""
         who = torch.tensor(users)
-        exact = gradient_of(self.task.loss, w, self.task.everything(who, self.seed)[0])
+        exact = self.task.gradient(w, self.task.everything(who, self.seed)[0])
         noise = generator(self.seed, "noise", counters[0]).uniform(-NOISE, NOISE, (self.number, w.shape[1]))
         return self.local.lr * (exact + NODES * torch.from_numpy(noise)[who])
 
@@ -122,7 +122,7 @@ def _minimise(points: Points) -> NDArray[np.float64]:
 
     def value_and_slope(z: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         w = torch.from_numpy(z)[None]
-        return float(whole.loss(w, data)), gradient_of(whole.loss, w, data)[0].numpy()
+        return float(whole.loss(w, data)), whole.gradient(w, data)[0].numpy()
 
     best: NDArray[np.float64] = minimize(value_and_slope, np.ones(3), jac=True, options={"gtol": 1e-9}).x
     return best

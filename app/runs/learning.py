@@ -9,7 +9,7 @@ from typing import Any
 
 from app.runs.directory import CHECKPOINTS, METRICS, SLATES, RunError
 from app.runs.journal import Journal, Tally
-from app.runs.phases import TRAINING, Phases
+from app.runs.phases import COMPILING, TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
 from app.runs.teaching import teaching
@@ -146,8 +146,11 @@ def _train(
         public = PublicStatistics(dataset)
         slates = _slates(dataset, public, out, patience.tell)
         task = _task(settings, dataset, public, slates, patience.tell)
-        size = (settings.seed, settings.updates, settings.evaluations, settings.compile)
+        size = (settings.seed, settings.updates, settings.evaluations)
         training = Training(task, settings.row, *size, patience.tell, patience)
+        if not task.stacked:
+            patience.tell(COMPILING, 0, UNKNOWN)
+            training.warm_up()
         if snapshot:
             training.unpack(snapshot)
     try:

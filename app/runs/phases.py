@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from data.progress import Tell, silent
 
-TRAINING, SAVING = "training", "saving"
+COMPILING, TRAINING, SAVING = "compiling", "training", "saving"
 
 
 class Phases:

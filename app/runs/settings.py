@@ -4,7 +4,6 @@ import dataclasses
 import difflib
 import json
 import os
-import shutil
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -36,7 +35,6 @@ GIVEN = (
     "updates",
     "evaluations",
     "checkpoint_every",
-    "compile",
 )
 """What the table [run] of a config file may hold."""
 
@@ -63,7 +61,6 @@ class Settings:
     updates: int
     evaluations: int
     checkpoint_every: int
-    compile: bool
     ranker: Ranker
     row: Row
     cell: tuple[str, str] | None = None
@@ -153,7 +150,7 @@ class Settings:
         if self.cell:
             head |= dict(zip(("objective", "schedule"), self.cell, strict=True))
         head |= {"seed": self.seed, "updates": self.updates, "evaluations": self.evaluations}
-        head |= {"checkpoint_every": self.checkpoint_every, "compile": self.compile}
+        head |= {"checkpoint_every": self.checkpoint_every}
         sections = {
             section: {name: value for name, value in values.items() if name not in without}
             for section, values in self.sections().items()
@@ -195,7 +192,6 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         updates=updates,
         evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
         checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
-        compile=_compiler(chosen.get("compile", False), row),
         ranker=RANKERS[ranker_name].ranker,
         row=row,
         cell=cell,
@@ -223,16 +219,6 @@ def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str]
         schedule=row.schedule if cell[1] == row.cell[1] else SCHEDULES[cell[1]],
     )
     return exchanged, cell
-
-
-def _compiler(wanted: Any, row: Row) -> bool:
-    if not isinstance(wanted, bool):
-        raise ConfigError(f"compile = {wanted!r}: it must be true or false.")
-    if wanted and row.policy:
-        raise ConfigError("compile = true is for losses: the drawing of rankings does not compile.")
-    if wanted and not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
-        raise ConfigError("compile = true needs a C++ compiler, and neither g++ nor clang++ is installed.")
-    return wanted
 
 
 def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> Settings:

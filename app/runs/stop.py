@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from app.runs.phases import Phases
@@ -87,10 +87,6 @@ class Patience:
         """See `data.progress.Tell`."""
         self._phases.tell(phase, done, total)
         self()
-
-    def at_once(self) -> AbstractContextManager[None]:
-        """See `Stop.at_once`."""
-        return self._stop.at_once()
 
     def __call__(self) -> None:
         """Raise Interrupted if the user will not wait for what is being computed."""

@@ -51,8 +51,50 @@ class Endless(Sequence[Batch]):
         return self._make(r)
 
 
-class Task(Protocol):
+class Slopes(Protocol):
+    """Derivatives of C clients' losses, each at its own parameters w (C, P) and on its own part of a batch.
+
+    Nothing that is given is changed, and what is returned is new.
+    """
+
+    def gradient(self, w: Tensor, batch: Batch) -> Tensor:
+        """∇f_i(w) (C, P)."""
+        ...
+
+    def hessian_times(self, w: Tensor, v: Tensor, batch: Batch) -> Tensor:
+        """∇²f_i(w) v (C, P), exact."""
+        ...
+
+    def descend(
+        self,
+        w: Tensor,
+        anchor: Tensor,
+        batches: Sequence[Batch],
+        steps: int,
+        lr: float,
+        pull: float = 0.0,
+        tolerance: float = 0.0,
+    ) -> Tensor:
+        """Proximal gradient steps θ ← θ − lr (∇f_i(θ) + pull (θ − anchor)) from θ = w.
+
+        It is what local SGD, personal steps and the inner problem of an envelope have in common.
+
+        Args:
+            w, anchor: (C, P).
+            batches: step s is on the batch with the number s modulo how many there are.
+            steps, lr, pull: of the descent.
+            tolerance: a client takes no step along a slope with a norm that is not greater.
+        """
+        ...
+
+
+class Task(Slopes, Protocol):
     """A learning problem shared by U users with P parameters."""
+
+    @property
+    def stacked(self) -> bool:
+        """Whether clients gain by being computed in one stack; else they are computed one by one."""
+        ...
 
     @property
     def samples(self) -> Tensor:
@@ -63,12 +105,26 @@ class Task(Protocol):
         """Start parameters (P,)."""
         ...
 
-    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> Sequence[Sequence[Batch]]:
-        """For each of Q local steps its D batches, all fetched at once.
+    def descend(
+        self,
+        w: Tensor,
+        anchor: Tensor,
+        batches: Sequence[Batch],
+        steps: int,
+        lr: float,
+        pull: float = 0.0,
+        tolerance: float = 0.0,
+        ask: Callable[[], None] = lambda: None,
+    ) -> Tensor:
+        """See `Slopes.descend`; ``ask`` is called before whatever may take long, and may raise."""
+        ...
+
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> Sequence[Batch]:
+        """K batches, all fetched at once.
 
         Args:
             users: (C,) whose data it is.
-            index: (Q, D, C, B) samples, counted within each user's own data.
+            index: (K, C, B) samples, counted within each user's own data.
             chance: what is drawn beside them, if anything.
         """
         ...

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from federated.tasks import Chance
+from federated.tasks.autograd import ByAutograd
 
 
 def smoothed_hinge(s: Tensor) -> Tensor:
@@ -26,7 +27,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(ByAutograd):
     """U users with S points each in D dimensions; a batch is (points, labels).
 
     Attributes:
@@ -54,10 +55,10 @@ class Linear:
         """Zeros, whatever the seed."""
         return self.points.new_zeros(self.points.shape[2] + 1)
 
-    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[tuple[Tensor, Tensor]]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[tuple[Tensor, Tensor]]:
         """See `Task.batches`."""
         points, labels = self.points[users[:, None], index], self.labels[users[:, None], index]
-        return [list(zip(*step, strict=True)) for step in zip(points, labels, strict=True)]
+        return list(zip(points, labels, strict=True))
 
     def everything(self, users: Tensor, seed: int, most: int | None = None) -> list[tuple[Tensor, Tensor]]:
         """See `Task.everything`."""

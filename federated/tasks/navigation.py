@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from federated.tasks import Chance, Endless
+from federated.tasks.autograd import ByAutograd
 from federated.tasks.gaussian_policy import Episodes, GaussianPolicy
 from federated.tasks.policy_gradient import linear_baseline, normalised, rewards_to_go, surrogate
 
@@ -114,7 +115,7 @@ POLICY = GaussianPolicy(observations=2, actions=2, scale=FASTEST)
 
 
 @dataclass(frozen=True)
-class Navigation:
+class Navigation(ByAutograd):
     """Users with a goal each, learned by policy gradients; a sample is an episode.
 
     Attributes:
@@ -138,11 +139,11 @@ class Navigation:
         """See `Task.initial`."""
         return self.policy.initial(seed)
 
-    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[Attempt]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[Attempt]:
         """See `Task.batches`; of ``index`` the shape alone matters."""
-        steps, draws, _, size = index.shape
-        noise = self._noise(chance, (steps, draws, size))
-        return [[(self.goals[users], noise[:, step, d]) for d in range(draws)] for step in range(steps)]
+        batches, _, size = index.shape
+        noise = self._noise(chance, (batches, size))
+        return [(self.goals[users], noise[:, batch]) for batch in range(batches)]
 
     def everything(self, users: Tensor, seed: int, most: int | None = None) -> Endless:
         """See `Task.everything`: new episodes in every batch."""

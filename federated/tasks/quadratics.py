@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from federated.tasks import Chance
+from federated.tasks.autograd import ByAutograd
 
 Exact = tuple[Tensor, Tensor, Tensor]
 """H (C, P, P), c and noise (C, P)."""
 
 
 @dataclass(frozen=True)
-class Quadratics:
+class Quadratics(ByAutograd):
     """U users in P dimensions; a batch is (H, c, noise), its loss exact, its gradient H (w − c) + noise.
 
     Attributes:
@@ -34,10 +35,10 @@ class Quadratics:
         """Zeros, whatever the seed."""
         return torch.zeros_like(self.centre[0])
 
-    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[Exact]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[Exact]:
         """See `Task.batches`."""
-        noise = self.noise[users[:, None], index].mean(3)
-        return [[(self.curvature[users], self.centre[users], draw) for draw in step] for step in noise]
+        noise = self.noise[users[:, None], index].mean(2)
+        return [(self.curvature[users], self.centre[users], draw) for draw in noise]
 
     def everything(self, users: Tensor, seed: int, most: int | None = None) -> list[Exact]:
         """See `Task.everything`."""

@@ -1,7 +1,9 @@
 """The main job: each user's training slates, ranked by a network shared or their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +11,8 @@ from torch import Tensor
 from data.progress import Tell, silent
 from data.schema import DataError
 from federated.tasks import Chance
+from federated.tasks.autograd import ByAutograd
+from ranking.compiled import Compiled
 from ranking.losses import LOSSES
 from ranking.metrics import nmrr, summarise
 from ranking.rankers.network import Network
@@ -27,36 +31,60 @@ JUDGED = 1000
 
 @dataclass(frozen=True)
 class RankingBatch:
-    """Slates (C, B) as rows, what losses ask of them, and the weight (C, B) of each in its client's loss."""
+    """Slates with the numbers ``index`` (C, B), and the ``weight`` (C, B) of each in its client's loss.
 
-    rows: Rows
-    position: Tensor
-    mask: Tensor
-    wanted: Tensor
+    Weights of a client sum to 1. Slates of weight 0 stand in for such as their client does not have: they
+    have no candidates. What autograd needs of the slates is gathered when it is asked for.
+    """
+
+    slates: Known
+    index: Tensor
     weight: Tensor
 
-    @classmethod
-    def of(cls, slates: Known, index: Tensor, weight: Tensor) -> "RankingBatch":
-        """The batch of the slates with the numbers (C, B); weights of a client sum to 1.
+    @cached_property
+    def rows(self) -> Rows:
+        """Their candidates without padding."""
+        return self.slates.rows(self.index, self.weight > 0)
 
-        Slates of weight 0 stand in for such as their client does not have: they have no candidates.
-        """
-        mask, position = slates.marks(index)
-        real = weight > 0
-        rows = slates.rows(index, real)
-        return cls(rows, position, mask & real[..., None], slates.wanted[index], weight)
+    @property
+    def mask(self) -> Tensor:
+        """(C, B, N), see `Slates`."""
+        return self._marks[0]
 
-    def split(self, clients: int) -> list["RankingBatch"]:
-        """Views of this batch, so many clients each, with no more padding than they need."""
-        sizes = self.mask.flatten(1).sum(1).view(-1, clients).amax(1).clamp(min=1).tolist()
-        tensors = (self.position, self.mask, self.wanted, self.weight)
-        rest = zip(*(tensor.split(clients) for tensor in tensors), strict=True)
-        rows = self.rows.split(clients, sizes)
-        return [RankingBatch(part, *others) for part, others in zip(rows, rest, strict=True)]
+    @property
+    def position(self) -> Tensor:
+        """(C, B, N), see `Slates`."""
+        return self._marks[1]
+
+    @property
+    def wanted(self) -> Tensor:
+        """(C, B), see `Slates`."""
+        return self.slates.wanted[self.index]
+
+    @cached_property
+    def _marks(self) -> tuple[Tensor, Tensor]:
+        mask, position = self.slates.marks(self.index)
+        return mask & (self.weight > 0)[..., None], position
 
 
 @dataclass(frozen=True)
-class RankingTask:
+class RankingBatches(Sequence[RankingBatch]):
+    """K batches of the same clients: slates with the numbers (K, C, B), one weight (C, B) for all."""
+
+    slates: Known
+    numbers: Tensor
+    weight: Tensor
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, which: Any) -> Any:
+        kind = RankingBatches if isinstance(which, slice) else RankingBatch
+        return kind(self.slates, self.numbers[which], self.weight)
+
+
+@dataclass(frozen=True)
+class RankingTask(ByAutograd):
     """U users' training slates, stored once, in memory or on disk, and gathered by index.
 
     Attributes:
@@ -111,26 +139,62 @@ class RankingTask:
         """See `Task.initial`."""
         return self.network.layout.initial(torch.Generator().manual_seed(seed))
 
-    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[RankingBatch]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> RankingBatches:
         """See `Task.batches`."""
-        steps, draws, clients, size = index.shape
-        together = self.rows[(self.start[users][:, None] + index).reshape(-1, size)]
-        whole = RankingBatch.of(self.train, together, torch.full(together.shape, 1 / size))
-        parts = whole.split(clients)
-        return [parts[step * draws : (step + 1) * draws] for step in range(steps)]
+        together = self.rows[self.start[users][:, None] + index]
+        return RankingBatches(self.train, together, torch.full(index.shape[1:], 1 / index.shape[-1]))
 
-    def everything(self, users: Tensor, seed: int, most: int | None = None) -> list[RankingBatch]:
+    def everything(self, users: Tensor, seed: int, most: int | None = None) -> RankingBatches:
         """See `Task.everything`; users with fewer slates than the longest get slates of weight 0."""
         held = self.samples[users][:, None]
         size = held if most is None else held.clamp(max=most)
         index = torch.arange(int(size.max())).expand(len(users), -1)
         slates = self.rows[self.start[users][:, None] + held - size + torch.minimum(index, size - 1)]
-        return [RankingBatch.of(self.train, slates, (index < size) / size)]
+        return RankingBatches(self.train, slates[None], (index < size) / size)
 
     def loss(self, w: Tensor, batch: RankingBatch) -> Tensor:
         """See `Task.loss`."""
         scores = batch.rows.unpack(self.network.scores(w, batch.rows))
         return (LOSSES[self.loss_name](scores, batch.position, batch.mask) * batch.weight).sum(1)
+
+    @property
+    def stacked(self) -> bool:
+        """See `Task.stacked`."""
+        return self.compiled is None
+
+    @cached_property
+    def compiled(self) -> Compiled | None:
+        """What computes derivatives faster than autograd does, where it can."""
+        return Compiled.of(self.train, self.network.architecture, self.loss_name)
+
+    def gradient(self, w: Tensor, batch: RankingBatch) -> Tensor:
+        """See `Slopes.gradient`."""
+        if self.compiled is None:
+            return super().gradient(w, batch)
+        return self.compiled.gradient(w, batch.index, batch.weight)
+
+    def hessian_times(self, w: Tensor, v: Tensor, batch: RankingBatch) -> Tensor:
+        """See `Slopes.hessian_times`."""
+        if self.compiled is None:
+            return super().hessian_times(w, v, batch)
+        return self.compiled.hessian_times(w, v, batch.index, batch.weight)
+
+    def descend(
+        self,
+        w: Tensor,
+        anchor: Tensor,
+        batches: Sequence[RankingBatch],
+        steps: int,
+        lr: float,
+        pull: float = 0.0,
+        tolerance: float = 0.0,
+        ask: Callable[[], None] = lambda: None,
+    ) -> Tensor:
+        """See `Task.descend`."""
+        if self.compiled is None or not isinstance(batches, RankingBatches):
+            return super().descend(w, anchor, batches, steps, lr, pull, tolerance, ask)
+        numbers, weight = batches.numbers, batches.weight
+        return self.compiled.descend(w, anchor, numbers, weight, steps, lr, pull, tolerance, ask)
 
     def evaluate(self, w: Tensor) -> dict[str, float]:
         """Validation loss and NMRR, averaged over each user's slates and then over users."""

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.tasks import Chance, Endless
+from federated.tasks.autograd import ByAutograd
 from federated.tasks.policy_gradient import leave_one_out, rewards_to_go, surrogate
 from federated.tasks.ranking import RankingBatch, RankingTask
 from ranking.plackett_luce import draw_rankings, log_probabilities, nmrr_payments
@@ -44,7 +45,7 @@ class PolicyBatch:
 
 
 @plain_dataclass(frozen=True)
-class RankingPolicy:
+class RankingPolicy(ByAutograd):
     """The slates of a `RankingTask`, learned by drawing rankings of them."""
 
     slates: RankingTask
@@ -64,15 +65,13 @@ class RankingPolicy:
         """See `Task.initial`."""
         return self.slates.initial(seed)
 
-    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[PolicyBatch]]:
+    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[PolicyBatch]:
         """See `Task.batches`."""
-        steps, draws, _, size = index.shape
+        batches, _, size = index.shape
         widest = self.slates.train.widest  # whoever is in the batch: no key means two things
-        noise = self._noise(chance, (steps, draws, size, widest))
+        noise = self._noise(chance, (batches, size, widest))
         slates = self.slates.batches(users, index, chance)
-        return [
-            [PolicyBatch(slates[step][d], noise[:, step, d]) for d in range(draws)] for step in range(steps)
-        ]
+        return [PolicyBatch(slates[batch], noise[:, batch]) for batch in range(batches)]
 
     def everything(self, users: Tensor, seed: int, most: int | None = None) -> Sequence[PolicyBatch]:
         """See `Task.everything`: new rankings of all slates in every batch."""

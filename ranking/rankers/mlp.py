@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from ranking.compiled import Architecture
 from ranking.rankers.network import Layout, dense, dense_shapes
 from ranking.slates import Rows
 
@@ -32,6 +33,11 @@ class MLPNetwork:
     def layout(self) -> Layout:
         """See `Network.layout`."""
         return Layout(dense_shapes(list(self.sizes)))
+
+    @property
+    def architecture(self) -> Architecture:
+        """See `Network.architecture`."""
+        return Architecture(self.sizes)
 
     def scores(self, w: Tensor, rows: Rows) -> Tensor:
         """See `Network.scores`."""

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from ranking.compiled import Architecture
 from ranking.rankers.network import Layout, dense, dense_shapes
 from ranking.slates import Rows
 
@@ -53,8 +54,15 @@ class MLPCNNNetwork:
             "convolution.weight": ((shape.embedding + 1) * shape.width, shape.filters),
             "convolution.bias": (shape.filters,),
         }
-        sizes = [self.features + shape.filters, *shape.hidden, 1]
+        sizes = list(self.architecture.sizes)
         return Layout({"embedding": (ALPHABET, shape.embedding)} | convolution | dense_shapes(sizes))
+
+    @property
+    def architecture(self) -> Architecture:
+        """See `Network.architecture`."""
+        shape = self.shape
+        sizes = (self.features + shape.filters, *shape.hidden, 1)
+        return Architecture(sizes, self.codes, ALPHABET, shape.embedding, shape.width, shape.filters)
 
     def scores(self, w: Tensor, rows: Rows) -> Tensor:
         """See `Network.scores`."""

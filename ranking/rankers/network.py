@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ranking.compiled import Architecture
 from ranking.slates import Rows
 
 
@@ -21,6 +22,11 @@ class Network(Protocol):
     @property
     def layout(self) -> "Layout":
         """Names and shapes of the P parameters."""
+        ...
+
+    @property
+    def architecture(self) -> Architecture | None:
+        """What compiled derivatives need to know of it; None: there are none, and autograd serves."""
         ...
 
     def scores(self, w: Tensor, rows: Rows) -> Tensor:

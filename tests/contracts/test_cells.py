@@ -55,6 +55,6 @@ def test_the_personal_model_is_the_objectives_own_on_the_users_data(
     assert end is not None
     for user in range(8):
         data = board.everything(torch.tensor([user]), 0)
-        own = row.objective.personalise(board.loss, w[user][None], data)[0]
+        own = row.objective.personalise(board, w[user][None], data)[0]
         torch.testing.assert_close(end[user], own, rtol=0, atol=1e-5)
         assert not torch.equal(own, w[user])

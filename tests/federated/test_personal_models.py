@@ -73,12 +73,12 @@ def test_twenty_steps_rank_as_well_as_hundreds(task: RankingTask) -> None:
 def test_nobody_waits_for_those_with_thousands() -> None:
     """Stacks hold users of like size, and of those with much data few together."""
     sizes = torch.tensor([1] * 100 + [40] * 30 + [100] * 20)
-    pieces = _alike(sizes)
+    pieces = _alike(sizes, 25)
     assert sorted(torch.cat(pieces).tolist()) == list(range(150))
     for piece in pieces:
         assert len(piece) <= STACK // 2
         assert len(piece) == 1 or len(piece) * int(sizes[piece].max()) <= MOST_TOGETHER
-    assert [len(piece) for piece in _alike(torch.tensor([MOST_TOGETHER + 1] * 2))] == [1, 1]
+    assert [len(piece) for piece in _alike(torch.tensor([MOST_TOGETHER + 1] * 2), 25)] == [1, 1]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -21,11 +21,12 @@ import ranking.metrics
 from data.randomness import generator
 from federated.algorithms import ALGORITHMS
 from federated.clients import Clients
-from federated.objectives import MAML, MoreauEnvelope, Reptile, gradient_of
+from federated.objectives import MAML, MoreauEnvelope, Reptile
 from federated.schedules.alone import Turns
 from federated.schedules.cohort import Rounds
 from federated.server.flight import Flight
 from federated.state import Snapshot
+from federated.tasks.autograd import gradient_of
 from federated.tasks.quadratics import Quadratics
 from federated.tasks.ranking import RankingTask
 from federated.training import Training
@@ -68,12 +69,12 @@ Caught = Callable[..., None]
 # a personal model that is the global one
 
 
-def shares_memory(self: Any, loss: Any, w: Tensor, data: Any) -> Tensor:
+def shares_memory(self: Any, task: Any, w: Tensor, data: Any) -> Tensor:
     return w
 
 
-def adapts_in_place(self: Any, loss: Any, w: Tensor, data: Any) -> Tensor:
-    return w.sub_(0.1 * gradient_of(loss, w, data[0]))
+def adapts_in_place(self: Any, task: Any, w: Tensor, data: Any) -> Tensor:
+    return w.sub_(0.1 * task.gradient(w, data[0]))
 
 
 @pytest.mark.parametrize("defect", [shares_memory, adapts_in_place])
@@ -171,19 +172,19 @@ def test_scores_that_have_seen_the_answers(
 # gradients that are not those of the objective
 
 
-def without_pull(self: MoreauEnvelope, loss: Any, w: Tensor, batches: Any, steps: int) -> Tensor:
+def without_pull(self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int) -> Tensor:
     """θ and w are one object: λ (θ − w) is zero."""
     theta = w.clone()
     for _ in range(steps):
-        theta = theta - self.inner_lr * gradient_of(loss, theta, batches[0])
+        theta = theta - self.inner_lr * task.gradient(theta, batches[0])
     return theta
 
 
-def accumulating(self: MoreauEnvelope, loss: Any, w: Tensor, batches: Any, steps: int) -> Tensor:
+def accumulating(self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int) -> Tensor:
     """Gradients are set to zero before the inner loop, not in it."""
     theta, summed = w.clone(), torch.zeros_like(w)
     for _ in range(steps):
-        summed = summed + gradient_of(loss, theta, batches[0]) + self.lam * (theta - w)
+        summed = summed + task.gradient(theta, batches[0]) + self.lam * (theta - w)
         theta = theta - self.inner_lr * summed
     return theta
 
@@ -201,10 +202,10 @@ def test_a_wrong_inner_loop(
 
 def test_personal_steps_that_accumulate_gradients(quadratics: Quadratics, w: Tensor, caught: Caught) -> None:
     def inject(patch: Patch) -> None:
-        def personalise(self: MAML, loss: Any, w: Tensor, data: Any) -> Tensor:
+        def personalise(self: MAML, task: Any, w: Tensor, data: Any) -> Tensor:
             summed = torch.zeros_like(w)
             for _ in range(self.maml_steps):
-                summed = summed + gradient_of(loss, w, data[0])
+                summed = summed + task.gradient(w, data[0])
                 w = w - self.alpha * summed
             return w
 
@@ -214,16 +215,16 @@ def test_personal_steps_that_accumulate_gradients(quadratics: Quadratics, w: Ten
 
 
 def curved(
-    self: MAML, loss: Any, w: Tensor, batches: Any, at: Callable[[list[Tensor], int], Tensor]
+    self: MAML, task: Any, w: Tensor, batches: Any, at: Callable[[list[Tensor], int], Tensor]
 ) -> Tensor:
     """`MAML.gradient`, with the Hessian of step r taken ``at`` some point of the path."""
     path = [w]
     for r in range(self.maml_steps):
-        path.append(path[r] - self.alpha * gradient_of(loss, path[r], batches[r]))
-    v = gradient_of(loss, path[-1], batches[self.maml_steps])
+        path.append(path[r] - self.alpha * task.gradient(path[r], batches[r]))
+    v = task.gradient(path[-1], batches[self.maml_steps])
     for r in reversed(range(self.maml_steps)):
         batch = batches[self.maml_steps + 1 + r]
-        v = v - self.alpha * self._hessian_times(loss, at(path, r), v, batch)
+        v = v - self.alpha * self._hessian_times(task, at(path, r), v, batch)
     return v
 
 
@@ -234,8 +235,8 @@ def test_a_hessian_at_the_adapted_point(
     """Quadratics cannot tell: their Hessian is the same everywhere. The right place, as a control, passes."""
 
     def inject(patch: Patch) -> None:
-        def gradient(self: MAML, loss: Any, w: Tensor, batches: Any) -> Tensor:
-            return curved(self, loss, w, batches, lambda path, r: path[r if place == "there" else -1])
+        def gradient(self: MAML, task: Any, w: Tensor, batches: Any, read: Tensor) -> Tensor:
+            return curved(self, task, w, batches, lambda path, r: path[r if place == "there" else -1])
 
         patch.setattr(MAML, "gradient", gradient)
 
@@ -256,10 +257,10 @@ def test_first_order_steps_that_never_return_to_where_they_began(
     quadratics: Quadratics, w: Tensor, task: RankingTask, caught: Caught
 ) -> None:
     def inject(patch: Patch) -> None:
-        def gradient(self: MAML, loss: Any, w: Tensor, batches: Any) -> Tensor:
+        def gradient(self: MAML, task: Any, w: Tensor, batches: Any, read: Tensor) -> Tensor:
             for r in range(self.maml_steps):
-                w -= self.alpha * gradient_of(loss, w, batches[r])
-            return gradient_of(loss, w, batches[self.maml_steps])
+                w -= self.alpha * task.gradient(w, batches[r])
+            return task.gradient(w, batches[self.maml_steps])
 
         patch.setattr(MAML, "gradient", gradient)
 
@@ -272,7 +273,7 @@ def test_first_order_under_the_name_of_the_exact_one(
     quadratics: Quadratics, w: Tensor, board: RankingTask, task: RankingTask, caught: Caught
 ) -> None:
     def inject(patch: Patch) -> None:
-        patch.setattr(MAML, "_hessian_times", lambda self, loss, w, v, batch: torch.zeros_like(v))
+        patch.setattr(MAML, "_hessian_times", lambda self, task, w, v, batch: torch.zeros_like(v))
 
     for curvature in ("exact", "finite-difference"):
         caught(inject, test_objectives.test_maml, quadratics, w, 1, curvature)
@@ -286,7 +287,7 @@ def test_first_order_under_the_name_of_the_exact_one(
 
 def test_reptile_that_forgets_its_personal_steps(board: RankingTask, caught: Caught) -> None:
     def inject(patch: Patch) -> None:
-        patch.setattr(Reptile, "personalise", lambda self, loss, w, data: w.clone())
+        patch.setattr(Reptile, "personalise", lambda self, task, w, data: w.clone())
 
     caught(inject, test_algorithms.test_checkerboard, ALGORITHMS["reptile"], board)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from federated.objectives import MAML, MoreauEnvelope, Vanilla, gradient_of
+from federated.objectives import MAML, MoreauEnvelope, Vanilla
+from federated.tasks.autograd import gradient_of
 from federated.tasks.quadratics import Quadratics
 from federated.tasks.ranking import RankingTask
 
@@ -38,7 +39,7 @@ def apply(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def test_vanilla(quadratics: Quadratics, w: Tensor) -> None:
-    gradient = Vanilla().gradient(quadratics.loss, w, everything(quadratics, 1))
+    gradient = Vanilla().gradient(quadratics, w, everything(quadratics, 1), w)
     expected = apply(quadratics.curvature, w - quadratics.centre)
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
 
@@ -47,7 +48,7 @@ def test_vanilla(quadratics: Quadratics, w: Tensor) -> None:
 @pytest.mark.parametrize("curvature", ["exact", "finite-difference", "first-order"])
 def test_maml(quadratics: Quadratics, w: Tensor, steps: int, curvature: str) -> None:
     objective = MAML(ALPHA, steps, curvature)  # type: ignore[arg-type]
-    gradient = objective.gradient(quadratics.loss, w, everything(quadratics, objective.draws))
+    gradient = objective.gradient(quadratics, w, everything(quadratics, objective.draws), w)
     shrink = torch.linalg.matrix_power(torch.eye(5) - ALPHA * quadratics.curvature, steps)
     expected = apply(quadratics.curvature @ shrink, w - quadratics.centre)
     if curvature != "first-order":
@@ -57,7 +58,7 @@ def test_maml(quadratics: Quadratics, w: Tensor, steps: int, curvature: str) -> 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_maml_personalises(quadratics: Quadratics, w: Tensor, steps: int) -> None:
-    personal = MAML(ALPHA, steps).personalise(quadratics.loss, w, quadratics.everything(torch.arange(6), 0))
+    personal = MAML(ALPHA, steps).personalise(quadratics, w, quadratics.everything(torch.arange(6), 0))
     shrink = torch.linalg.matrix_power(torch.eye(5) - ALPHA * quadratics.curvature, steps)
     expected = quadratics.centre + apply(shrink, w - quadratics.centre)
     torch.testing.assert_close(personal, expected, rtol=0, atol=1e-12)
@@ -69,9 +70,9 @@ def test_moreau(quadratics: Quadratics, w: Tensor, inner_batches: Literal["same"
     assert objective.draws == (1 if inner_batches == "same" else 2000)
     pull = quadratics.curvature + LAM * torch.eye(5)
     minimiser = torch.linalg.solve(pull, apply(quadratics.curvature, quadratics.centre) + LAM * w)
-    personal = objective.personalise(quadratics.loss, w, quadratics.everything(torch.arange(6), 0))
+    personal = objective.personalise(quadratics, w, quadratics.everything(torch.arange(6), 0))
     torch.testing.assert_close(personal, minimiser, rtol=0, atol=1e-6)
-    gradient = objective.gradient(quadratics.loss, w, everything(quadratics, objective.draws))
+    gradient = objective.gradient(quadratics, w, everything(quadratics, objective.draws), w)
     expected = LAM * torch.linalg.solve(pull, apply(quadratics.curvature, w - quadratics.centre))
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(gradient, LAM * (w - minimiser), rtol=0, atol=1e-6)
@@ -91,15 +92,15 @@ def test_fresh_batches_are_used_one_after_the_other_and_then_again(quadratics: Q
         return theta
 
     objective = MoreauEnvelope(LAM, 3, 0.05, 0, personal_steps=5, inner_batches="fresh")
-    torch.testing.assert_close(objective.gradient(quadratics.loss, w, batches), LAM * (w - by_hand(3)))
-    torch.testing.assert_close(objective.personalise(quadratics.loss, w, batches), by_hand(5))
+    torch.testing.assert_close(objective.gradient(quadratics, w, batches, w), LAM * (w - by_hand(3)))
+    torch.testing.assert_close(objective.personalise(quadratics, w, batches), by_hand(5))
 
 
 @pytest.mark.parametrize("tolerance", [1.0, 0.1, 0.001])
 def test_moreau_is_as_accurate_as_it_says(quadratics: Quadratics, w: Tensor, tolerance: float) -> None:
     """‖∇h‖ ≤ ν puts θ within ν/(λ + smallest eigenvalue) of θ̂, and each client stops on its own."""
     objective = MoreauEnvelope(LAM, inner_steps=2000, inner_lr=0.1, tolerance=tolerance)
-    theta = w - objective.gradient(quadratics.loss, w, everything(quadratics, 1)) / LAM
+    theta = w - objective.gradient(quadratics, w, everything(quadratics, 1), w) / LAM
     pull = quadratics.curvature + LAM * torch.eye(5)
     minimiser = torch.linalg.solve(pull, apply(quadratics.curvature, quadratics.centre) + LAM * w)
     assert ((theta - minimiser).norm(dim=1) <= tolerance / LAM).all()
@@ -109,7 +110,7 @@ def test_moreau_is_as_accurate_as_it_says(quadratics: Quadratics, w: Tensor, tol
 
 def self_theta(task: Quadratics, objective: MoreauEnvelope, w: Tensor, user: int) -> Tensor:
     one = torch.tensor([user])
-    return w[one] - objective.gradient(task.loss, w[one], task.everything(one, 0)) / objective.lam
+    return w[one] - objective.gradient(task, w[one], task.everything(one, 0), w[one]) / objective.lam
 
 
 def test_maml_gradient_of_a_network_is_the_finite_difference_of_its_objective(board: RankingTask) -> None:
@@ -120,11 +121,11 @@ def test_maml_gradient_of_a_network_is_the_finite_difference_of_its_objective(bo
     draw = torch.Generator().manual_seed(0)
     w = torch.stack([task.initial(0).double(), task.initial(1).double()])
     objective = MAML(alpha=0.05, maml_steps=2)
-    gradient = objective.gradient(task.loss, w, data * objective.draws)
+    gradient = objective.gradient(task, w, list(data) * objective.draws, w)
     for _ in range(5):
         direction = torch.randn(w.shape, generator=draw, dtype=torch.float64)
         ahead, behind = (
-            task.loss(objective.personalise(task.loss, w + step * direction, data), data[0])
+            task.loss(objective.personalise(task, w + step * direction, data), data[0])
             for step in (1e-6, -1e-6)
         )
         slope = (gradient * direction).sum(1)
@@ -136,7 +137,7 @@ def test_finite_difference_curvature_approaches_the_exact_one_on_a_network(board
     data = task.everything(torch.tensor([0, 3]), 0)
     w = torch.stack([task.initial(0).double(), task.initial(1).double()])
     exact, close, first = (
-        MAML(0.05, 1, kind, 1e-5).gradient(task.loss, w, data * 3)  # type: ignore[arg-type]
+        MAML(0.05, 1, kind, 1e-5).gradient(task, w, list(data) * 3, w)  # type: ignore[arg-type]
         for kind in ("exact", "finite-difference", "first-order")
     )
     torch.testing.assert_close(close, exact, rtol=1e-5, atol=1e-7)
@@ -147,8 +148,8 @@ def test_inputs_and_memory_are_left_alone(quadratics: Quadratics, w: Tensor) -> 
     before = w.clone()
     data = quadratics.everything(torch.arange(6), 0)
     for objective in (Vanilla(), MAML(ALPHA), MoreauEnvelope(LAM)):
-        objective.gradient(quadratics.loss, w, data * objective.draws)
-        personal = objective.personalise(quadratics.loss, w, data)
+        objective.gradient(quadratics, w, list(data) * objective.draws, w)
+        personal = objective.personalise(quadratics, w, data)
         assert personal.data_ptr() != w.data_ptr(), "a personal model never shares memory"
         personal += 1
         assert torch.equal(w, before)

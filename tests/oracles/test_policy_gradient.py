@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from federated.objectives import gradient_of
+from federated.tasks.autograd import gradient_of
 from federated.tasks.policy_gradient import (
     leave_one_out,
     linear_baseline,

@@ -162,7 +162,7 @@ def test_in_order_sampling_walks_through_the_data_again_and_again(objective: Van
     walked: dict[int, list[int]] = {}
     for users, index in task.asked:
         for place, user in enumerate(users.tolist()):
-            walked.setdefault(user, []).extend(index[:, :, place].flatten().tolist())
+            walked.setdefault(user, []).extend(index[:, place].flatten().tolist())
     size = 3 * objective.draws * 2
     assert {user: len(walk) for user, walk in walked.items()} == {3: 2 * size, 1: 4 * size, 4: 2 * size}
     for user, walk in walked.items():

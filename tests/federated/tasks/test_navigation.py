@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.randomness import generator
-from federated.objectives import gradient_of
 from federated.tasks import Chance
+from federated.tasks.autograd import gradient_of
 from federated.tasks.navigation import HORIZON, Navigation, NavigationEnv, NavigationVectorEnv, draw_goals
 
 Floats = NDArray[np.float32]
@@ -119,16 +119,15 @@ def chance(users: list[int], counters: list[int]) -> Chance:
 
 def test_a_users_episodes_depend_on_the_users_own_key_alone(task: Navigation) -> None:
     w = torch.stack([task.initial(0), task.initial(1)])
-    index = torch.zeros(2, 3, 2, 4, dtype=torch.int64)
+    index = torch.zeros(6, 2, 4, dtype=torch.int64)
     both = task.batches(torch.tensor([1, 4]), index, chance([1, 4], [7, 2]))
-    alone = task.batches(torch.tensor([4]), index[:, :, :1], chance([4], [2]))
-    assert (len(both), len(both[0])) == (2, 3)
-    for step in range(2):
-        for draw in range(3):
-            two, one = task.take(w, both[step][draw]), task.take(w[1:], alone[step][draw])
-            torch.testing.assert_close(two.rewards[1:], one.rewards, rtol=0, atol=1e-4)
-    later = task.batches(torch.tensor([4]), index[:, :, :1], chance([4], [3]))
-    noises = [batch[1] for batches in (alone, later) for step in batches for batch in step]
+    alone = task.batches(torch.tensor([4]), index[:, :1], chance([4], [2]))
+    assert len(both) == 6
+    for step in range(6):
+        two, one = task.take(w, both[step]), task.take(w[1:], alone[step])
+        torch.testing.assert_close(two.rewards[1:], one.rewards, rtol=0, atol=1e-4)
+    later = task.batches(torch.tensor([4]), index[:, :1], chance([4], [3]))
+    noises = [batch[1] for batches in (alone, later) for batch in batches]
     assert all(not torch.equal(x, y) for i, x in enumerate(noises) for y in noises[:i])
 
 

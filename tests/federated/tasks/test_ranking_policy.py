@@ -9,8 +9,9 @@ from torch import Tensor
 
 from data.randomness import generator
 from federated.clients import Clients, LocalSGD
-from federated.objectives import MoreauEnvelope, Vanilla, gradient_of
+from federated.objectives import MoreauEnvelope, Vanilla
 from federated.tasks import Chance, Task
+from federated.tasks.autograd import gradient_of
 from federated.tasks.navigation import Navigation, draw_goals
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import PlackettLuce, PolicyBatch, RankingPolicy
@@ -33,8 +34,8 @@ def start(task: Task, clients: int) -> Tensor:
 
 
 def batch(task: RankingPolicy, users: list[int], counters: list[int], seed: int = 0) -> PolicyBatch:
-    index = torch.stack([torch.arange(5).view(1, 1, 5) + user % 3 for user in users], 2)
-    return task.batches(torch.tensor(users), index, Chance(seed, "test", users, counters))[0][0]
+    index = torch.stack([torch.arange(5).view(1, 5) + user % 3 for user in users], 1)
+    return task.batches(torch.tensor(users), index, Chance(seed, "test", users, counters))[0]
 
 
 def test_the_loss_is_minus_the_metric_of_the_rankings_that_were_drawn(task: RankingPolicy) -> None:
@@ -163,8 +164,8 @@ def test_with_fresh_episodes_it_is_the_mean_of_several_gradients() -> None:
     local = LocalSGD(lr=0.1, local_steps=1, batch_size=5)
     objective = MoreauEnvelope(lam, inner_steps=3, inner_lr=0.5 / lam, tolerance=0, inner_batches="fresh")
     ours = Clients(learned, objective, local, 0).deltas([1, 2], [4, 4], w)
-    index = torch.zeros(1, 3, 2, 5, dtype=torch.int64)
-    (batches,) = learned.batches(torch.tensor([1, 2]), index, Chance(0, "behaviour", [1, 2], [4, 4]))
+    index = torch.zeros(3, 2, 5, dtype=torch.int64)
+    batches = learned.batches(torch.tensor([1, 2]), index, Chance(0, "behaviour", [1, 2], [4, 4]))
     gradients = [gradient_of(learned.loss, w, one) for one in batches]
     expected = 0.1 * sum(g * share for g, share in zip(gradients, (0.125, 0.25, 0.5), strict=True))
     torch.testing.assert_close(ours, expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))

@@ -1,0 +1,186 @@
+"""What is asked of kernels: derivatives of C clients' losses, and descents along them, client by client.
+
+Parameters w are (C, P); a batch is ``index`` (C, B), numbers of slates, with their ``weight`` (C, B) in each
+client's loss; slates of weight 0 stand in for such as a client does not have. Results are written into
+arrays that are given. Shapes are not checked here: who calls has made them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ranking.kernels.characters import Reader, parameters, r_read, r_unread, read, unread
+from ranking.kernels.compiling import compiled
+from ranking.kernels.dense import backward, forward, matrix, r_backward, r_forward
+from ranking.kernels.gathering import Array, Rows, Store, gather, most_rows, room
+from ranking.kernels.losses import curvatures, slopes
+
+
+class Net(NamedTuple):
+    """A network: dense layers over features and, where it has filters, what the ``reader`` reads.
+
+    Attributes:
+        sizes: (L + 1,) of the layers.
+        all_sizes, widest: their sum and the largest of them.
+    """
+
+    sizes: Array
+    all_sizes: int
+    widest: int
+    reader: Reader
+
+
+class Work(NamedTuple):
+    """Room for one client's rows and what is computed of them."""
+
+    rows: Rows
+    acts: Array
+    g: Array
+    h: Array
+    slope: Array
+    strongest: Array
+
+
+@compiled
+def _work(most: int, slates: int, net: Net, like: Array) -> Work:
+    return Work(
+        room(most, slates),
+        np.empty(most * net.all_sizes, like.dtype),
+        np.empty(most * net.widest, like.dtype),
+        np.empty(most * net.widest, like.dtype),
+        np.empty(most, like.dtype),
+        np.empty((most, net.reader.filters), np.int16),
+    )
+
+
+@compiled
+def _scores(w: Array, net: Net, number: int, work: Work) -> Array:
+    """The scores of a client's rows, which have been gathered."""
+    inputs = net.sizes[0]
+    if net.reader.filters:
+        read(w, net.reader, work.rows, number, matrix(work.acts, 0, number, inputs), work.strongest)
+    return forward(w[parameters(net.reader) :], net.sizes, number, work.acts)
+
+
+@compiled
+def _by_response(w: Array, net: Net, by_hidden: Array) -> Array:
+    """Derivatives (R, filters) by what the CNN gives, from those (R, hidden) by the first layer."""
+    i, o, filters = net.sizes[0], net.sizes[1], net.reader.filters
+    by_response: Array = np.dot(by_hidden, matrix(w, (i - filters) * o, filters, o).T)
+    return by_response
+
+
+@compiled
+def descend(
+    theta: Array,
+    anchor: Array,
+    slope: Array,
+    store: Store,
+    index: Array,
+    weight: Array,
+    net: Net,
+    loss: int,
+    lr: float,
+    pull: float,
+    steps: int,
+    tolerance: float,
+) -> None:
+    """Proximal gradient steps, in place: θ ← θ − lr · slope, slope = ∇f(θ) + pull (θ − anchor).
+
+    One function with many uses, since what is compiled twice is waited for twice.
+
+    Args:
+        theta, anchor: (C, P).
+        slope: (C, P) receives each client's last slope.
+        index: (K, C, B): step s is on batch s modulo K.
+        store, weight, net, loss: as elsewhere.
+        lr, pull, steps: of the descent; with lr = 0, pull = 0 and one step, slope is the gradient.
+        tolerance: a step along a slope that is not longer is not taken.
+    """
+    K, C, B = index.shape
+    work = _work(most_rows(store, index, weight), B, net, theta)
+    P, number, begin = theta.shape[1], 0, parameters(net.reader)
+    for c in range(C):
+        now = slope[c]
+        for s in range(steps):
+            if K > 1 or s == 0:
+                number = gather(store, index[s % K, c], weight[c], net.sizes[0], work.acts, work.rows)
+            if number:
+                by_score = work.slope[:number]
+                slopes(loss, _scores(theta[c], net, number, work), work.rows, weight[c], by_score)
+                dense = theta[c, begin:]
+                g = backward(dense, net.sizes, number, work.acts, by_score, work.g, work.h, now[begin:])
+                if begin:
+                    by_response = _by_response(dense, net, matrix(g, 0, number, net.sizes[1]))
+                    unread(theta[c], net.reader, work.rows, number, work.strongest, by_response, now[:begin])
+            else:
+                for p in range(P):
+                    now[p] = 0
+            if pull:
+                for p in range(P):
+                    now[p] += pull * (theta[c, p] - anchor[c, p])
+            if tolerance and np.sqrt(np.dot(now, now)) <= tolerance:
+                if K == 1:
+                    break  # nothing would change any more
+            elif lr:
+                for p in range(P):
+                    theta[c, p] -= lr * now[p]
+
+
+@compiled
+def curve(
+    w: Array, v: Array, store: Store, index: Array, weight: Array, net: Net, loss: int, out: Array
+) -> None:
+    """Write the Hessian of every client's loss times v (C, P) into out (C, P)."""
+    C, B = index.shape
+    work = _work(most_rows(store, index.reshape(1, C, B), weight), B, net, w)
+    for c in range(C):
+        number = gather(store, index[c], weight[c], net.sizes[0], work.acts, work.rows)
+        _hessian_times(w[c], v[c], net, loss, weight[c], number, work, out[c])
+
+
+@compiled
+def _hessian_times(
+    w: Array, v: Array, net: Net, loss: int, weight: Array, number: int, work: Work, out: Array
+) -> None:
+    out[:] = 0
+    if number == 0:
+        return
+    scores = _scores(w, net, number, work)
+    slope, rslope = work.slope[:number], np.empty(number, w.dtype)
+    slopes(loss, scores, work.rows, weight, slope)
+    racts = np.zeros(number * net.all_sizes, w.dtype)
+    inputs, reader, begin = net.sizes[0], net.reader, parameters(net.reader)
+    if begin:
+        r_read(
+            w, v, reader, work.rows, number, racts[: number * inputs].reshape(number, inputs), work.strongest
+        )
+    rscores = r_forward(w[begin:], v[begin:], net.sizes, number, work.acts, racts)
+    curvatures(loss, scores, rscores, work.rows, weight, rslope)
+    g, rg = r_backward(w[begin:], v[begin:], net.sizes, number, work.acts, racts, slope, rslope, out[begin:])
+    if begin:
+        by_response = _by_response(w[begin:], net, g)
+        r_by_response = _by_response(w[begin:], net, rg) + _by_response(v[begin:], net, g)
+        r_unread(w, v, reader, work.rows, number, work.strongest, by_response, r_by_response, out[:begin])
+
+
+@compiled
+def score(w: Array, of: Array, store: Store, index: Array, net: Net, out: Array) -> None:
+    """Write the scores of slates, one behind the other.
+
+    Args:
+        w: models (M, P).
+        of: (S,) which of them scores each slate.
+        index: (S,) numbers of slates in the store.
+        store, net: as elsewhere.
+        out: (R,) room for the scores of all candidates of these slates.
+    """
+    S = len(index)
+    one = np.ones((S, 1), w.dtype)
+    work = _work(most_rows(store, index.reshape(1, S, 1), one), 1, net, w)
+    at = 0
+    for s in range(S):
+        number = gather(store, index[s : s + 1], one[0], net.sizes[0], work.acts, work.rows)
+        if number:
+            out[at : at + number] = _scores(w[of[s]], net, number, work)
+        at += number
