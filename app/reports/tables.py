@@ -7,7 +7,6 @@ from rich.console import Console
 
 from app.reports.layout import draw, paste, say
 from app.runs.shell import command
-from federated.keeping import LAST
 
 COLUMNS = {
     "nmrr": "NMRR",
@@ -61,7 +60,7 @@ def _doubts(result: dict[str, Any], console: Console) -> None:
 
 def _kept(asked: str, which: str, updates: int, nmrr: float | None) -> str:
     """Which model a run has kept."""
-    told = "The last model is kept" if which == LAST else "The model that was best on validation is kept"
+    told = {"last": "The last model is kept", "best": "The model that was best on validation is kept"}[which]
     why = "" if which == asked else " since none was validated on the way"
     figure = "" if nmrr is None else f", with NMRR {nmrr:.4f}"
     return f"{told}{why}, that after {updates} updates{figure}."
