@@ -65,6 +65,8 @@ ALGORITHMS: dict[str, Row] = {
     "local": Row(Vanilla(), Local(), "every user alone", updates=6000),
     "pooled": Row(Vanilla(), Pooled(), "all data on one machine", updates=4000),
     "fedavg": Row(Vanilla(), Cohort(), "McMahan 2017"),
+    "fedavgm": Row(Vanilla(), Cohort(server_optimiser="momentum", server_lr=0.2), "Hsu 2019"),
+    "fedadam": Row(Vanilla(), Cohort(server_optimiser="adam", server_lr=0.003), "Reddi 2021"),
     "per-fedavg": Row(MAML(), Cohort(shares="equal", max_update_norm=_MAML_BOUND), "Fallah 2020"),
     "pfedme": Row(MoreauEnvelope(inner_steps=5), Cohort(shares="equal"), "Dinh 2020"),
     "reptile": Row(Reptile(), Cohort(shares="equal", server_lr=0.5), "Nichol 2018"),

@@ -11,6 +11,7 @@ from torch import Tensor
 from data.progress import Tell, silent
 from federated.algorithms import Row
 from federated.clients import Clients
+from federated.keeping import Best, better
 from federated.patience import Interrupted, Patience, Unbounded
 from federated.schedules import Merge
 from federated.server.admission import TOO_LARGE, TOO_STALE
@@ -46,12 +47,13 @@ class Finished:
     """The end: what was learned, and how long it took.
 
     Attributes:
-        learned: what the schedule ends with: (P,) a model for everyone, or (U, P) one for each user where
-            there is no server or everyone trained alone.
+        learned: what the schedule ends with, or the best on the way: (P,) a model for everyone, or (U, P)
+            one for each user where there is no server or everyone trained alone.
         adapted: (U, P) what the objective makes of it for each user; None where it makes nothing, and where
             some of that is not finite.
         seconds: wall time of training, without evaluations and personalisation.
         diverged: how many of the users' adapted models are not finite.
+        best: where on the way the learned model stood, if it was chosen by validation; None: it is the last.
     """
 
     updates: int
@@ -59,6 +61,7 @@ class Finished:
     adapted: Tensor | None
     seconds: float
     diverged: int = 0
+    best: Best | None = None
 
     @property
     def common(self) -> Tensor | None:
@@ -94,6 +97,8 @@ class Training:
         evaluations: how often the validation figures are taken on the way; they change nothing.
         tell: is told how far the finding of personal models is.
         patience: is asked while updates and personal models are computed.
+        best_by: a validation figure: training ends with the model in which it was greatest, of those that
+            were judged on the way. None: with the last model, as also where none was judged.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class Training:
         evaluations: int = 20,
         tell: Tell = silent,
         patience: Patience | None = None,
+        best_by: str | None = None,
     ) -> None:
         self._tell = tell
         self._task, self._schedule = task, row.schedule
@@ -115,6 +121,8 @@ class Training:
         self._done, self._version, self._refused_in_a_row, self._held = 0, 0, 0, 0
         self._seconds = 0.0
         self._unjudged = False
+        self._best_by = best_by
+        self._best: Best | None = None
         self.at_rest = True
         """Whether all that is to be said of the last merge has been said."""
 
@@ -133,7 +141,8 @@ class Training:
             "seconds": self._seconds,
             "unjudged": self._unjudged,
         }
-        return Snapshot(state.tensors, {"training": own, "state": state.plain})
+        packed = Snapshot(state.tensors, {"training": own, "state": state.plain})
+        return self._best.pack(packed) if self._best else packed
 
     def unpack(self, snapshot: Snapshot) -> None:
         """Go on from a packed training of the same task, row and seed."""
@@ -141,6 +150,7 @@ class Training:
         self._done, self._version = own["done"], own["version"]
         self._refused_in_a_row, self._held = own["refused_in_a_row"], own["held"]
         self._seconds, self._unjudged = own["seconds"], own.get("unjudged", False)
+        self._best = Best.unpack(snapshot)
         self._state = self._schedule.unpack(
             self._clients, Snapshot(snapshot.tensors, snapshot.plain["state"])
         )
@@ -166,7 +176,7 @@ class Training:
         trained()
         if self._unjudged and self._done >= self._updates:  # nobody will go on from here
             yield self._judged()
-        yield self._finish(self._state.w)
+        yield self._finish(self._best.w if self._best else self._state.w)
 
     def _learn(self, stop: Callable[[], bool]) -> Iterator[Event]:
         merges = self._schedule.run(self._clients, self._state)
@@ -219,7 +229,10 @@ class Training:
         return parts > 0 and self._done * parts // self._updates > before * parts // self._updates
 
     def _judged(self) -> Evaluated:
-        judged = Evaluated(self._done, self._evaluate(self._state.w))
+        w = self._state.w
+        judged = Evaluated(self._done, self._evaluate(w))
+        if self._best_by is not None:
+            self._best = better(self._best, w, self._done, judged.metrics, self._best_by)
         self._unjudged = False
         return judged
 
@@ -238,10 +251,11 @@ class Training:
     def _finish(self, w: Tensor) -> Finished:
         self._require_finite(w)
         if not self._clients.objective.personal:
-            return Finished(self._done, w, None, self._seconds)
+            return Finished(self._done, w, None, self._seconds, best=self._best)
         adapted = self._personal(w)
         diverged = int((~torch.isfinite(adapted)).any(1).sum())
-        return Finished(self._done, w, None if diverged else adapted, self._seconds, diverged)
+        own = None if diverged else adapted
+        return Finished(self._done, w, own, self._seconds, diverged, self._best)
 
     def _personal(self, w: Tensor) -> Tensor:
         """(U, P) the users' own models, of every user's own data, also where it was pooled for learning."""

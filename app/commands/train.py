@@ -33,6 +33,9 @@ def train(
     evaluations: Annotated[
         int | None, typer.Option(help="Validations on the way; 0: none. [default: 20]")
     ] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="The last model, or the best on validation. [default: last]")
+    ] = None,
     checkpoint_every: Annotated[
         int | None, typer.Option(help="Updates between checkpoints. [default: a 16th of all, at least 500]")
     ] = None,
@@ -55,7 +58,7 @@ def train(
         "ranker": ranker,
     }
     given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
-    given |= {"checkpoint_every": checkpoint_every}
+    given |= {"keep": keep, "checkpoint_every": checkpoint_every}
     settings = settings_from(config, given, sets or [])
 
     def begin(watch: "Watch", phases: "Phases") -> dict[str, Any]:

@@ -43,6 +43,8 @@ def summary(result: dict[str, Any], console: Console) -> None:
         say(console, f"{times} updates were refused: {why}.")
     if result.get("network"):
         say(console, _network(result["network"], result["virtual_time"]))
+    if result.get("kept"):
+        say(console, _kept(**result["kept"]))
     figures = ", ".join(f"{name} {value:.4f}" for name, value in result["validation_nmrr"].items())
     say(console, f"NMRR on validation slates: {figures or 'nobody has any'}.")
     _doubts(result, console)
@@ -54,6 +56,14 @@ def _doubts(result: dict[str, Any], console: Console) -> None:
     for heading, key in (("Warning", "warnings"), ("Note", "notes")):
         for doubt in result[key]:
             say(console, f"{heading}: {doubt['message']}")
+
+
+def _kept(asked: str, which: str, updates: int, nmrr: float | None) -> str:
+    """Which model a run has kept."""
+    told = {"last": "The last model is kept", "best": "The model that was best on validation is kept"}[which]
+    why = "" if which == asked else " since none was validated on the way"
+    figure = "" if nmrr is None else f", with NMRR {nmrr:.4f}"
+    return f"{told}{why}, that after {updates} updates{figure}."
 
 
 def _network(network: dict[str, float], rounds: float) -> str:

@@ -13,12 +13,13 @@ from app.runs.phases import COMPILING, TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
 from app.runs.teaching import teaching
-from app.runs.verdict import NOT_FINITE, OWN, Doubt, told, validated
+from app.runs.verdict import COMMON, NOT_FINITE, OWN, Doubt, told, validated
 from data.files import write_bytes
 from data.folders import remove
 from data.progress import UNKNOWN, Tell
 from data.schema import Dataset, ragged
 from federated import checkpoint
+from federated.keeping import BEST, LAST
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
@@ -31,6 +32,9 @@ from ranking.rankers.network import Network
 from ranking.slates import StoredSlates
 
 Watch = Callable[[Event], None]
+NMRR = "nmrr"
+"""The validation figure by which the best model is found."""
+
 IN_MEMORY = 2**30
 """Bytes of features that are kept in memory; more are kept on disk while training lasts."""
 
@@ -43,6 +47,7 @@ class Learned:
         seconds: of training alone.
         nmrr: by ranking, see `verdict`; empty where nobody has validation slates.
         diverged: how many users' own models are not finite; the model then is what they were made from.
+        best_at: after how many updates the model was the best on validation; None: it is the last.
     """
 
     model: Model
@@ -51,6 +56,17 @@ class Learned:
     nmrr: dict[str, float]
     doubts: list[Doubt]
     diverged: int = 0
+    best_at: int | None = None
+
+    def kept(self, asked: str) -> dict[str, Any]:
+        """Which model this is, and which one was asked for, as a summary has it.
+
+        With the NMRR by which models are compared on the way: of the common one, or else of users' own.
+        """
+        last = self.best_at is None
+        updates = self.tally.updates if last else self.best_at
+        figure = self.nmrr.get(COMMON, self.nmrr.get(OWN))
+        return {"asked": asked, "which": LAST if last else BEST, "updates": updates, "nmrr": figure}
 
     def told(self) -> dict[str, Any]:
         """What is wrong with the model, as a summary has it, see `verdict.told`."""
@@ -146,8 +162,10 @@ def _train(
         public = PublicStatistics(dataset)
         slates = _slates(dataset, public, out, patience.tell)
         task = _task(settings, dataset, public, slates, patience.tell)
-        size = (settings.seed, settings.updates, settings.evaluations)
-        training = Training(task, settings.row, *size, patience.tell, patience)
+        evaluations = settings.evaluations if len(slates[1]) else 0
+        size = (settings.seed, settings.updates, evaluations)
+        best_by = NMRR if settings.keep == BEST else None
+        training = Training(task, settings.row, *size, patience.tell, patience, best_by)
         if not task.stacked:
             patience.tell(COMPILING, 0, UNKNOWN)
             training.warm_up()
@@ -180,7 +198,8 @@ def _train(
             model, nmrr, found, diverged = _judged(settings, task.network, event, slates[1], patience.tell)
         except FloatingPointError as error:
             raise training.diverged(str(error)) from error
-    return Learned(model, journal.tally, event.seconds, nmrr, found, diverged)
+    best_at = event.best.updates if event.best else None
+    return Learned(model, journal.tally, event.seconds, nmrr, found, diverged, best_at)
 
 
 def _judged(

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from data.files import expanded
 from data.pinned import pin, read_pinned
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
+from federated.keeping import BEST, LAST
 from federated.schedules.alone import Local
 from ranking.rankers import RANKERS, TREES, Ranker
 from ranking.rankers.network import Network
@@ -34,6 +35,7 @@ GIVEN = (
     "seed",
     "updates",
     "evaluations",
+    "keep",
     "checkpoint_every",
 )
 """What the table [run] of a config file may hold."""
@@ -60,6 +62,7 @@ class Settings:
     seed: int
     updates: int
     evaluations: int
+    keep: str
     checkpoint_every: int
     ranker: Ranker
     row: Row
@@ -150,7 +153,7 @@ class Settings:
         if self.cell:
             head |= dict(zip(("objective", "schedule"), self.cell, strict=True))
         head |= {"seed": self.seed, "updates": self.updates, "evaluations": self.evaluations}
-        head |= {"checkpoint_every": self.checkpoint_every}
+        head |= {"keep": self.keep, "checkpoint_every": self.checkpoint_every}
         sections = {
             section: {name: value for name, value in values.items() if name not in without}
             for section, values in self.sections().items()
@@ -191,6 +194,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         seed=_whole("seed", chosen.get("seed", 0), 0, 2**32 - 1),
         updates=updates,
         evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
+        keep=_known_name("model to keep", chosen.get("keep", LAST), (LAST, BEST)),
         checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
         ranker=RANKERS[ranker_name].ranker,
         row=row,

@@ -224,5 +224,6 @@ def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:
         },
         "concurrency": tally.in_flight_max,
         "network": tally.network,
+        "kept": None if settings.fitted else learned.kept(settings.keep),
         "validation_nmrr": learned.nmrr,
     } | learned.told()

@@ -16,6 +16,7 @@ from federated.objectives import NonNegative, Positive
 from federated.schedules import Merge
 from federated.server.admission import TOO_STALE
 from federated.server.flight import Flight
+from federated.server.optimisers import ServerOptimiser
 from federated.server.staleness import Weighting, weight
 from federated.state import Snapshot
 from federated.virtual_time.clock import LONGEST, Clock, Timed
@@ -23,8 +24,10 @@ from federated.virtual_time.roster import Roster
 
 
 @dataclass(frozen=True)
-class Arrivals(Timed):
-    """w ← w − (β/K) Σ s(τ_i) Δ_i over every K arrivals, and more settings from `Timed`.
+class Arrivals(Timed, ServerOptimiser):
+    """w ← w − (β/K) Σ s(τ_i) Δ_i over every K arrivals.
+
+    More settings from `Timed`; and from `ServerOptimiser`, by which the server may step otherwise.
 
     Attributes:
         concurrency: places for users to compute in (as many as users, where there are fewer). Where K = 1 and
@@ -59,6 +62,8 @@ class Arrivals(Timed):
         super().__post_init__()
         if self.merge == "model" and (self.server_lr or 0) > 1:
             raise ValueError("merge = model mixes models, so server_lr can be at most 1")
+        if self.merge == "model" and self.server_optimiser != "sgd":
+            raise ValueError("merge = model mixes models and takes no step: leave server_optimiser = sgd")
 
     def start(self, clients: Clients, w: Tensor) -> Flight:
         """See `Schedule.start`."""
@@ -107,7 +112,11 @@ class Arrivals(Timed):
 
     def _merge(self, state: Flight, server_lr: float) -> None:
         """Empty the buffer into the model."""
-        assert state.buffer is not None, "merges follow arrivals"
-        state.w = state.w - (server_lr / self.buffer) * state.buffer
+        held = state.buffer
+        assert held is not None, "merges follow arrivals"
+        step, state.moments = self.server_step(
+            server_lr, state.moments, lambda factor: (factor / self.buffer) * held
+        )
+        state.w = state.w - step
         state.version += 1
         state.buffer, state.held = None, []

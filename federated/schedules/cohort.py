@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
 from typing import Annotated, Literal
 
 import torch
@@ -13,6 +14,7 @@ from federated.clients import Clients
 from federated.objectives import Positive
 from federated.schedules import Merge
 from federated.server.admission import refusals
+from federated.server.optimisers import Moments, ServerOptimiser
 from federated.state import Snapshot
 from federated.virtual_time.clock import Clock, Timed
 from federated.virtual_time.roster import Roster
@@ -20,21 +22,24 @@ from federated.virtual_time.roster import Roster
 
 @plain_dataclass
 class Rounds:
-    """The state of a synchronous server: the model (P,), whose turn is next, and the virtual time."""
+    """The state of a synchronous server: model (P,), whose turn is next, virtual time, optimiser's state."""
 
     w: Tensor
     roster: Roster
     time: float = 0.0
+    moments: Moments = field(default_factory=Moments)
 
     def pack(self) -> Snapshot:
         """See `State.pack`."""
         plain = {"time": self.time, "taken": self.roster.taken, "waiting": list(self.roster.waiting.items())}
-        return Snapshot({"w": self.w}, plain)
+        return Snapshot({"w": self.w} | self.moments.pack(), plain)
 
 
 @dataclass(frozen=True)
-class Cohort(Timed):
-    """w ← w − server_lr · Σ_i p_i Δ_i, p_i a user's share of the cohort; more settings from `Timed`.
+class Cohort(Timed, ServerOptimiser):
+    """w ← w − server_lr · Σ_i p_i Δ_i, p_i a user's share of the cohort.
+
+    More settings from `Timed`; and from `ServerOptimiser`, by which the server may step otherwise.
 
     Attributes:
         cohort: users in a round (all, where there are fewer); the slowest ends it.
@@ -56,7 +61,7 @@ class Cohort(Timed):
         """See `Schedule.unpack`."""
         plain = snapshot.plain
         roster = Roster(clients.number, clients.seed, plain["taken"], dict(plain["waiting"]))
-        return Rounds(snapshot.tensors["w"], roster, plain["time"])
+        return Rounds(snapshot.tensors["w"], roster, plain["time"], Moments.unpack(snapshot.tensors))
 
     def run(self, clients: Clients, state: Rounds) -> Iterator[Merge]:
         """See `Schedule.run`."""
@@ -77,11 +82,15 @@ class Cohort(Timed):
             if refused and users:
                 deltas = torch.stack([d for d, reason in zip(deltas, why, strict=True) if reason is None])
             if users:
-                state.w = self._mean(clients, state.w, users, deltas)
+                self._merge(clients, state, users, deltas)
             yield Merge(state.w, users, (0,) * len(users), refused, size, state.time)
 
-    def _mean(self, clients: Clients, w: Tensor, users: tuple[int, ...], deltas: Tensor) -> Tensor:
-        share = torch.ones(len(users), dtype=w.dtype)
+    def _merge(self, clients: Clients, state: Rounds, users: tuple[int, ...], deltas: Tensor) -> None:
+        share = torch.ones(len(users), dtype=state.w.dtype)
         if self.shares == "samples":
-            share = clients.samples[torch.tensor(users)].to(w.dtype)
-        return w - self.server_lr * (share / share.sum()) @ deltas
+            share = clients.samples[torch.tensor(users)].to(state.w.dtype)
+        share = share / share.sum()
+        step, state.moments = self.server_step(
+            self.server_lr, state.moments, lambda factor: factor * share @ deltas
+        )
+        state.w = state.w - step

@@ -14,6 +14,7 @@ from torch import Tensor
 from data.randomness import generator
 from federated.clients import Clients
 from federated.server.admission import refusals
+from federated.server.optimisers import Moments
 from federated.state import Snapshot
 from federated.virtual_time.clock import Clock
 from federated.virtual_time.roster import Roster
@@ -44,6 +45,7 @@ class Flight:
         refused: the same → why the update must not be merged.
         buffer: sum (P,) of the weighted updates that wait to be merged.
         held: (user, staleness) of each of them.
+        moments: the state of the server's optimiser.
     """
 
     w: Tensor
@@ -56,6 +58,7 @@ class Flight:
     refused: dict[int, str] = field(default_factory=dict)
     buffer: Tensor | None = None
     held: list[tuple[int, int]] = field(default_factory=list)
+    moments: Moments = field(default_factory=Moments)
 
     def book_next(self, clock: Clock, now: float) -> None:
         """Give a free place to the next in turn."""
@@ -85,7 +88,8 @@ class Flight:
     def pack(self) -> Snapshot:
         """See `State.pack`; versions that several users have read are kept once."""
         versions = {job.version: self.read[job.number] for job in self.jobs if job.version >= 0}
-        tensors = {"w": self.w} | {f"version.{version}": w for version, w in versions.items()}
+        tensors = {"w": self.w} | self.moments.pack()
+        tensors |= {f"version.{version}": w for version, w in versions.items()}
         tensors |= {f"update.{number}": delta for number, delta in self.computed.items()}
         if self.buffer is not None:
             tensors["buffer"] = self.buffer
@@ -118,6 +122,7 @@ class Flight:
             refused={int(number): why for number, why in plain["refused"].items()},
             buffer=tensors.get("buffer"),
             held=[(user, staleness) for user, staleness in plain["held"]],
+            moments=Moments.unpack(tensors),
         )
 
     def _push(self, time: float, user: int, counter: int, version: int = -1) -> None:

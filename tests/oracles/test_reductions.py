@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import pytest
 import torch
@@ -178,6 +179,33 @@ def test_fedbuff_with_a_buffer_of_one_is_persa_fl() -> None:
     one, three = (replace(fedbuff, schedule=replace(schedule, buffer=k)) for k in (1, 3))
     assert torch.equal(common(task, one, 60), common(task, persa, 60))
     assert not torch.allclose(common(task, three, 60), common(task, persa, 60), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["fedavg", "persa-fl", "fedbuff"])
+def test_momentum_0_is_no_momentum(name: str) -> None:
+    """And momentum is what makes the difference."""
+    task, row = quadratics(6), ALGORITHMS[name]
+    row = replace(row, schedule=replace(row.schedule, server_lr=0.25))
+
+    def end(**settings: Any) -> Tensor:
+        return common(task, replace(row, schedule=replace(row.schedule, **settings)), 60)
+
+    plain, none = end(), end(server_optimiser="momentum", server_momentum=0.0)
+    torch.testing.assert_close(none, plain, rtol=0, atol=1e-12)
+    assert not torch.allclose(end(server_optimiser="momentum"), plain, rtol=0, atol=1e-3)
+
+
+def test_fedavgm_without_momentum_and_fedadam_without_adaptation_are_fedavg() -> None:
+    """With β₁ = β₂ = 0 Adam's step is β Δ/(|Δ| + τ), and β/τ · Δ where τ is large."""
+    task = quadratics(6)
+    averaged = common(task, ALGORITHMS["fedavg"], 60)
+    plain = {"server_momentum": 0.0, "server_lr": 1.0}
+    rigid = {"server_momentum": 0.0, "server_beta2": 0.0, "adaptivity": 1e9, "server_lr": 1e9}
+    for name, settings in (("fedavgm", plain), ("fedadam", rigid)):
+        row = ALGORITHMS[name]
+        without = replace(row, schedule=replace(row.schedule, **settings))
+        torch.testing.assert_close(common(task, without, 60), averaged, rtol=0, atol=1e-8)
+        assert not torch.allclose(common(task, row, 60), averaged, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["persa-fl-maml", "persa-fl-maml-buffered", "per-fedavg"])

@@ -1,6 +1,7 @@
 """Each server's rule, and how clients walk through their data, once more by hand."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -99,6 +100,55 @@ def test_fedavg_is_the_mean_over_samples_of_the_models_after_q_steps(server_lr: 
         mean = (held[:, None] * steps_alone(task, merge.users, w, 3, 0.05)).sum(0) / held.sum()
         w = (1 - server_lr) * w + server_lr * mean
         torch.testing.assert_close(merge.w, w, rtol=0, atol=1e-12)
+
+
+def naive_step(optimiser: str, update: Tensor, m: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(direction, m, v) with β₁ = .8, β₂ = .9, τ = .05 (Reddi 2021, algorithm 2; Hsu 2019)."""
+    if optimiser == "momentum":
+        m = 0.8 * m + update
+        return m, m, v
+    m = 0.8 * m + 0.2 * update
+    if optimiser == "adam":
+        v = 0.9 * v + 0.1 * update**2
+    else:
+        v = torch.where(v > update**2, v - 0.1 * update**2, v + 0.1 * update**2)
+    return m / (v.sqrt() + 0.05), m, v
+
+
+@pytest.mark.parametrize("optimiser", ["momentum", "adam", "yogi"])
+def test_a_cohort_s_optimiser_takes_the_mean_of_its_updates_for_a_gradient(optimiser: str) -> None:
+    even = quadratics(6, noise=0)
+    task = Uneven(even.curvature, even.centre, even.noise)
+    settings: dict[str, Any] = {"server_optimiser": optimiser, "server_momentum": 0.8}
+    schedule = Cohort(cohort=4, server_lr=0.07, server_beta2=0.9, adaptivity=0.05, **settings)
+    w, m, v = task.initial(0), torch.zeros(4), torch.full((4,), 0.05**2, dtype=torch.float64)
+    for merge in merges(schedule, Clients(task, Vanilla(), LOCAL, 0), w, 12):
+        held = task.samples[torch.tensor(merge.users)].double()
+        deltas = w - steps_alone(task, merge.users, w, 3, 0.05)
+        direction, m, v = naive_step(optimiser, (held[:, None] * deltas).sum(0) / held.sum(), m, v)
+        w = w - 0.07 * direction
+        torch.testing.assert_close(merge.w, w, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("buffer", [1, 3])
+@pytest.mark.parametrize("optimiser", ["momentum", "adam", "yogi"])
+def test_an_asynchronous_optimiser_takes_a_weighted_buffer_for_a_gradient(
+    optimiser: str, buffer: int
+) -> None:
+    task = quadratics(6, noise=0)
+    settings: dict[str, Any] = {"server_optimiser": optimiser, "server_momentum": 0.8, "buffer": buffer}
+    settings |= {"server_beta2": 0.9, "adaptivity": 0.05, "weighting": "polynomial"}
+    schedule = Arrivals(concurrency=6, server_lr=0.07, **settings)
+    versions, m, v = [task.initial(0)], torch.zeros(4), torch.full((4,), 0.05**2, dtype=torch.float64)
+    for merge in merges(schedule, Clients(task, Vanilla(), LOCAL, 0), versions[0], 40):
+        update = torch.zeros(4, dtype=torch.float64)
+        for user, late in zip(merge.users, merge.staleness, strict=True):
+            read = versions[len(versions) - 1 - late]
+            own = read - steps_alone(task, (user,), read, 3, 0.05)[0]
+            update = update + (late + 1) ** -0.5 * own / buffer
+        direction, m, v = naive_step(optimiser, update, m, v)
+        versions.append(versions[-1] - 0.07 * direction)
+        torch.testing.assert_close(merge.w, versions[-1], rtol=0, atol=1e-12)
 
 
 def test_reptile_moves_half_way_to_the_mean_and_users_take_ten_more_steps() -> None:
