@@ -103,7 +103,7 @@ class Proximal:
         mu: μ, that price; 0 is Vanilla.
     """
 
-    mu: NonNegative = 0.1
+    mu: NonNegative = 0.01
 
     draws = gradients = 1
     personal = False
@@ -273,7 +273,7 @@ class Ditto:
         personal_steps: their number, each on all of the user's training data.
     """
 
-    lam: Positive = 15.0
+    lam: Positive = 3.0
     inner_lr: Positive = 0.02
     personal_steps: Steps = 20
 
