@@ -67,7 +67,7 @@ ALGORITHMS: dict[str, Row] = {
     "local": Row(Vanilla(), Local(), "every user alone", updates=6000),
     "pooled": Row(Vanilla(), Pooled(), "all data on one machine", updates=4000),
     "fedavg": Row(Vanilla(), Cohort(), "McMahan 2017"),
-    "fedavgm": Row(Vanilla(), Cohort(server_optimiser="momentum", server_lr=0.2), "Hsu 2019"),
+    "fedavgm": Row(Vanilla(), Cohort(server_optimiser="momentum", server_lr=0.1), "Hsu 2019"),
     "fedadam": Row(Vanilla(), Cohort(server_optimiser="adam", server_lr=0.003), "Reddi 2021"),
     "fedprox": Row(Proximal(), Cohort(), "Li 2020"),
     "ditto": Row(Ditto(), Cohort(), "Li 2021"),

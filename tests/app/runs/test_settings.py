@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app.runs.given import parse_overrides, read_toml, settings_from
 from app.runs.settings import ConfigError, Settings, resolve
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
+from federated.objectives import Ditto
 from federated.schedules.cohort import Cohort
 from federated.tasks.ranking_policy import PlackettLuce
 from ranking.rankers import RANKERS, TREES
@@ -291,3 +292,15 @@ def test_settings_that_are_known_are_told_once() -> None:
 def test_a_default_that_is_nothing_is_told_as_such() -> None:
     changed = resolve({"algorithm": "fedavg"}, {"max_update_norm": 2.5}).changes()
     assert changed == " Not at their defaults: max_update_norm = 2.5 (default none)."
+
+
+def test_of_a_training_only_what_own_models_read_can_be_changed() -> None:
+    begun = resolve({"algorithm": "ditto"}, {"lam": 5.0})
+    changed = begun.personalised({"lam": 1.0, "objective.inner_lr": 0.1})
+    assert changed.row.objective == Ditto(lam=1.0, inner_lr=0.1)
+    with pytest.raises(
+        ConfigError, match=r"lr cannot be changed while a training goes on; only lam, inner_lr"
+    ):
+        begun.personalised({"lr": 0.1})
+    with pytest.raises(ConfigError, match="mu cannot be changed while a training goes on"):
+        resolve({"algorithm": "fedprox"}, {}).personalised({"mu": 0.1})
