@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from federated.clients import LocalSGD
-from federated.objectives import MAML, MoreauEnvelope, Objective, Reptile, Vanilla
+from federated.objectives import MAML, Ditto, MoreauEnvelope, Objective, Proximal, Reptile, Vanilla
 from federated.schedules import Schedule
 from federated.schedules.alone import Local, Pooled
 from federated.schedules.arrivals import Arrivals
@@ -41,6 +41,8 @@ OBJECTIVES: dict[str, Objective] = {
     "maml": MAML(),
     "moreau": MoreauEnvelope(),
     "reptile": Reptile(),
+    "prox": Proximal(),
+    "ditto": Ditto(),
 }
 
 _MAML_BOUND = 10.0
@@ -67,6 +69,8 @@ ALGORITHMS: dict[str, Row] = {
     "fedavg": Row(Vanilla(), Cohort(), "McMahan 2017"),
     "fedavgm": Row(Vanilla(), Cohort(server_optimiser="momentum", server_lr=0.2), "Hsu 2019"),
     "fedadam": Row(Vanilla(), Cohort(server_optimiser="adam", server_lr=0.003), "Reddi 2021"),
+    "fedprox": Row(Proximal(), Cohort(), "Li 2020"),
+    "ditto": Row(Ditto(), Cohort(), "Li 2021"),
     "per-fedavg": Row(MAML(), Cohort(shares="equal", max_update_norm=_MAML_BOUND), "Fallah 2020"),
     "pfedme": Row(MoreauEnvelope(inner_steps=5), Cohort(shares="equal"), "Dinh 2020"),
     "reptile": Row(Reptile(), Cohort(shares="equal", server_lr=0.5), "Nichol 2018"),

@@ -11,6 +11,8 @@ Vanilla   f_i(w)                                      ∇f_i(w)                 
 Reptile   f_i(w)                                      ∇f_i(w)                          w, some steps on
 MAML      f_i(w_u), w_{r+1} = w_r − α∇f_i(w_r)        Π_r (I − α∇²f_i(w_r)) ∇f_i(w_u)  w_u
 Moreau    min_θ f_i(θ) + (λ/2)‖θ − w‖²                λ (w − θ̂_i(w))                   θ̂_i(w)
+Ditto     f_i(w)                                      ∇f_i(w)                          θ̂_i(w)
+Proximal  f_i(w) + (μ/2)‖w − read‖²                   ∇f_i(w) + μ (w − read)           w
 ========  ==========================================  ===============================  =============
 """
 
@@ -87,6 +89,34 @@ class Vanilla:
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
         return task.gradient(w, batches[0])
+
+    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
+        """A copy of w: nothing is personal here."""
+        return w.clone()
+
+
+@dataclass(frozen=True)
+class Proximal:
+    """One model for all, from which local steps stray only at a quadratic price (FedProx, Li 2020).
+
+    Attributes:
+        mu: μ, that price; 0 is Vanilla.
+    """
+
+    mu: NonNegative = 0.1
+
+    draws = gradients = 1
+    personal = False
+    personal_settings = ()
+
+    @property
+    def pull(self) -> float:
+        """See `Objective.pull`."""
+        return self.mu
+
+    def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
+        """See `Objective.gradient`."""
+        return task.gradient(w, batches[0]).add(w - read, alpha=self.mu)
 
     def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
         """A copy of w: nothing is personal here."""
@@ -207,11 +237,7 @@ class MoreauEnvelope:
     personal_settings = ("personal_steps",)
 
     def __post_init__(self) -> None:
-        if self.inner_lr * self.lam >= 2:
-            raise ValueError(
-                f"inner_lr · lam = {self.inner_lr:g} · {self.lam:g} = {self.inner_lr * self.lam:g} must be "
-                "under 2, or every inner step leads further away from the user's own model"
-            )
+        _require_stable(self.inner_lr, self.lam)
 
     @property
     def draws(self) -> int:
@@ -233,3 +259,45 @@ class MoreauEnvelope:
 
     def _minimise(self, task: Slopes, w: Tensor, batches: Sequence[Batch], steps: int) -> Tensor:
         return task.descend(w, w, batches, steps, self.inner_lr, self.lam, self.tolerance)
+
+
+@dataclass(frozen=True)
+class Ditto:
+    """One model for all, learned as by `Vanilla`, and users' own beside it as by `MoreauEnvelope` (Li 2021).
+
+    Own models never touch the common one, so that they can be found when it is done, and with any λ.
+
+    Attributes:
+        lam: λ, the price at which own models leave the common one.
+        inner_lr: size of the steps to them.
+        personal_steps: their number, each on all of the user's training data.
+    """
+
+    lam: Positive = 15.0
+    inner_lr: Positive = 0.02
+    personal_steps: Steps = 20
+
+    draws = gradients = 1
+    pull = 0.0
+    personal = True
+    personal_settings = ("lam", "inner_lr", "personal_steps")
+
+    def __post_init__(self) -> None:
+        _require_stable(self.inner_lr, self.lam)
+
+    def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
+        """See `Objective.gradient`."""
+        return task.gradient(w, batches[0])
+
+    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
+        """See `Objective.personalise`."""
+        return task.descend(w, w, data, self.personal_steps, self.inner_lr, self.lam)
+
+
+def _require_stable(inner_lr: float, lam: float) -> None:
+    """Raise ValueError if a descent with these would move away from the own model that it is to find."""
+    if inner_lr * lam >= 2:
+        raise ValueError(
+            f"inner_lr · lam = {inner_lr:g} · {lam:g} = {inner_lr * lam:g} must be under 2, or every inner "
+            "step leads further away from the user's own model"
+        )

@@ -76,7 +76,7 @@ class Finished:
 
 Event = Merged | Evaluated | Finished
 
-STEPS = ("lr", "server_lr", "alpha", "inner_lr", "lam")
+STEPS = ("lr", "server_lr", "alpha", "inner_lr", "lam", "mu")
 """Hyper-parameters that make a model diverge when they are too large, where an algorithm has them."""
 
 REMEDIES = {

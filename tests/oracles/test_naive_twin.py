@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from data.randomness import generator
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import Clients, LocalSGD
-from federated.objectives import MAML, MoreauEnvelope, Objective, Reptile, Vanilla
+from federated.objectives import MAML, Ditto, MoreauEnvelope, Objective, Proximal, Reptile, Vanilla
 from federated.schedules.arrivals import Arrivals
 from federated.tasks.ranking import RankingTask
 from ranking.rankers.mlp import MLP
@@ -57,10 +57,14 @@ def slope(w: Tensor, task: RankingTask, rows: list[int]) -> Tensor:
     return gradient
 
 
-def naive_gradient(objective: Objective, w: Tensor, task: RankingTask, draws: list[list[int]]) -> Tensor:
+def naive_gradient(
+    objective: Objective, w: Tensor, task: RankingTask, draws: list[list[int]], read: Tensor
+) -> Tensor:
     """Each objective once more, for one user, as its formula reads."""
-    if isinstance(objective, Vanilla | Reptile):
+    if isinstance(objective, Vanilla | Reptile | Ditto):
         return slope(w, task, draws[0])
+    if isinstance(objective, Proximal):
+        return slope(w, task, draws[0]) + objective.mu * (w - read)
     if isinstance(objective, MoreauEnvelope):
         theta = w.clone()
         for _ in range(objective.inner_steps):
@@ -90,7 +94,7 @@ def naive_delta(
     )
     for step in index:
         rows = [[int(task.start[user]) + int(i) for i in batch] for batch in step]
-        w = w - LOCAL.lr * naive_gradient(objective, w, task, rows)
+        w = w - LOCAL.lr * naive_gradient(objective, w, task, rows, start)
     return start - w
 
 
@@ -100,6 +104,8 @@ OBJECTIVES = [
     MAML(0.01, curvature="first-order"),
     MoreauEnvelope(inner_lr=0.01),
     Reptile(),
+    Proximal(20.0),
+    Ditto(),
 ]
 
 

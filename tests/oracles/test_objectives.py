@@ -5,9 +5,10 @@ from typing import Literal
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from federated.objectives import MAML, MoreauEnvelope, Vanilla
+from federated.objectives import MAML, Ditto, MoreauEnvelope, Proximal, Vanilla
 from federated.tasks.autograd import gradient_of
 from federated.tasks.quadratics import Quadratics
 from federated.tasks.ranking import RankingTask
@@ -42,6 +43,51 @@ def test_vanilla(quadratics: Quadratics, w: Tensor) -> None:
     gradient = Vanilla().gradient(quadratics, w, everything(quadratics, 1), w)
     expected = apply(quadratics.curvature, w - quadratics.centre)
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.5, 4.0])
+def test_a_proximal_gradient_pulls_back_to_what_was_read(
+    quadratics: Quadratics, w: Tensor, mu: float
+) -> None:
+    """H(w − c) + μ(w − read); and no user gets another model than the common one."""
+    read = w.flip(0) + 1
+    data = everything(quadratics, 1)
+    gradient = Proximal(mu).gradient(quadratics, w, data, read)
+    expected = apply(quadratics.curvature, w - quadratics.centre) + mu * (w - read)
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
+    assert Proximal(mu).pull == mu
+    assert torch.equal(Proximal(mu).personalise(quadratics, w, data), w)
+
+
+@pytest.mark.parametrize("lam", [0.25, 3.0, 8.0])
+def test_ditto_learns_as_vanilla_and_ends_where_the_envelope_is_least(
+    quadratics: Quadratics, w: Tensor, lam: float
+) -> None:
+    """∇f_i(w), whatever λ; and θ̂ = (H + λI)⁻¹(Hc + λw), given time."""
+    data = everything(quadratics, 1)
+    objective = Ditto(lam, inner_lr=0.1, personal_steps=3000)
+    gradient = objective.gradient(quadratics, w, data, w + 1)
+    torch.testing.assert_close(gradient, apply(quadratics.curvature, w - quadratics.centre))
+    metric = quadratics.curvature + lam * torch.eye(5)
+    minimiser = torch.linalg.solve(metric, apply(quadratics.curvature, quadratics.centre) + lam * w)
+    personal = objective.personalise(quadratics, w, data)
+    torch.testing.assert_close(personal, minimiser, rtol=0, atol=1e-9)
+
+
+def test_ditto_s_own_models_are_the_envelope_s_step_by_step(quadratics: Quadratics, w: Tensor) -> None:
+    data = quadratics.everything(torch.arange(6), 0)
+    envelope = MoreauEnvelope(LAM, inner_lr=0.05, tolerance=0, personal_steps=7)
+    own = Ditto(LAM, inner_lr=0.05, personal_steps=7).personalise(quadratics, w, data)
+    assert torch.equal(own, envelope.personalise(quadratics, w, data))
+    fewer = Ditto(LAM, inner_lr=0.05, personal_steps=6).personalise(quadratics, w, data)
+    assert (own - fewer).norm() > 1e-3, "seven steps are not all of the way"
+
+
+@pytest.mark.parametrize("objective", [MoreauEnvelope, Ditto])
+def test_steps_to_own_models_that_lead_away_from_them_are_refused(objective: type) -> None:
+    with pytest.raises(ValidationError, match=r"inner_lr · lam = 0\.1 · 20 = 2 must be under 2"):
+        objective(lam=20.0, inner_lr=0.1)
+    objective(lam=19.9, inner_lr=0.1)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 5])
@@ -147,7 +193,7 @@ def test_finite_difference_curvature_approaches_the_exact_one_on_a_network(board
 def test_inputs_and_memory_are_left_alone(quadratics: Quadratics, w: Tensor) -> None:
     before = w.clone()
     data = quadratics.everything(torch.arange(6), 0)
-    for objective in (Vanilla(), MAML(ALPHA), MoreauEnvelope(LAM)):
+    for objective in (Vanilla(), Proximal(), MAML(ALPHA), MoreauEnvelope(LAM), Ditto(LAM)):
         objective.gradient(quadratics, w, list(data) * objective.draws, w)
         personal = objective.personalise(quadratics, w, data)
         assert personal.data_ptr() != w.data_ptr(), "a personal model never shares memory"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import Clients, LocalSGD
-from federated.objectives import MAML, MoreauEnvelope, Vanilla
+from federated.objectives import MAML, Ditto, MoreauEnvelope, Proximal, Vanilla
 from federated.schedules import Merge
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
@@ -206,6 +206,37 @@ def test_fedavgm_without_momentum_and_fedadam_without_adaptation_are_fedavg() ->
         without = replace(row, schedule=replace(row.schedule, **settings))
         torch.testing.assert_close(common(task, without, 60), averaged, rtol=0, atol=1e-8)
         assert not torch.allclose(common(task, row, 60), averaged, rtol=0, atol=1e-3)
+
+
+def test_fedprox_with_mu_0_is_fedavg_and_a_large_mu_holds_it_back(board: RankingTask) -> None:
+    for task in (quadratics(6), board):
+        averaged, fedprox = common(task, ALGORITHMS["fedavg"], 60), ALGORITHMS["fedprox"]
+        assert torch.equal(common(task, replace(fedprox, objective=Proximal(0)), 60), averaged)
+        held = common(task, replace(fedprox, objective=Proximal(19.0)), 60)
+        assert (held - task.initial(0)).norm() < 0.7 * (averaged - task.initial(0)).norm()
+
+
+def test_one_local_step_is_never_held_back() -> None:
+    """It begins at what was read, so that μ says nothing yet; with two it does."""
+    task = quadratics(6)
+    for steps, same in ((1, True), (2, False)):
+        local = replace(LOCAL, local_steps=steps)
+        rows = [Row(objective, Arrivals(), "", local) for objective in (Vanilla(), Proximal(5.0))]
+        plain, proximal = (common(task, row, 60) for row in rows)
+        assert torch.allclose(plain, proximal, rtol=0, atol=1e-12) == same
+
+
+def test_ditto_s_common_model_is_fedavg_s_and_a_large_lambda_leaves_users_there(board: RankingTask) -> None:
+    averaged, ditto = common(board, ALGORITHMS["fedavg"], 60), ALGORITHMS["ditto"]
+    end = final(board, ditto, 60)
+    assert end.common is not None
+    assert end.personal is not None
+    assert torch.equal(end.common, averaged)
+    rigid = replace(ditto, objective=Ditto(lam=1e6, inner_lr=1e-6))
+    near, far = final(board, rigid, 60).personal, end.personal
+    assert near is not None
+    assert (near - averaged).norm(dim=1).max() < 1e-4
+    assert (far - averaged).norm(dim=1).min() > 1e-2
 
 
 @pytest.mark.parametrize("name", ["persa-fl-maml", "persa-fl-maml-buffered", "per-fedavg"])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from federated.algorithms import ALGORITHMS
 from federated.clients import Clients, LocalSGD
-from federated.objectives import MAML, MoreauEnvelope, Reptile, Vanilla
+from federated.objectives import MAML, MoreauEnvelope, Proximal, Reptile, Vanilla
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.server.staleness import weight
@@ -99,6 +99,20 @@ def test_fedavg_is_the_mean_over_samples_of_the_models_after_q_steps(server_lr: 
         held = task.samples[torch.tensor(merge.users)].double()
         mean = (held[:, None] * steps_alone(task, merge.users, w, 3, 0.05)).sum(0) / held.sum()
         w = (1 - server_lr) * w + server_lr * mean
+        torch.testing.assert_close(merge.w, w, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("mu", [0.0, 2.0, 15.0])
+def test_fedprox_averages_models_that_were_held_back(mu: float) -> None:
+    """A client runs to θ̂ = (H + μI)⁻¹(Hc + μw) and is (I − η(H + μI))^Q of its way short of it."""
+    task, row = quadratics(6, noise=0), ALGORITHMS["fedprox"]
+    w, schedule = task.initial(0), replace(row.schedule, shares="equal")
+    metric = task.curvature + mu * torch.eye(4)
+    shrink = torch.linalg.matrix_power(torch.eye(4) - LOCAL.lr * metric, LOCAL.local_steps)
+    for merge in merges(schedule, Clients(task, Proximal(mu), LOCAL, 0), w, 6):
+        pulled = torch.einsum("cpq,cq->cp", task.curvature, task.centre) + mu * w
+        ends = torch.linalg.solve(metric, pulled)
+        w = (ends + torch.einsum("cpq,cq->cp", shrink, w - ends)).mean(0)
         torch.testing.assert_close(merge.w, w, rtol=0, atol=1e-12)
 
 
