@@ -15,8 +15,8 @@ from ranking.history import HISTORY, Past, PublicStatistics
 
 Floats = NDArray[np.float64]
 
-POPULARITY = "popularity"
-"""The feature that the most-popular baseline ranks by."""
+POPULARITY, OWN_COUNT, OWN_RECENCY = "popularity", "own count", "own recency"
+"""The features that yardsticks rank by."""
 
 
 def feature_names(public: PublicStatistics) -> list[str]:
@@ -27,8 +27,8 @@ def feature_names(public: PublicStatistics) -> list[str]:
         "length",
         "typed share",
         "follows previous",
-        "own count",
-        "own recency",
+        OWN_COUNT,
+        OWN_RECENCY,
         "own follows previous",
         "equals previous",
         "own first token",
