@@ -16,6 +16,9 @@ from ranking.history import HISTORY, QUERY, STEPS, WORD, Past, PublicStatistics,
 
 Floats = NDArray[np.float64]
 
+VERSION = 2
+"""Of the features. Raise it with any change: a model is worth nothing on others than it learned from."""
+
 POPULARITY, OWN_COUNT, OWN_RECENCY = "popularity", "own count", "own recency"
 """The features that yardsticks rank by."""
 
@@ -27,6 +30,9 @@ FOLLOWS = {
 }
 """The name of each step's feature, and its scale for the steps of others and for the user's own."""
 
+LATELY = (3, 10, 30)
+"""Own events, at most, within which the user's searches are counted besides HISTORY."""
+
 
 def feature_names(public: PublicStatistics) -> list[str]:
     """Names of the F features, in order; they depend on nothing but the data's topics."""
@@ -37,9 +43,11 @@ def feature_names(public: PublicStatistics) -> list[str]:
         "typed share",
         OWN_COUNT,
         OWN_RECENCY,
+        *(f"own count of {events}" for events in LATELY),
         "own first word",
         "equals previous",
         *(f"{whose}{FOLLOWS[step][0]}" for step in STEPS for whose in ("", "own ")),
+        *(f"share of {counted}" for counted in ("popularity", "own count", "follows", "own follows")),
         *(["own topic share", "session topic"] if public.topics else []),
         *(f"topic {t}" for t in public.topics),
     ]
@@ -112,9 +120,11 @@ def features(past: Past, moments: Moments) -> NDArray[np.float32]:
         (5 * moments.typed)[rows.of] / rows.length,
         3 * np.log1p(rows.own_count),
         rows.own_recency,
+        *(5 * np.log1p(rows.recent(QUERY, events)) for events in LATELY),
         np.log1p(rows.own_first_word),
         5.0 * rows.equals_previous,
         *_follows(rows),
+        *(8 * rows.share(counted) for counted in (rows.popularity, rows.own_count, *rows.followed[STEPS[0]])),
         *rows.topics(),
     ]
     values = np.empty((len(moments.pool), len(columns)), np.float32)
@@ -127,7 +137,7 @@ def _follows(rows: "_Rows") -> Iterator[Floats]:
     """Of each step those of others, and then the user's own."""
     for step in STEPS:
         _, *scales = FOLLOWS[step]
-        for scale, counted in zip(scales, rows.followed(step), strict=True):
+        for scale, counted in zip(scales, rows.followed[step], strict=True):
             yield scale * np.log1p(counted)
 
 
@@ -177,7 +187,7 @@ class _Rows:
     def length(self) -> Int:
         return self.public.length[self.query]
 
-    @property
+    @cached_property
     def popularity(self) -> Floats:
         """Searches by others."""
         mine = self.own.for_all(self.past.searched.before(self.own.number, self.own.counted))
@@ -199,16 +209,26 @@ class _Rows:
     @cached_property
     def own_count(self) -> Floats:
         """Own searches within the latest HISTORY events."""
-        return self._recent(QUERY)
+        return self.recent(QUERY, HISTORY)
 
     @property
     def own_first_word(self) -> Floats:
         """How many of the latest HISTORY events begin with the same word."""
-        return self._recent(WORD)
+        return self.recent(WORD, HISTORY)
 
-    def _recent(self, which: str) -> Floats:
+    def recent(self, which: str, events: int) -> Floats:
+        """How many of the user's latest events, so many, are of the query, or begin with its first word."""
         known, past = self.known[which], self.past.occurrences(which)
-        return known.for_all(past.before(known.number, known.passed) - past.before(known.number, known.begin))
+        begin = np.maximum(known.passed - events, known.begin)
+        return known.for_all(past.before(known.number, known.passed) - past.before(known.number, begin))
+
+    def share(self, counted: Floats) -> Floats:
+        """Which part each candidate has of what is counted for all of its pool; 0 where there is nothing.
+
+        What is typed leaves only the pool to choose from: so these are shares of what can be meant.
+        """
+        total = np.bincount(self.of, counted, len(self.moments.size))[self.of]
+        return np.divide(counted, total, out=np.zeros(len(counted)), where=total > 0)
 
     @property
     def own_recency(self) -> Floats:
@@ -239,7 +259,12 @@ class _Rows:
         same: NDArray[np.bool_] = self.query == self.previous[self.of]
         return same
 
-    def followed(self, step: Step) -> tuple[Floats, Floats]:
+    @cached_property
+    def followed(self) -> dict[Step, tuple[Floats, Floats]]:
+        """See `_followed`."""
+        return {step: self._followed(step) for step in STEPS}
+
+    def _followed(self, step: Step) -> tuple[Floats, Floats]:
         """How often others took the step to it from what came before, and how often the user did.
 
         The user's are steps within the latest HISTORY events.

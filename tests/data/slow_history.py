@@ -25,6 +25,8 @@ STEPS = (
     (1, "first word", "first word"),
 )
 
+SCALES = (2, 5, 3, 8, 1.5, 8, 0.5, 1.5)
+
 
 @dataclass(frozen=True)
 class Event:
@@ -164,6 +166,7 @@ def features(
     """
     public = history.public
     own = history.count[pool]
+    followed = list(_followed(history, pool))
     columns = [
         (np.log1p(public.count[pool] - _look_up(history.own, pool)) - 2) / 1.5,
         _group_popularity(history, pool, group),
@@ -171,9 +174,11 @@ def features(
         5 * len(prefix) / public.length[pool],
         3 * np.log1p(own),
         np.where(own > 0, 5 / (len(history.events) - history.last[pool]), 0),
+        *(5 * np.log1p(_among(history.events[-n:], pool)) for n in (3, 10, 30)),
         np.log1p([history.tokens[t] for t in public.first_token[pool].tolist()]),
         5.0 * (pool == history.events[-1].query if history.events else np.zeros(len(pool))),
-        *_followed(history, pool),
+        *(scale * np.log1p(counted) for scale, counted in zip(SCALES, followed, strict=True)),
+        *_shares(public.count[pool] - _look_up(history.own, pool), own, followed[0], followed[1]),
         *_topics(history, pool, session),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
@@ -187,19 +192,30 @@ def _group_popularity(history: History, pool: NDArray[np.int32], group: str | No
     return np.log1p(counts) / 1.5
 
 
+def _among(events: Sequence[Event], pool: NDArray[np.int32]) -> list[int]:
+    """How many of some events are of each candidate."""
+    return [sum(event.query == q for event in events) for q in pool.tolist()]
+
+
+def _shares(*counts: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """What part of each count in the pool is a candidate's."""
+    for counted in counts:
+        total = sum(counted.tolist())
+        yield 8 * (counted / total) if total else np.zeros(len(counted))
+
+
 def _followed(history: History, pool: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
     """How often each candidate followed what came before, by every step: for others, and for the user."""
     public, queries = history.public, [e.query for e in history.events]
     mine = Counter(public.taken(queries[-HISTORY:]))
-    for (back, given, then), scales in zip(STEPS, ((2, 5), (3, 8), (1.5, 8), (0.5, 1.5)), strict=True):
+    for back, given, then in STEPS:
         if len(queries) < back:
             yield from np.zeros((2, len(pool)))
             continue
         start = back, given, then, public.part(queries[-back], given)
         ends = [(*start, public.part(q, then)) for q in pool.tolist()]
-        others = np.array([public.steps[end] - history.own_steps[end] for end in ends], float)
-        yield scales[0] * np.log1p(others)
-        yield scales[1] * np.log1p(np.array([mine[end] for end in ends], float))
+        yield np.array([public.steps[end] - history.own_steps[end] for end in ends], float)
+        yield np.array([mine[end] for end in ends], float)
 
 
 def _topics(history: History, pool: NDArray[np.int32], session: int | None) -> list[NDArray[np.float64]]:

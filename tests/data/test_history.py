@@ -72,7 +72,7 @@ def slow_features(dataset: Dataset, row: int) -> list[list[float]]:
     own = Counter(e["query_id"] for e in recent)
     previous = past[-1] if past else None
     topics = sorted({t for t in topic_of if t})
-    result = []
+    result, counted = [], []
     for q in slate["pool"]:
         seen = public_count[q] + sum(e["query_id"] == q for e in others)
         in_group = sum(e["query_id"] == q and e["group"] == now["group"] is not None for e in others)
@@ -85,9 +85,11 @@ def slow_features(dataset: Dataset, row: int) -> list[list[float]]:
             5 * len(slate["prefix"]) / len(texts[q]),
             3 * log1p(own[q]),
             5 / lag if lag else 0,
+            *(5 * log1p(sum(e["query_id"] == q for e in recent[-n:])) for n in (3, 10, 30)),
             log1p(sum(texts[e["query_id"]].split(" ")[0] == token for e in recent)),
             5 * (previous is not None and previous["query_id"] == q),
         ]
+        taken = []
         for back, alike, scales in STEPS:
             for events_of, scale in zip((others, recent), scales, strict=True):
                 n = sum(
@@ -98,17 +100,24 @@ def slow_features(dataset: Dataset, row: int) -> list[list[float]]:
                     for a, b in zip(events_of, events_of[back:], strict=False)
                     if len(past) >= back
                 )
+                taken.append(n)
                 values.append(scale * log1p(n))
+        counted.append((seen, own[q], *taken[:2]))
+        of_topic: list[float] = []
         if topics:
             same = sum(topic_of[e["query_id"]] == topic_of[q] for e in recent)
             session = previous is not None and previous["session_id"] == now["session_id"]
-            values += [
+            of_topic = [
                 4 * same / max(len(recent), 1),
                 3 * (session and topic_of[previous["query_id"]] == topic_of[q]),
                 *(3 * (topic_of[q] == topic) for topic in topics),
             ]
-        result.append(values)
-    return result
+        result.append((values, of_topic))
+    totals = [max(sum(counts), 1) for counts in zip(*counted, strict=True)]
+    return [
+        [*values, *(8 * count / total for count, total in zip(counts, totals, strict=True)), *of_topic]
+        for (values, of_topic), counts in zip(result, counted, strict=True)
+    ]
 
 
 def stored(slates: Slates, row: int) -> np.ndarray:
