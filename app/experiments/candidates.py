@@ -85,13 +85,14 @@ def parse_over(pairs: Iterable[str]) -> dict[str, list[Any]]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         key = key.strip()
-        if not equals or not key or not text.strip():
+        values = _values(text)
+        if not (equals and key and values):
             raise ConfigError(f"--over {pair!r}: write key=value,value, e.g. --over lr=0.02,0.05.")
         if key in NOT_SEARCHED:
             raise ConfigError(f"--over {pair!r}: {key} cannot be searched.")
         if key in over:
             raise ConfigError(f"--over {key} is given twice: write all its values in one, {key}=v1,v2.")
-        over[key] = _values(text)
+        over[key] = values
     return over
 
 

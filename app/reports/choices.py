@@ -1,4 +1,4 @@
-"""What there is to choose from: the grid, algorithms, presets, objectives, schedules, rankers, and settings."""
+"""What there is to choose from: the grid, algorithms, presets, objectives, schedules, rankers, settings."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -49,6 +49,9 @@ PRESETS = {
             "schedule.buffer": 1,
             "schedule.merge": "delta",
             "schedule.weighting": "constant",
+            "schedule.power": 0.5,
+            "schedule.slope": 10.0,
+            "schedule.late": 4,
             "schedule.download_delay": 1.0,
             "schedule.upload_delay": 1.0,
             "schedule.delay_law": "exponential",
@@ -86,7 +89,7 @@ def with_preset(
     sets = {key: value for key, value in preset.sets.items() if own or not key.startswith("ranker.")}
     lacking = [key.rpartition(".")[2] for key in sets if not has(bare, key)]
     if lacking:
-        more = f" and {len(lacking) - TOLD} more settings" if len(lacking) > TOLD else ""
+        more = f" and {len(lacking) - TOLD} more" if len(lacking) > TOLD else ""
         raise ConfigError(
             f"the preset {name} sets {', '.join(lacking[:TOLD])}{more}, which {bare.label} does not have: "
             f"leave out the preset, or train {preset.given['algorithm']}."
