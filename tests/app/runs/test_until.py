@@ -78,7 +78,7 @@ def test_a_stop_that_lies_behind_trains_nothing_more(tiny: Path, tmp_path: Path,
 
 
 def test_trees_are_fitted_in_one_piece(tiny: Path, tmp_path: Path, cli: Cli) -> None:
-    run, trees = tmp_path / "run", ("--algorithm", "pooled", "--ranker", "lightgbm")
+    run, trees = tmp_path / "run", ("--algorithm", "pooled", "--ranker", "forest", "--set", "n_estimators=3")
     assert cli("train", "--out", run, "--data", tiny, *trees, "--until", 1).code == OK
     assert summary(run)["finished"] is True
 
