@@ -272,7 +272,7 @@ def test_what_is_printed_for_people(few: Path, tmp_path: Path, cli: Cli) -> None
         "the defaults",
         "Out of the race: lr = 1e+30, loss = bce: the last",
         "on test: ",
-        "winner, personal",
+        " winner, ",
         "winner − defaults, personal nmrr over users: +",
         "The winner beats the defaults on test slates",
         f"persarank train --config {out}/best.toml --data",
