@@ -1,5 +1,6 @@
 """What the command line prints for people: the same figures as --json, as tables."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         draw(console, ("ranking", *COLUMNS.values()), rows, title=title, figures=True)
         for name, difference in run["personal_minus_global"].items():
             if difference is not None:
-                told = f"personal − global, {name} over {run['averaged_over']}: {_interval(difference)}"
+                told = f"personal − global, {name} over {run['averaged_over']}: {interval(difference)}"
                 say(console, told)
         _doubts(run, console)
     for difference in result["differences"]:
@@ -103,7 +104,7 @@ def _compared(difference: dict[str, Any]) -> str:
     runs = f"{difference['run']} − {difference['against']}"
     if "why" in difference:
         return f"{runs}: not compared, since {difference['why']}."
-    told = f"{runs}, personal nmrr over {difference['averaged_over']}: {_interval(difference['nmrr'])}"
+    told = f"{runs}, personal nmrr over {difference['averaged_over']}: {interval(difference['nmrr'])}"
     if difference["gap_closed"] is not None:
         told += _closed(100 * difference["gap_closed"])
     elif difference["gap"] is not None:
@@ -123,10 +124,16 @@ def _share(part: int, whole: int) -> str:
     return str(whole) if part == whole else f"{part} of {whole}"
 
 
-def _interval(difference: dict[str, Any]) -> str:
+def interval(difference: Mapping[str, Any]) -> str:
+    """A mean difference with its 95 % interval."""
     if difference["low"] is None:
         return f"{difference['mean']:+.4f} (one user: no interval)"
     return f"{difference['mean']:+.4f} (95 % {difference['low']:+.4f} to {difference['high']:+.4f})"
+
+
+def labelled(changed: Mapping[str, Any]) -> str:
+    """In what settings differ from the defaults, in a line."""
+    return ", ".join(f"{name} = {plain(value)}" for name, value in changed.items()) or "the defaults"
 
 
 def plain(value: Any) -> str:

@@ -129,10 +129,15 @@ def write_config(directory: Path, settings: Settings, data: Path, fingerprint: s
         DataError: the data lies at a place that cannot be noted down.
     """
     source = {"path": str(data.resolve()), "fingerprint": fingerprint, "features": VERSION}
-    write_bytes(directory / CONFIG, _encoded(settings.to_toml({"data": source})))
+    write_bytes(directory / CONFIG, encoded(settings.to_toml({"data": source})))
 
 
-def _encoded(config: str) -> bytes:
+def encoded(config: str) -> bytes:
+    """Settings as the bytes of a file.
+
+    Raises:
+        DataError: a path among them cannot be written.
+    """
     try:
         return config.encode()
     except UnicodeEncodeError as error:

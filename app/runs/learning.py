@@ -86,6 +86,7 @@ def learn(
     phases: Phases,
     stop: Stop,
     snapshot: Snapshot | None,
+    until: int | None = None,
 ) -> Learned:
     """Train or fit what the settings say.
 
@@ -96,6 +97,7 @@ def learn(
         phases: is told how far the work is.
         stop: says when the user wants it to end.
         snapshot: where training goes on; None: from the start.
+        until: training stops as soon as so many updates have arrived; None: with all of them.
 
     Raises:
         DataError: a user has nothing to train on.
@@ -105,7 +107,7 @@ def learn(
     """
     if not settings.fitted:
         try:
-            return _train(settings, dataset, out, watch, phases, stop, snapshot)
+            return _train(settings, dataset, out, watch, phases, stop, snapshot, until)
         finally:
             remove(out, [f"{SLATES}/*/features"])
     phases.enter(FEATURES)
@@ -154,6 +156,7 @@ def _train(
     phases: Phases,
     stop: Stop,
     snapshot: Snapshot | None,
+    until: int | None,
 ) -> Learned:
     belonging = identity(settings, dataset)
     patience = Patience(stop, phases)
@@ -178,18 +181,21 @@ def _train(
     with journal:
         saved = journal.tally.updates
 
+        def enough() -> bool:
+            return stop.asked() or (until is not None and journal.tally.updates >= until)
+
         def trained() -> None:
             """Before the users' own models are found, which may take long, all is saved."""
-            if (settings.row.objective.personal or stop.asked()) and saved != journal.tally.updates:
+            if (settings.row.objective.personal or enough()) and saved != journal.tally.updates:
                 _save(training, journal, belonging, out)
             patience.trained(journal.tally.updates)
 
         phases.enter(TRAINING)
-        for event in training.events(stop.asked, trained):
+        for event in training.events(enough, trained):
             watch(event)
             journal.see(event)
             due = event.updates - saved >= settings.checkpoint_every
-            if training.at_rest and not isinstance(event, Finished) and (due or stop.asked()):
+            if training.at_rest and not isinstance(event, Finished) and (due or enough()):
                 saved = event.updates
                 _save(training, journal, belonging, out)
             phases.enter(TRAINING)
