@@ -46,6 +46,8 @@ def summary(result: dict[str, Any], console: Console) -> None:
         say(console, _network(result["network"], result["virtual_time"]))
     if result.get("kept"):
         say(console, _kept(**result["kept"]))
+    if result.get("own_models"):
+        say(console, _own_models(result["own_models"]))
     figures = ", ".join(f"{name} {value:.4f}" for name, value in result["validation_nmrr"].items())
     say(console, f"NMRR on validation slates: {figures or 'nobody has any'}.")
     _doubts(result, console)
@@ -57,6 +59,23 @@ def _doubts(result: dict[str, Any], console: Console) -> None:
     for heading, key in (("Warning", "warnings"), ("Note", "notes")):
         for doubt in result[key]:
             say(console, f"{heading}: {doubt['message']}")
+
+
+def _own_models(chosen: dict[str, Any]) -> str:
+    """How far users' own models go, and who has none."""
+    told = f"Own models: {chosen['setting']} = {_infinite(chosen['value'])}"
+    if chosen["losses"]:
+        among = ", ".join(f"{_infinite(c['value'])}: {1 - c['loss']:.4f}" for c in chosen["losses"])
+        told += f", chosen by {chosen['users_asked']} users' NMRR on validation slates ({among})"
+    if chosen["nobody"]:
+        told += "; nobody is better off with a model of their own, so all keep the common one"
+    elif chosen["kept_common"]:
+        told += f"; {chosen['kept_common']} users keep what theirs would be made from"
+    return f"{told}."
+
+
+def _infinite(value: float | str) -> str:
+    return "∞" if value == "inf" else plain(value)
 
 
 def _kept(asked: str, which: str, updates: int, nmrr: float | None) -> str:
@@ -90,6 +109,8 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
             if metrics is not None
         ]
         draw(console, ("ranking", *COLUMNS.values()), rows, title=title, figures=True)
+        if run.get("own_models"):
+            say(console, _own_models(run["own_models"]))
         for name, difference in run["personal_minus_global"].items():
             if difference is not None:
                 told = f"personal − global, {name} over {run['averaged_over']}: {interval(difference)}"

@@ -159,7 +159,8 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Te
     }
     lost = [warning for warning in run.summary.get("warnings", ()) if warning["kind"] == NOT_FINITE]
     found = doubts({name: m["nmrr"] for name, m in metrics.items() if m is not None}, ground.slates)
-    if run.settings.personal and not lost and not found:
+    nobody = (run.summary.get("own_models") or {}).get("nobody", False)
+    if run.settings.personal and not nobody and not lost and not found:
         found = exchanged(personal, ground.slates)
     return Judged(run, ground, split, metrics, permuted, lost + [asdict(doubt) for doubt in found])
 
@@ -206,6 +207,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
             for name in COMPARED
         },
         "cold_users": {"users": cold, "personal_nmrr": share},
+        "own_models": judged.run.summary.get("own_models"),
     } | told(judged.doubts)
 
 

@@ -235,5 +235,6 @@ def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:
         "concurrency": tally.in_flight_max,
         "network": tally.network,
         "kept": None if settings.fitted else learned.kept(settings.keep),
+        "own_models": learned.own_models,
         "validation_nmrr": learned.nmrr,
     } | learned.told()
