@@ -149,7 +149,7 @@ class Proximal:
         mu: μ, that price; 0 is Vanilla.
     """
 
-    mu: NonNegative = 0.1
+    mu: NonNegative = 0.01
 
     draws = gradients = 1
     personal = False

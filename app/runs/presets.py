@@ -35,7 +35,7 @@ class Preset:
 PRESETS = {
     "talk": Preset(
         "Toghani 2022, as the talk has it",
-        {"algorithm": "persa-fl-me", "ranker": "mlp", "loss": "bce", "updates": 8000},
+        {"algorithm": "persa-fl-me", "ranker": "mlp", "loss": "bce", "updates": 8000, "keep": "last"},
         {
             "ranker.hidden": [64, 64],
             "objective.lam": 15.0,
@@ -46,6 +46,7 @@ PRESETS = {
             "objective.inner_batches": "same",
             "schedule.concurrency": 5,
             "schedule.server_lr": PER_USER,
+            "schedule.server_optimiser": "sgd",
             "schedule.buffer": 1,
             "schedule.merge": "delta",
             "schedule.weighting": "constant",
@@ -63,6 +64,7 @@ PRESETS = {
             "local.batch_size": 4,
             "local.sampling": "random",
             "local.personal_samples": 100,
+            "local.keep_common": False,
         },
     )
 }

@@ -50,8 +50,10 @@ SCHEDULE = {
     "slope": 10.0,
     "late": 4,
     "max_staleness": None,
+    "server_optimiser": "sgd",
 }
 LOCAL = {"lr": 0.05, "local_steps": 10, "batch_size": 4, "sampling": "random", "personal_samples": 100}
+LOCAL |= {"keep_common": False}
 """What the talk's run is, all of it: what is added to these classes must leave it as it is."""
 
 
