@@ -10,6 +10,7 @@ import pytest
 from app.commands.exits import BAD_CONFIG, OK, USAGE
 from app.runs.directory import CHECKPOINTS, open_run
 from app.runs.evaluation import evaluate
+from federated import checkpoint
 from ranking.metrics import per_user
 
 Cli = Callable[..., Any]
@@ -35,6 +36,7 @@ def test_stops_change_no_bit(algorithm: str, tiny: Path, tmp_path: Path, cli: Cl
     assert json.loads(first.out) == told
     assert told["finished"] is False
     assert 13 <= told["updates"] < 13 + 20, "the first rest after so many updates"
+    assert checkpoint.latest(run / CHECKPOINTS) == told["updates"], "nothing is trained twice"
     assert told["validation_nmrr"]["personal"] > told["validation_nmrr"]["random"]
     assert cli("resume", run, "--until", 37).code == OK
     assert summary(run)["finished"] is False
