@@ -57,6 +57,8 @@ class LocalSGD:
             they are stored, each update going on where the last one ended.
         personal_samples: a user's own model is found on so many of their samples, the latest ones, so that
             it costs little more for who has thousands; who has fewer is served with all.
+        keep_common: whether users whose own model does not win on their own validation samples, as far as
+            these can tell, keep what it would be made from; see `personal.choose`.
     """
 
     lr: Positive = 0.05
@@ -64,6 +66,7 @@ class LocalSGD:
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = 4
     sampling: Literal["random", "in-order"] = "random"
     personal_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    keep_common: bool = False
 
 
 @plain_dataclass(frozen=True)
@@ -122,20 +125,34 @@ class Clients:
 
         return torch.cat(in_parallel(piece, _pieces(len(users), self._step_samples, self.task.stacked)))
 
-    def personalise(self, w: Tensor, tell: Tell = silent) -> Tensor:
-        """Every user's own model (U, P), from one model (P,) or one each (U, P)."""
-        start = w.expand(self.number, -1)
+    def personalise(
+        self,
+        w: Tensor,
+        tell: Tell = silent,
+        strength: float | None = None,
+        users: Tensor | None = None,
+    ) -> Tensor:
+        """Users' own models (C, P), from one model (P,) or one each (U, P).
+
+        Args:
+            w: what they are made from.
+            tell: is told how many are found.
+            strength: see `Objective.personalise`.
+            users: (C,) whose; None: everybody's.
+        """
+        whose = torch.arange(self.number) if users is None else users
+        start = w.expand(self.number, -1)[whose]
         personal = torch.empty_like(start, memory_format=torch.contiguous_format)
         most = self.local.personal_samples
 
-        def piece(users: Tensor) -> None:
-            data = self.task.everything(users, self.seed, most)
-            personal[users] = self.objective.personalise(self._slopes, start[users], data)
+        def piece(places: Tensor) -> None:
+            data = self.task.everything(whose[places], self.seed, most)
+            personal[places] = self.objective.personalise(self._slopes, start[places], data, strength)
 
-        pieces = _alike(self.samples.clamp(max=most), STACK // 2 if self.task.stacked else FEW)
+        pieces = _alike(self.samples[whose].clamp(max=most), STACK // 2 if self.task.stacked else FEW)
         ends = torch.tensor([len(users) for users in pieces]).cumsum(0).tolist()
-        tell(PERSONAL, 0, self.number)
-        in_parallel(piece, pieces, lambda done: tell(PERSONAL, ends[done - 1], self.number))
+        tell(PERSONAL, 0, len(whose))
+        in_parallel(piece, pieces, lambda done: tell(PERSONAL, ends[done - 1], len(whose)))
         return personal
 
     def warm_up(self) -> None:

@@ -16,8 +16,9 @@ Proximal  f_i(w) + (μ/2)‖w − read‖²                   ∇f_i(w) + μ (w 
 ========  ==========================================  ===============================  =============
 """
 
+import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -31,6 +32,34 @@ MOST = 1e30
 Positive = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 Steps = Annotated[int, Field(ge=1, le=10_000)]
+
+
+AUTO: Literal["auto"] = "auto"
+"""A strength that validation chooses."""
+
+PRICES = (60.0, 15.0, 5.0, 1.5, 0.5)
+"""λ of own models among which validation chooses, besides ∞: the common model."""
+
+TALK = 15.0
+"""λ of the talk."""
+
+MULTIPLES = (0, 1, 2, 5, 10, 20, 50)
+"""Of an objective's usual number of personal steps, among which validation chooses."""
+
+
+class Strength(NamedTuple):
+    """How far users' own models go from what they are made from.
+
+    Attributes:
+        name: of the hyper-parameter that says so.
+        usual: its value, where nobody chooses.
+        candidates: values to choose among, the first of which leaves users with what they had; none where the
+            value is set, or users have no models of their own.
+    """
+
+    name: str
+    usual: float
+    candidates: tuple[float, ...] = ()
 
 
 class Objective(Protocol):
@@ -72,8 +101,22 @@ class Objective(Protocol):
         """
         ...
 
-    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
-        """The users' own models (C, P), from w (C, P) and all their training data, see `Task.everything`."""
+    @property
+    def strength(self) -> Strength:
+        """How far users' own models go, by themselves and as candidates of a choice."""
+        ...
+
+    def personalise(
+        self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
+    ) -> Tensor:
+        """The users' own models (C, P), from w (C, P) and their training data, see `Task.everything`.
+
+        Args:
+            task: gives the derivatives of f_i.
+            w: what they are made from.
+            data: step r, if there are any, is on batch r modulo their number.
+            strength: one of the candidates; None: as far as they usually go.
+        """
         ...
 
 
@@ -85,12 +128,15 @@ class Vanilla:
     pull = 0.0
     personal = False
     personal_settings = ()
+    strength = Strength("", 0)
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
         return task.gradient(w, batches[0])
 
-    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(
+        self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
+    ) -> Tensor:
         """A copy of w: nothing is personal here."""
         return w.clone()
 
@@ -108,6 +154,7 @@ class Proximal:
     draws = gradients = 1
     personal = False
     personal_settings = ()
+    strength = Strength("", 0)
 
     @property
     def pull(self) -> float:
@@ -118,7 +165,9 @@ class Proximal:
         """See `Objective.gradient`."""
         return task.gradient(w, batches[0]).add(w - read, alpha=self.mu)
 
-    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(
+        self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
+    ) -> Tensor:
         """A copy of w: nothing is personal here."""
         return w.clone()
 
@@ -133,16 +182,24 @@ class MAML:
         curvature: Hessian-vector products "exact" (double backward), by "finite-difference"
             [g(w+δv) − g(w−δv)]/2δ, or dropped: "first-order".
         delta: δ of the finite difference.
+        personal_steps: steps to the user's own model, each on all of their training data; "auto": so many
+            times u as validation finds best.
     """
 
     alpha: NonNegative = 0.005
     maml_steps: Annotated[int, Field(ge=0, le=100)] = 1
     curvature: Literal["exact", "finite-difference", "first-order"] = "exact"
     delta: Positive = 1e-3
+    personal_steps: Annotated[int, Field(ge=0, le=10_000)] | Literal["auto"] = AUTO
 
     pull = None
     personal = True
-    personal_settings = ()
+    personal_settings = ("personal_steps",)
+
+    @property
+    def strength(self) -> Strength:
+        """See `Objective.strength`: u steps, as many as the objective looks ahead."""
+        return _steps("personal_steps", self.personal_steps, self.maml_steps)
 
     @property
     def draws(self) -> int:
@@ -166,9 +223,13 @@ class MAML:
                 v = v - self.alpha * self._hessian_times(task, path[r], v, batches[u + 1 + r])
         return v
 
-    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
-        """See `Objective.personalise`: u full-batch steps."""
-        return task.descend(w, w, data, self.maml_steps, self.alpha)
+    def personalise(
+        self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
+    ) -> Tensor:
+        """See `Objective.personalise`: full-batch steps."""
+        return task.descend(
+            w, w, data, int(self.strength.usual if strength is None else strength), self.alpha
+        )
 
     def _hessian_times(self, task: Slopes, w: Tensor, v: Tensor, batch: Batch) -> Tensor:
         if self.curvature == "finite-difference":
@@ -186,24 +247,36 @@ class Reptile:
 
     Attributes:
         adapt_lr: size of the personal steps.
-        adapt_steps: their number, each on all of the user's training data.
+        adapt_steps: their number, each on all of the user's training data; "auto": what validation finds
+            best.
     """
 
     adapt_lr: Positive = 0.02
-    adapt_steps: Steps = 20
+    adapt_steps: Steps | Literal["auto"] = AUTO
 
     draws = gradients = 1
     pull = 0.0
     personal = True
     personal_settings = ("adapt_lr", "adapt_steps")
 
+    @property
+    def strength(self) -> Strength:
+        """See `Objective.strength`: 20 steps, as Moreau envelopes take."""
+        if self.adapt_steps != AUTO:
+            return Strength("adapt_steps", self.adapt_steps)
+        return Strength("adapt_steps", 20, (0, 2, 5, 10, 20, 40))
+
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
         return task.gradient(w, batches[0])
 
-    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(
+        self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
+    ) -> Tensor:
         """See `Objective.personalise`."""
-        return task.descend(w, w, data, self.adapt_steps, self.adapt_lr)
+        return task.descend(
+            w, w, data, int(self.strength.usual if strength is None else strength), self.adapt_lr
+        )
 
 
 @dataclass(frozen=True)
@@ -215,7 +288,8 @@ class MoreauEnvelope:
     and is then at most tolerance/(λ − L) away from θ̂.
 
     Attributes:
-        lam: λ; ∞ is Vanilla, 0 leaves users alone.
+        lam: λ; ∞ is Vanilla, 0 leaves users alone. "auto": 15, and for the users' own models what validation
+            finds best.
         inner_steps: at most K steps in a gradient.
         inner_lr: size of the inner steps.
         tolerance: ν, the norm of ∇h that is accurate enough.
@@ -225,7 +299,7 @@ class MoreauEnvelope:
             has it (Toghani 2023): behaviour is sampled from the policy of the moment.
     """
 
-    lam: Positive = 15.0
+    lam: Positive | Literal["auto"] = AUTO
     inner_steps: Steps = 3
     inner_lr: Positive = 0.02
     tolerance: NonNegative = 1e-3
@@ -237,7 +311,12 @@ class MoreauEnvelope:
     personal_settings = ("personal_steps",)
 
     def __post_init__(self) -> None:
-        _require_stable(self.inner_lr, self.lam)
+        _require_stable(self.inner_lr, self.strength.usual)
+
+    @property
+    def strength(self) -> Strength:
+        """See `Objective.strength`: λ."""
+        return _prices(self.lam, self.inner_lr)
 
     @property
     def draws(self) -> int:
@@ -251,14 +330,18 @@ class MoreauEnvelope:
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
-        return self.lam * (w - self._minimise(task, w, batches, self.inner_steps))
+        lam = self.strength.usual
+        return lam * (w - self._minimise(task, w, batches, self.inner_steps, lam))
 
-    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(
+        self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
+    ) -> Tensor:
         """See `Objective.personalise`: θ̂ on all of the user's training data."""
-        return self._minimise(task, w, data, self.personal_steps)
+        lam = self.strength.usual if strength is None else strength
+        return w.clone() if math.isinf(lam) else self._minimise(task, w, data, self.personal_steps, lam)
 
-    def _minimise(self, task: Slopes, w: Tensor, batches: Sequence[Batch], steps: int) -> Tensor:
-        return task.descend(w, w, batches, steps, self.inner_lr, self.lam, self.tolerance)
+    def _minimise(self, task: Slopes, w: Tensor, batches: Sequence[Batch], steps: int, lam: float) -> Tensor:
+        return task.descend(w, w, batches, steps, self.inner_lr, lam, self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -268,12 +351,12 @@ class Ditto:
     Own models never touch the common one, so that they can be found when it is done, and with any λ.
 
     Attributes:
-        lam: λ, the price at which own models leave the common one.
+        lam: λ, the price at which own models leave the common one; "auto": what validation finds best.
         inner_lr: size of the steps to them.
         personal_steps: their number, each on all of the user's training data.
     """
 
-    lam: Positive = 3.0
+    lam: Positive | Literal["auto"] = AUTO
     inner_lr: Positive = 0.02
     personal_steps: Steps = 20
 
@@ -283,15 +366,39 @@ class Ditto:
     personal_settings = ("lam", "inner_lr", "personal_steps")
 
     def __post_init__(self) -> None:
-        _require_stable(self.inner_lr, self.lam)
+        _require_stable(self.inner_lr, self.strength.usual)
+
+    @property
+    def strength(self) -> Strength:
+        """See `Objective.strength`: λ."""
+        return _prices(self.lam, self.inner_lr)
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
         return task.gradient(w, batches[0])
 
-    def personalise(self, task: Slopes, w: Tensor, data: Sequence[Batch]) -> Tensor:
+    def personalise(
+        self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
+    ) -> Tensor:
         """See `Objective.personalise`."""
-        return task.descend(w, w, data, self.personal_steps, self.inner_lr, self.lam)
+        lam = self.strength.usual if strength is None else strength
+        return (
+            w.clone()
+            if math.isinf(lam)
+            else task.descend(w, w, data, self.personal_steps, self.inner_lr, lam)
+        )
+
+
+def _prices(lam: float | Literal["auto"], inner_lr: float) -> Strength:
+    if lam != AUTO:
+        return Strength("lam", lam)
+    return Strength("lam", TALK, (math.inf, *(price for price in PRICES if inner_lr * price < 2)))
+
+
+def _steps(name: str, steps: int | Literal["auto"], usual: int) -> Strength:
+    if steps != AUTO:
+        return Strength(name, steps)
+    return Strength(name, usual, tuple(usual * times for times in MULTIPLES) if usual else ())
 
 
 def _require_stable(inner_lr: float, lam: float) -> None:

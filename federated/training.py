@@ -13,6 +13,7 @@ from federated.algorithms import Row
 from federated.clients import Clients
 from federated.keeping import Best, better
 from federated.patience import Interrupted, Patience, Unbounded
+from federated.personal import Choice, choose
 from federated.schedules import Merge
 from federated.server.admission import TOO_LARGE, TOO_STALE
 from federated.state import Snapshot
@@ -54,6 +55,7 @@ class Finished:
         seconds: wall time of training, without evaluations and personalisation.
         diverged: how many of the users' adapted models are not finite.
         best: where on the way the learned model stood, if it was chosen by validation; None: it is the last.
+        choice: how far users' own models go; ``adapted`` is None also where nobody is better off with one.
     """
 
     updates: int
@@ -62,6 +64,7 @@ class Finished:
     seconds: float
     diverged: int = 0
     best: Best | None = None
+    choice: Choice | None = None
 
     @property
     def common(self) -> Tensor | None:
@@ -240,7 +243,7 @@ class Training:
         self._require_finite(w)
         judged = w
         if w.dim() == 2 and self._clients.objective.personal:
-            judged = self._personal(w)
+            judged = self._users.personalise(w, self._tell)
             self._require_finite(judged)
         try:
             with one_thread():
@@ -252,14 +255,20 @@ class Training:
         self._require_finite(w)
         if not self._clients.objective.personal:
             return Finished(self._done, w, None, self._seconds, best=self._best)
-        adapted = self._personal(w)
+        choice = choose(self._users, w, self._tell)
+        if choice.nobody:
+            return Finished(self._done, w, None, self._seconds, best=self._best, choice=choice)
+        adapted = self._users.personalise(w, self._tell, choice.strength)
+        if choice.kept is not None:
+            adapted[choice.kept] = w.expand(len(adapted), -1)[choice.kept]
         diverged = int((~torch.isfinite(adapted)).any(1).sum())
         own = None if diverged else adapted
-        return Finished(self._done, w, own, self._seconds, diverged, self._best)
+        return Finished(self._done, w, own, self._seconds, diverged, self._best, choice)
 
-    def _personal(self, w: Tensor) -> Tensor:
-        """(U, P) the users' own models, of every user's own data, also where it was pooled for learning."""
-        return replace(self._clients, task=self._task).personalise(w, self._tell)
+    @property
+    def _users(self) -> Clients:
+        """Every user with their own data, also where it was pooled for learning."""
+        return replace(self._clients, task=self._task)
 
     def _require_finite(self, w: Tensor) -> None:
         if not torch.isfinite(w).all():

@@ -9,6 +9,7 @@ that was imported with ``strict_time`` counts nothing that happened at or after 
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,26 @@ from data.schema import Dataset, column, in_split
 
 HISTORY = 100
 """Own events, at most, that features look back on."""
+
+QUERY, WORD = "query", "first word"
+
+
+class Step(NamedTuple):
+    """A way in which one search follows another of the same user.
+
+    Attributes:
+        given: what is looked at of the earlier search: QUERY or WORD.
+        back: how many events ago that was, from 1.
+        then: what is looked at of the later search: QUERY or WORD.
+    """
+
+    given: str
+    back: int
+    then: str
+
+
+STEPS = (Step(QUERY, 1, QUERY), Step(QUERY, 2, QUERY), Step(WORD, 1, QUERY), Step(WORD, 1, WORD))
+"""What is counted of all training periods, and of each user's own past."""
 
 
 class PublicStatistics:
@@ -62,9 +83,16 @@ class PublicStatistics:
         self._in_group = Occurrences(
             events.group[learned][grouped] * len(texts) + query[grouped], at[grouped], length
         )
-        follows = (learned > 0) & (events.user[learned] == events.user[learned - 1])
-        previous = events.query[learned[follows] - 1]
-        self._followed = Occurrences(previous * len(texts) + query[follows], at[follows], length)
+        self._followed = {}
+        for step in STEPS:
+            follows = np.flatnonzero(events.follows(step.back)[learned])
+            given = self.part(step.given, events.query[learned[follows] - step.back])
+            then = self.part(step.then, query[follows])
+            self._followed[step] = Occurrences(given * len(texts) + then, at[follows], length)
+
+    def part(self, which: str, query: Int) -> Int:
+        """(N,) what a step looks at: the queries themselves, or the numbers of their first words."""
+        return query if which == QUERY else self.first_token[query]
 
     def moment(self, time: Int) -> Int:
         """(N,) times, in microseconds, as `searched`, `in_group` and `followed` take them.
@@ -93,9 +121,9 @@ class PublicStatistics:
         counted[some] = self._counted(self._in_group, key, moment[some])
         return counted
 
-    def followed(self, previous: Int, query: Int, moment: Int) -> Int:
-        """(N,) how often each query had been somebody's next one after the previous one."""
-        return self._counted(self._followed, previous * len(self.texts) + query, moment)
+    def followed(self, step: Step, given: Int, then: Int, moment: Int) -> Int:
+        """(N,) how often anybody had taken a step; ``given`` and ``then`` as from `part`."""
+        return self._counted(self._followed[step], given * len(self.texts) + then, moment)
 
     def _counted(self, occurrences: Occurrences, key: Int, moment: Int) -> Int:
         counted = np.zeros(len(key), np.int64)
@@ -144,6 +172,12 @@ class Events:
             group_names=group_names,
         )
 
+    def follows(self, back: int) -> NDArray[np.bool_]:
+        """(E,) whether the event so many places before is the same user's."""
+        same = np.zeros(len(self.user), bool)
+        same[back:] = self.user[back:] == self.user[:-back]
+        return same
+
     def __getitem__(self, part: slice) -> "Events":
         names = ("user", "query", "session", "group", "training")
         return replace(self, **{name: getattr(self, name)[part] for name in names})
@@ -159,21 +193,41 @@ class Past:
 
     def __init__(self, public: PublicStatistics, events: Events) -> None:
         self.public, self.events = public, events
-        size = len(public.texts)
         self._at = np.arange(len(events.user))
-        self.searched = Occurrences(events.user * size + events.query, self._at, len(self._at))
-        self._tokens = Occurrences(self._token_keys(events.user, events.query), self._at, len(self._at))
+        self.searched = Occurrences(self.key(QUERY, events.user, events.query), self._at, len(self._at))
+        self.words = Occurrences(self.key(WORD, events.user, events.query), self._at, len(self._at))
+
+    def key(self, which: str, user: Int, query: Int) -> Int:
+        """(N,) key in ``searched`` or ``words``, of which each is that of one user."""
+        return user * len(self.public.texts) + self.public.part(which, query)
+
+    def occurrences(self, which: str) -> Occurrences:
+        """``searched`` or ``words``."""
+        return self.searched if which == QUERY else self.words
 
     @cached_property
     def number(self) -> Int:
         """(E,) of each event's user and query in ``searched``."""
-        return self.searched.number(self.events.user * len(self.public.texts) + self.events.query)
+        return self.searched.number(self.key(QUERY, self.events.user, self.events.query))
 
     @cached_property
-    def followed(self) -> Occurrences:
-        """Pairs of successive queries, see `pair`, at the second one."""
-        same = np.flatnonzero(np.diff(self.events.user) == 0)
-        return Occurrences(self.pair(self.number[same], self.number[same + 1]), same + 1, len(self._at))
+    def followed(self) -> dict[Step, Occurrences]:
+        """The steps that each user has taken, see `step_key`, at the later search."""
+        found = {}
+        for step in STEPS:
+            later = np.flatnonzero(self.events.follows(step.back))
+            given = self.public.part(step.given, self.events.query[later - step.back])
+            keys = self.key(step.then, self.events.user[later], self.events.query[later])
+            number = self.occurrences(step.then).number(keys)
+            found[step] = Occurrences(self.step_key(step, given, number), later, len(self._at))
+        return found
+
+    def step_key(self, step: Step, given: Int, number: Int) -> Int:
+        """(N,) key in ``followed``: ``given`` as from `PublicStatistics.part`, and a number in `occurrences`.
+
+        Where ``given`` is −1, for none, it is one that never occurs.
+        """
+        return given * len(self.occurrences(step.then).keys) + number
 
     @cached_property
     def grouped(self) -> Occurrences:
@@ -189,26 +243,9 @@ class Past:
         counts[self._at + 1, topic] = 1
         return counts.cumsum(axis=0)
 
-    def pair(self, previous: Int, number: Int) -> Int:
-        """(N,) key of two numbers of ``searched`` that come one after the other."""
-        return previous * len(self.searched.keys) + number
-
     def group_key(self, number: Int, group: Int) -> Int:
         """(N,) key of a number of ``searched`` and a group, −1 included."""
         return number * (len(self.events.group_names) + 1) + group + 1
-
-    def tokens(self, user: Int, query: Int, begin: Int, end: Int) -> Int:
-        """(N,) how many events from ``begin`` until before ``end`` have the first word of a query."""
-        counted = np.zeros(len(query), np.int64)
-        number = self._tokens.number(self._token_keys(user, query))
-        some = np.flatnonzero(number >= 0)
-        known = number[some]
-        counted[some] = self._tokens.before(known, end[some]) - self._tokens.before(known, begin[some])
-        return counted
-
-    def _token_keys(self, user: Int, query: Int) -> Int:
-        key: Int = user * len(self.public.texts) + self.public.first_token[query]
-        return key
 
 
 def full_past(dataset: Dataset, public: PublicStatistics, user: int) -> Past:

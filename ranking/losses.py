@@ -40,4 +40,20 @@ def softmax(scores: Tensor, position: Tensor, mask: Tensor) -> Tensor:
     return -(log_share * member).sum(-1) / member.sum(-1).clamp(min=1)
 
 
-LOSSES: dict[str, Loss] = {"bce": bce, "mse": mse, "softmax": softmax}
+def listmle(scores: Tensor, position: Tensor, mask: Tensor) -> Tensor:
+    """Minus the log-likelihood of the reference's order by a Plackett–Luce model (ListMLE, Xia 2008, top m).
+
+    The user picks the first of the reference from the whole pool, the second from what is left, and so on,
+    each time by softmax(scores). With one wanted candidate it is ``softmax``. A slate without a reference in
+    its pool has loss 0.
+    """
+    member = (position > 0) & mask
+    last = torch.iinfo(position.dtype).max
+    place = torch.where(member, position, torch.where(mask, last - 1, last))  # members, others, padding
+    order = place.sort(dim=-1, stable=True).indices
+    ranked = scores.masked_fill(~mask, torch.finfo(scores.dtype).min / 2).gather(-1, order)
+    left = ranked.flip(-1).logcumsumexp(-1).flip(-1)
+    return ((left - ranked) * member.gather(-1, order)).sum(-1)
+
+
+LOSSES: dict[str, Loss] = {"bce": bce, "mse": mse, "softmax": softmax, "listmle": listmle}

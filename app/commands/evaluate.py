@@ -24,7 +24,7 @@ def evaluate(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Judge runs on held-out slates, beside chance, popularity and, where it is known, the truth."""
+    """Judge runs on held-out slates, beside chance, popularity, own history and, if known, the truth."""
     from app.commands.progress import ProgressBars
     from app.reports import tables
     from app.runs.directory import RunError

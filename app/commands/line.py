@@ -11,6 +11,7 @@ from app.commands.evaluate import evaluate
 from app.commands.listing import list_tables
 from app.commands.reproduce import reproduce
 from app.commands.train import resume, train
+from app.commands.tune import tune
 
 commands = typer.Typer(
     add_completion=False,
@@ -25,6 +26,7 @@ commands.add_typer(data_commands, name="data")
 commands.command()(train)
 commands.command()(resume)
 commands.command()(evaluate)
+commands.command()(tune)
 commands.command("list")(list_tables)
 commands.command()(reproduce)
 commands.command()(demo)

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from app.runs.settings import Settings
 
 
+Until = Annotated[
+    int | None,
+    typer.Option(min=1, help="Stop and save after so many updates; `resume` goes on. [default: all]"),
+]
+
+
 def train(
     data: Annotated[Path, typer.Option(parser=path, help="A dataset directory.")],
     out: Out,
@@ -39,10 +45,12 @@ def train(
     checkpoint_every: Annotated[
         int | None, typer.Option(help="Updates between checkpoints. [default: a 16th of all, at least 500]")
     ] = None,
+    preset: Annotated[str | None, typer.Option(help="Settings by name; all others win. See `list`.")] = None,
     config: Annotated[Path | None, typer.Option(parser=path, help="A TOML file of settings.")] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")
     ] = None,
+    until: Until = None,
     as_json: Json = False,
 ) -> None:
     """Train a ranker into a run directory."""
@@ -56,15 +64,16 @@ def train(
         "objective": objective,
         "schedule": schedule,
         "ranker": ranker,
+        "preset": preset,
     }
     given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
     given |= {"keep": keep, "checkpoint_every": checkpoint_every}
-    settings = settings_from(config, given, sets or [])
+    settings = settings_from(config, given, sets or [], data)
 
     def begin(watch: "Watch", phases: "Phases") -> dict[str, Any]:
         phases.enter(READING)
         dataset = read(data, tell=phases.tell)
-        return train_run(settings, data, dataset, out, watch, phases)
+        return train_run(settings, data, dataset, out, watch, phases, until)
 
     _train(settings, as_json, begin)
 
@@ -76,6 +85,7 @@ def resume(
         list[str] | None,
         typer.Option("--set", help="key=value, for settings that only the users' own models depend on."),
     ] = None,
+    until: Until = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
@@ -102,7 +112,7 @@ def resume(
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
         phases.enter(READING)
         dataset = read(started.source(data), tell=phases.tell)
-        return resume_run(started, dataset, watch, warn, phases, overrides)
+        return resume_run(started, dataset, watch, warn, phases, overrides, until)
 
     _train(started.settings, as_json, go_on)
 
@@ -124,17 +134,22 @@ def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"
 
 
 def _show(summary: dict[str, Any], settings: "Settings", as_json: bool) -> None:
-    """Print a summary.
+    """Print a summary, and the command that goes on where training was stopped.
 
     Raises:
-        ModelError: the model is worth nothing.
+        ModelError: the model is worth nothing, though it is trained to the end.
     """
     from app.reports import tables
+    from app.runs.shell import command
     from app.runs.verdict import worthless
     from ranking.rankers.trees import ModelError
 
     with undisturbed():
         show(tables.summary, summary, as_json)
+    if not summary.get("finished", True):
+        further = command("resume", Path(summary["run"]))
+        warn(f"stopped after {summary['updates']} updates. Go on with: {further}")
+        return
     why = worthless(summary["warnings"])
     if why is not None:
         raise ModelError(f"{summary['run']}: {why}{settings.changes()}")

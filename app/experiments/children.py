@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import app
@@ -33,34 +33,53 @@ LOOK = 0.5
 
 
 class ChildError(Exception):
-    """A child ended with an error; the message is its last words."""
+    """A child ended with an error; the message is its command and its last words."""
 
-    def __init__(self, message: str, code: int) -> None:
-        self.code = code
-        super().__init__(message)
+    def __init__(self, command: str, words: str, code: int) -> None:
+        self.words, self.code = words.removeprefix("persarank: "), code
+        super().__init__(f"{command}: {words}")
 
 
-def run_all(commands: Sequence[Command], tell: Callable[[str], None]) -> None:
+def run_all(
+    commands: Sequence[Command],
+    tell: Callable[[str], None],
+    *,
+    forgiven: Collection[int] = (),
+    look: Callable[[], None] | None = None,
+) -> dict[int, ChildError]:
     """Run every command; the first that fails ends the whole, and what is finished stays.
 
     However this ends, no child is left: those at work are asked to save it, and waited for.
 
     Args:
         commands: arguments of `persarank`.
-        tell: is told of each command when it has ended.
+        tell: is told of each command when it has ended, and if children are asked to stop.
+        forgiven: exit codes of failures that do not end the whole.
+        look: is called instead when a command has ended, and every LOOK seconds.
+
+    Returns:
+        The failures that were forgiven, by the command's number.
 
     Raises:
         ChildError: a command failed.
     """
+    failed: dict[int, ChildError] = {}
     pool = ThreadPoolExecutor(os.cpu_count())
     children = _Children()
     try:
-        running = {pool.submit(children.run, command) for command in commands}
+        numbers = {pool.submit(children.run, command): number for number, command in enumerate(commands)}
+        running = set(numbers)
         while running:
             # A signal that comes just before a lock is waited for is noticed only afterwards.
             ended, running = wait(running, LOOK, FIRST_COMPLETED)
             for one in ended:
-                tell(" ".join(one.result()))
+                error = one.exception()
+                if isinstance(error, ChildError) and error.code in forgiven:
+                    failed[numbers[one]] = error
+                elif look is None or error:
+                    tell(" ".join(one.result()))
+            if look is not None:
+                look()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         children.stop(tell)
@@ -68,6 +87,7 @@ def run_all(commands: Sequence[Command], tell: Callable[[str], None]) -> None:
     finally:
         pool.shutdown()
         children.close()
+    return failed
 
 
 class _Children:
@@ -91,9 +111,8 @@ class _Children:
         self._processes.append(process)
         _, words = process.communicate()
         if process.returncode:
-            raise ChildError(
-                f"{shell(*command)}: {words.strip() or _end(process.returncode)}", process.returncode
-            )
+            said = words.strip() or _end(process.returncode)
+            raise ChildError(shell(*command), said, process.returncode)
         return command
 
     def stop(self, tell: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ from app.runs.directory import (
     open_started,
     workplace,
 )
-from app.runs.settings import resolve
+from app.runs.settings import Settings, resolve
 from data.files import write_bytes
 from data.folders import TakenError, require_free
 from data.simulator import STRENGTH, simulate
@@ -92,16 +92,16 @@ def missing(
     try:
         require_free(place)
     except TakenError:
-        return _rest(place, data, options, sets or {})
+        return rest(place, data, resolve(options, sets or {}))
     pairs = {"data": data, **options}.items()
     command = ["train", "--json", f"--out={place}", *(f"--{name}={value}" for name, value in pairs)]
     return command + [f"--set={name}={value}" for name, value in (sets or {}).items()]
 
 
-def _rest(place: Path, data: Path, options: dict[str, Any], sets: dict[str, Any]) -> list[str] | None:
-    """What a run that is there still needs."""
+def rest(place: Path, data: Path, settings: Settings) -> list[str] | None:
+    """The command that a run, which is there and must have these settings, still needs. Errors as above."""
     run = open_started(place)
-    if run.settings != resolve(options, sets):
+    if run.settings != settings:
         raise RunError(f"{place} holds a run with other settings than this experiment's: remove it.")
     run.require(read_manifest(data)["fingerprint"])
     if finished(place):

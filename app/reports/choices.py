@@ -1,4 +1,4 @@
-"""What there is to choose from: the grid, algorithms, objectives, schedules, rankers, and their settings."""
+"""What there is to choose from: the grid, algorithms, presets, objectives, schedules, rankers, settings."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from rich.console import Console
 
 from app.reports.layout import draw
 from app.reports.tables import plain
+from app.runs.presets import PRESETS
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
 from federated.clients import LocalSGD
 from ranking.rankers import RANKERS
@@ -36,6 +37,10 @@ def table_of_everything() -> dict[str, Any]:
             }
             for name, row in ALGORITHMS.items()
         ],
+        "presets": [
+            {"name": name, "source": preset.source, "settings": {**preset.given, **preset.sets}}
+            for name, preset in PRESETS.items()
+        ],
         "objectives": _parts(OBJECTIVES),
         "schedules": _parts(SCHEDULES),
         "local": dataclasses.asdict(LocalSGD()),
@@ -61,6 +66,8 @@ def tables(result: dict[str, Any], console: Console) -> None:
     draw(console, ("objective", *SCHEDULES), cells, title=title)
     algorithms = [(row["name"], row["source"], _own_defaults(row, result)) for row in result["algorithms"]]
     draw(console, ("--algorithm", "source", "own defaults"), algorithms, title="Algorithms")
+    presets = [(preset["name"], preset["source"], _named(preset["settings"])) for preset in result["presets"]]
+    draw(console, ("--preset", "source", "settings"), presets, title="Presets")
     for title, option in (("Objectives", "--objective"), ("Schedules", "--schedule")):
         parts = [(part["name"], _settings(part["settings"])) for part in result[title.lower()]]
         draw(console, (option, "--set"), parts, title=title)
@@ -93,6 +100,11 @@ def _own_defaults(row: dict[str, Any], result: dict[str, Any]) -> str:
         settings = row["settings"].get(part, {})
         own |= {name: v for name, v in settings.items() if name not in default or v != default[name]}
     return ", ".join(f"{name}={plain(value)}" for name, value in own.items())
+
+
+def _named(values: dict[str, Any]) -> str:
+    """Settings of a preset, without the sections that they belong to."""
+    return _settings({name.rpartition(".")[2]: value for name, value in values.items()})
 
 
 def _settings(values: dict[str, Any]) -> str:

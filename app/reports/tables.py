@@ -1,5 +1,6 @@
 """What the command line prints for people: the same figures as --json, as tables."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def summary(result: dict[str, Any], console: Console) -> None:
         say(console, _network(result["network"], result["virtual_time"]))
     if result.get("kept"):
         say(console, _kept(**result["kept"]))
+    if result.get("own_models"):
+        say(console, _own_models(result["own_models"]))
     figures = ", ".join(f"{name} {value:.4f}" for name, value in result["validation_nmrr"].items())
     say(console, f"NMRR on validation slates: {figures or 'nobody has any'}.")
     _doubts(result, console)
@@ -56,6 +59,23 @@ def _doubts(result: dict[str, Any], console: Console) -> None:
     for heading, key in (("Warning", "warnings"), ("Note", "notes")):
         for doubt in result[key]:
             say(console, f"{heading}: {doubt['message']}")
+
+
+def _own_models(chosen: dict[str, Any]) -> str:
+    """How far users' own models go, and who has none."""
+    told = f"Own models: {chosen['setting']} = {_infinite(chosen['value'])}"
+    if chosen["losses"]:
+        among = ", ".join(f"{_infinite(c['value'])}: {1 - c['loss']:.4f}" for c in chosen["losses"])
+        told += f", chosen by {chosen['users_asked']} users' NMRR on validation slates ({among})"
+    if chosen["nobody"]:
+        told += "; nobody is better off with a model of their own, so all keep the common one"
+    elif chosen["kept_common"]:
+        told += f"; {chosen['kept_common']} users keep what theirs would be made from"
+    return f"{told}."
+
+
+def _infinite(value: float | str) -> str:
+    return "∞" if value == "inf" else plain(value)
 
 
 def _kept(asked: str, which: str, updates: int, nmrr: float | None) -> str:
@@ -89,9 +109,11 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
             if metrics is not None
         ]
         draw(console, ("ranking", *COLUMNS.values()), rows, title=title, figures=True)
+        if run.get("own_models"):
+            say(console, _own_models(run["own_models"]))
         for name, difference in run["personal_minus_global"].items():
             if difference is not None:
-                told = f"personal − global, {name} over {run['averaged_over']}: {_interval(difference)}"
+                told = f"personal − global, {name} over {run['averaged_over']}: {interval(difference)}"
                 say(console, told)
         _doubts(run, console)
     for difference in result["differences"]:
@@ -103,7 +125,7 @@ def _compared(difference: dict[str, Any]) -> str:
     runs = f"{difference['run']} − {difference['against']}"
     if "why" in difference:
         return f"{runs}: not compared, since {difference['why']}."
-    told = f"{runs}, personal nmrr over {difference['averaged_over']}: {_interval(difference['nmrr'])}"
+    told = f"{runs}, personal nmrr over {difference['averaged_over']}: {interval(difference['nmrr'])}"
     if difference["gap_closed"] is not None:
         told += _closed(100 * difference["gap_closed"])
     elif difference["gap"] is not None:
@@ -123,10 +145,16 @@ def _share(part: int, whole: int) -> str:
     return str(whole) if part == whole else f"{part} of {whole}"
 
 
-def _interval(difference: dict[str, Any]) -> str:
+def interval(difference: Mapping[str, Any]) -> str:
+    """A mean difference with its 95 % interval."""
     if difference["low"] is None:
         return f"{difference['mean']:+.4f} (one user: no interval)"
     return f"{difference['mean']:+.4f} (95 % {difference['low']:+.4f} to {difference['high']:+.4f})"
+
+
+def labelled(changed: Mapping[str, Any]) -> str:
+    """In what settings differ from the defaults, in a line."""
+    return ", ".join(f"{name} = {plain(value)}" for name, value in changed.items()) or "the defaults"
 
 
 def plain(value: Any) -> str:

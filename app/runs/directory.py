@@ -27,7 +27,7 @@ from data.files import PARTIAL, expanded, read_text, write_bytes
 from data.folders import BusyError, FolderError, TakenError, filling, held, remove
 from data.schema import DataError, Dataset
 from federated import checkpoint
-from ranking.features import feature_names
+from ranking.features import VERSION, feature_names
 from ranking.history import PublicStatistics
 from ranking.models import Model
 from ranking.persistence import INDEX, NEURAL, load
@@ -128,11 +128,16 @@ def write_config(directory: Path, settings: Settings, data: Path, fingerprint: s
     Raises:
         DataError: the data lies at a place that cannot be noted down.
     """
-    source = {"path": str(data.resolve()), "fingerprint": fingerprint}
-    write_bytes(directory / CONFIG, _encoded(settings.to_toml({"data": source})))
+    source = {"path": str(data.resolve()), "fingerprint": fingerprint, "features": VERSION}
+    write_bytes(directory / CONFIG, encoded(settings.to_toml({"data": source})))
 
 
-def _encoded(config: str) -> bytes:
+def encoded(config: str) -> bytes:
+    """Settings as the bytes of a file.
+
+    Raises:
+        DataError: a path among them cannot be written.
+    """
     try:
         return config.encode()
     except UnicodeEncodeError as error:
@@ -161,7 +166,7 @@ def open_started(directory: Path) -> Started:
     """Read what a run was started with.
 
     Raises:
-        RunError: it is no run directory, or its config is damaged.
+        RunError: it is no run directory, its config is damaged, or it learns from features that are no more.
     """
     if not (directory / CONFIG).is_file():
         raise _no_run(directory)
@@ -169,6 +174,11 @@ def open_started(directory: Path) -> Started:
         given, overrides = read_toml(directory / CONFIG)
         settings = resolve(given, overrides, begun=True)
         source = tomllib.loads(read_text(directory / CONFIG))["data"]
+        if source.get("features", 1) != VERSION:
+            raise RunError(
+                f"{directory} is of another version of PersaRank, which computed other features: train it "
+                "anew, with another --out."
+            )
         return Started(directory, settings, expanded(source["path"]), source["fingerprint"])
     except (ConfigError, ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{directory} is a broken run directory: {error}") from error

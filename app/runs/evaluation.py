@@ -1,8 +1,9 @@
-"""Judges finished runs on held-out slates, beside chance, popularity and, for simulated data, the truth."""
+"""Judges finished runs on held-out slates, beside yardsticks and, for simulated data, the truth."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from data.progress import Tell, silent
 from data.schema import Dataset, column, ragged
 from data.storage import read, read_manifest
 from ranking.building import build, split_rows
-from ranking.features import POPULARITY, feature_names
 from ranking.history import PublicStatistics
 from ranking.metrics import paired_bootstrap, per_user, slate_metrics, summarise
 from ranking.rankers.trees import ModelError
 from ranking.slates import Slates, StoredSlates, pad
+from ranking.yardsticks import yardsticks
 
 Metrics = dict[str, Tensor]
 JUDGING = "judging"
@@ -76,16 +77,19 @@ def ground_of(dataset: Dataset, split: str, tell: Tell = silent) -> Ground:
     """The same of a dataset that has been read."""
     public = PublicStatistics(dataset)
     slates = build(dataset, public, split, None, tell)
-    popularity = feature_names(public).index(POPULARITY)
     baselines: dict[str, Metrics | None] = {
-        "random": _metrics(slates, lambda some, _: torch.zeros(some.mask.shape)),
-        "popularity": _metrics(slates, lambda some, _: some.features[..., popularity]),
-        "oracle": None,
+        name: _metrics(slates, partial(_alone, by)) for name, by in yardsticks(public).items()
     }
+    baselines["oracle"] = None
     if dataset.truth:
         utilities = split_utilities(dataset, split)
         baselines["oracle"] = _metrics(slates, lambda _, numbers: utilities[numbers])
     return Ground(dataset, public, slates, baselines)
+
+
+def _alone(scores: Callable[[Slates], Tensor], some: Slates, _: slice) -> Tensor:
+    """Scores that need to know only the slates."""
+    return scores(some)
 
 
 def _metrics(slates: StoredSlates, scores: Callable[[Slates, slice], Tensor], tell: Tell = silent) -> Metrics:
@@ -155,7 +159,8 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Te
     }
     lost = [warning for warning in run.summary.get("warnings", ()) if warning["kind"] == NOT_FINITE]
     found = doubts({name: m["nmrr"] for name, m in metrics.items() if m is not None}, ground.slates)
-    if run.settings.personal and not lost and not found:
+    nobody = (run.summary.get("own_models") or {}).get("nobody", False)
+    if run.settings.personal and not nobody and not lost and not found:
         found = exchanged(personal, ground.slates)
     return Judged(run, ground, split, metrics, permuted, lost + [asdict(doubt) for doubt in found])
 
@@ -179,7 +184,6 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
     """What `evaluate --json` prints of one run; ``over`` as in `metrics.summarise`."""
     user = judged.ground.slates.user
     settings = judged.run.settings
-    order = ("random", "popularity", "oracle", "global", "personal")
     common = judged.metrics["global"]
     cold, share = _cold(judged, over)
     return {
@@ -197,12 +201,13 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
         "averaged_over": over,
         "permuted": judged.permuted,
         "missed": int(judged.ground.slates.missed.sum()),
-        "metrics": {name: _summary(judged.metrics[name], user, over) for name in order},
+        "metrics": {name: _summary(metrics, user, over) for name, metrics in judged.metrics.items()},
         "personal_minus_global": {
             name: None if common is None else _difference(judged.personal, common, name, user, over)
             for name in COMPARED
         },
         "cold_users": {"users": cold, "personal_nmrr": share},
+        "own_models": judged.run.summary.get("own_models"),
     } | told(judged.doubts)
 
 

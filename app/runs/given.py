@@ -1,19 +1,45 @@
 """Settings as they are given: in a TOML file, by a command's own options, and as ``--set`` pairs."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from app.runs.presets import with_preset
 from app.runs.settings import SECTIONS, ConfigError, Settings, require_known, resolve
 from data.files import read_text
+from data.storage import read
 
 
-def settings_from(config: Path | None, given: dict[str, Any], pairs: list[str]) -> Settings:
-    """Settings from a TOML file, the command's own options and ``--set`` pairs; later ones win."""
+def settings_from(
+    config: Path | None, given: Mapping[str, Any], pairs: Iterable[str], data: Path | None = None
+) -> Settings:
+    """Settings from a preset, a TOML file, the command's own options and ``--set`` pairs; later ones win.
+
+    Raises:
+        ConfigError: one of them is wrong.
+        DataError: ``data``, on which a preset may depend, is no dataset.
+    """
+    return resolve(*given_from(config, given, pairs, data))
+
+
+def given_from(
+    config: Path | None, given: Mapping[str, Any], pairs: Iterable[str], data: Path | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same as (given, overrides) for `resolve`, without any preset's name. Errors as above."""
     from_file, overrides = read_toml(config) if config else ({}, {})
     chosen = {**from_file, **{name: value for name, value in given.items() if value is not None}}
-    return resolve(chosen, {**overrides, **parse_overrides(pairs)})
+    overrides |= parse_overrides(pairs)
+    preset = chosen.pop("preset", None)
+    if preset is None:
+        return chosen, overrides
+
+    def users() -> int:
+        if data is None:
+            raise ConfigError(f"the preset {preset} depends on the number of users: name the data.")
+        return int(read(data).users.num_rows)
+
+    return with_preset(preset, chosen, overrides, users)
 
 
 def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:

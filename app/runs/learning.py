@@ -1,6 +1,7 @@
 """What a run learns of its data: a network trained by an algorithm, or fitted trees, and what it is worth."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +21,7 @@ from data.progress import UNKNOWN, Tell
 from data.schema import Dataset, ragged
 from federated import checkpoint
 from federated.keeping import BEST, LAST
+from federated.personal import Choice
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
@@ -48,6 +50,7 @@ class Learned:
         nmrr: by ranking, see `verdict`; empty where nobody has validation slates.
         diverged: how many users' own models are not finite; the model then is what they were made from.
         best_at: after how many updates the model was the best on validation; None: it is the last.
+        own_models: how far users' own models go, and by which losses that was chosen; None without any.
     """
 
     model: Model
@@ -57,6 +60,7 @@ class Learned:
     doubts: list[Doubt]
     diverged: int = 0
     best_at: int | None = None
+    own_models: dict[str, Any] | None = None
 
     def kept(self, asked: str) -> dict[str, Any]:
         """Which model this is, and which one was asked for, as a summary has it.
@@ -86,6 +90,7 @@ def learn(
     phases: Phases,
     stop: Stop,
     snapshot: Snapshot | None,
+    until: int | None = None,
 ) -> Learned:
     """Train or fit what the settings say.
 
@@ -96,6 +101,7 @@ def learn(
         phases: is told how far the work is.
         stop: says when the user wants it to end.
         snapshot: where training goes on; None: from the start.
+        until: training stops as soon as so many updates have arrived; None: with all of them.
 
     Raises:
         DataError: a user has nothing to train on.
@@ -105,7 +111,7 @@ def learn(
     """
     if not settings.fitted:
         try:
-            return _train(settings, dataset, out, watch, phases, stop, snapshot)
+            return _train(settings, dataset, out, watch, phases, stop, snapshot, until)
         finally:
             remove(out, [f"{SLATES}/*/features"])
     phases.enter(FEATURES)
@@ -154,6 +160,7 @@ def _train(
     phases: Phases,
     stop: Stop,
     snapshot: Snapshot | None,
+    until: int | None,
 ) -> Learned:
     belonging = identity(settings, dataset)
     patience = Patience(stop, phases)
@@ -178,18 +185,21 @@ def _train(
     with journal:
         saved = journal.tally.updates
 
+        def enough() -> bool:
+            return stop.asked() or (until is not None and journal.tally.updates >= until)
+
         def trained() -> None:
             """Before the users' own models are found, which may take long, all is saved."""
-            if (settings.row.objective.personal or stop.asked()) and saved != journal.tally.updates:
+            if (settings.row.objective.personal or enough()) and saved != journal.tally.updates:
                 _save(training, journal, belonging, out)
             patience.trained(journal.tally.updates)
 
         phases.enter(TRAINING)
-        for event in training.events(stop.asked, trained):
+        for event in training.events(enough, trained):
             watch(event)
             journal.see(event)
             due = event.updates - saved >= settings.checkpoint_every
-            if training.at_rest and not isinstance(event, Finished) and (due or stop.asked()):
+            if training.at_rest and not isinstance(event, Finished) and (due or enough()):
                 saved = event.updates
                 _save(training, journal, belonging, out)
             phases.enter(TRAINING)
@@ -199,7 +209,26 @@ def _train(
         except FloatingPointError as error:
             raise training.diverged(str(error)) from error
     best_at = event.best.updates if event.best else None
-    return Learned(model, journal.tally, event.seconds, nmrr, found, diverged, best_at)
+    own = _own_models(event.choice)
+    return Learned(model, journal.tally, event.seconds, nmrr, found, diverged, best_at, own)
+
+
+def _own_models(choice: Choice | None) -> dict[str, Any] | None:
+    """How far own models go, as a summary has it; ∞, which JSON does not know, is written as text."""
+    if choice is None:
+        return None
+
+    def plain(value: float) -> float | str:
+        return "inf" if math.isinf(value) else value
+
+    return {
+        "setting": choice.name,
+        "value": plain(choice.strength),
+        "losses": [{"value": plain(value), "loss": loss} for value, loss in choice.losses],
+        "users_asked": choice.users,
+        "nobody": choice.nobody,
+        "kept_common": 0 if choice.kept is None else int(choice.kept.sum()),
+    }
 
 
 def _judged(
@@ -210,7 +239,7 @@ def _judged(
     Raises:
         FloatingPointError: the scores of what own models were made from are not finite.
     """
-    own = settings.personal
+    own = settings.personal and not (end.choice and end.choice.nobody)
     start = NeuralModel(network, end.common, None if end.common is not None else end.learned)
     lost = end.diverged
     if end.adapted is not None:

@@ -55,6 +55,7 @@ def train_run(
     out: Path,
     watch: Watch,
     phases: Phases | None = None,
+    until: int | None = None,
 ) -> dict[str, Any]:
     """Train, save, and return the summary.
 
@@ -65,6 +66,8 @@ def train_run(
         out: the run directory to be made.
         watch: sees every event as it happens.
         phases: what was done before, as reading the data, and who is told how far the work is.
+        until: stop and save as soon as so many updates have arrived, for `resume_run` to go on; the summary
+            then says that the run is not finished. Trees are fitted in one piece all the same.
 
     Raises:
         RunError: ``out`` exists already, or somebody else is training there.
@@ -74,7 +77,7 @@ def train_run(
     """
     with Stop() as stop, created(out, settings, data, dataset):
         try:
-            return _complete(settings, dataset, out, watch, phases or Phases(), stop)
+            return _complete(settings, dataset, out, watch, phases or Phases(), stop, until=until)
         except (UnfinishedError, NotFiniteError):
             raise
         except BaseException:
@@ -90,6 +93,7 @@ def resume_run(
     warn: Callable[[str], None],
     phases: Phases | None = None,
     overrides: Mapping[str, Any] | None = None,
+    until: int | None = None,
 ) -> dict[str, Any]:
     """Go on with a run from its newest readable checkpoint, to the same bits as if nothing had happened.
 
@@ -100,6 +104,7 @@ def resume_run(
         warn: is told of damaged checkpoints that were passed over.
         phases: as in `train_run`; those of this process count.
         overrides: other hyper-parameters for the finding of own models, see `Settings.personalised`.
+        until: as in `train_run`.
 
     Raises:
         ConfigError: one of them matters to training itself.
@@ -126,7 +131,8 @@ def resume_run(
             write_config(started.directory, settings, started.data, started.fingerprint)
         for problem in problems:
             warn(f"{problem} Going on from the one before.")
-        return _complete(settings, dataset, started.directory, watch, phases or Phases(), stop, snapshot)
+        place = started.directory
+        return _complete(settings, dataset, place, watch, phases or Phases(), stop, snapshot, until)
 
 
 def _complete(
@@ -137,10 +143,11 @@ def _complete(
     phases: Phases,
     stop: Stop,
     snapshot: Snapshot | None = None,
+    until: int | None = None,
 ) -> dict[str, Any]:
-    """Learn until the end or the user's wish, and save the model and the summary."""
+    """Learn until the end or somebody's wish, and save the model and the summary."""
     with _checkpoints_named(out), _changes_named(settings):
-        learned = learn(settings, dataset, out, watch, phases, stop, snapshot)
+        learned = learn(settings, dataset, out, watch, phases, stop, snapshot, until)
         phases.tell(SAVING, 0, UNKNOWN)
         save(learned.model, out, settings.ranker_name)
         (out / REPORT).unlink(missing_ok=True)  # of the model that an interruption had left
@@ -151,8 +158,11 @@ def _complete(
             checkpoint.clear(out / CHECKPOINTS)
             return summary
     updates = learned.tally.updates
-    if updates >= settings.updates:
+    there = updates >= min(settings.updates, until or settings.updates)
+    if there and learned.diverged:
         raise _own_models_lost(settings, out, summary)
+    if there:
+        return summary
     raise UnfinishedError(
         f"stopped after {updates} updates; the model so far is saved in {out}.", out, summary
     )
@@ -225,5 +235,6 @@ def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:
         "concurrency": tally.in_flight_max,
         "network": tally.network,
         "kept": None if settings.fitted else learned.kept(settings.keep),
+        "own_models": learned.own_models,
         "validation_nmrr": learned.nmrr,
     } | learned.told()

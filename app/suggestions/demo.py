@@ -8,7 +8,7 @@ from data.files import expanded
 RUNS = ("fedavg", "persa-fl-me")
 DATA = "data"
 REPORT = "report.json"
-VERSION = "1"
+VERSION = "2"
 """Part of the directory's name; raise it when prepared files of an older version would mislead."""
 
 

@@ -154,6 +154,21 @@ class Task(Slopes, Protocol):
         """
         ...
 
+    def held_back(self) -> "Task | None":
+        """The same problem without each user's latest samples, as many as they have to judge models by.
+
+        None where users judge no models of their own.
+        """
+        ...
+
+    def judges(self) -> Tensor:
+        """(U,) samples that each user has to judge models by."""
+        ...
+
+    def judged(self, users: Tensor, w: Tensor) -> Tensor:
+        """Validation losses (C,) of own models (C, P) of users (C,); NaN for who has nothing to judge by."""
+        ...
+
     def pooled(self) -> "Task":
         """The same problem with all data in one place: a single user holds it."""
         ...

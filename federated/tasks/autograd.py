@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,18 @@ class ByAutograd(ABC):
     @abstractmethod
     def loss(self, w: Tensor, batch: Batch) -> Tensor:
         """See `Task.loss`."""
+
+    def held_back(self) -> Any:
+        """See `Task.held_back`."""
+        return None
+
+    def judges(self) -> Tensor:
+        """See `Task.judges`: nothing."""
+        raise NotImplementedError("users of this task judge no models of their own.")
+
+    def judged(self, users: Tensor, w: Tensor) -> Tensor:
+        """See `Task.judged`."""
+        raise NotImplementedError("users of this task judge no models of their own.")
 
     def gradient(self, w: Tensor, batch: Batch) -> Tensor:
         """See `Slopes.gradient`."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data.arrays import ranges
 from data.progress import Tell, silent
 from data.schema import DataError
 from federated.tasks import Chance
@@ -17,7 +18,7 @@ from ranking.losses import LOSSES
 from ranking.metrics import nmrr, summarise
 from ranking.rankers.network import Network
 from ranking.scoring import network_scores
-from ranking.slates import Rows, Slates, StoredSlates
+from ranking.slates import Rows, Slates, StoredSlates, pad_front
 
 Known = Slates | StoredSlates
 """Slates that are there already, padded (a few, for tests) or not."""
@@ -223,6 +224,32 @@ class RankingTask(ByAutograd):
             ranked.append(nmrr(scores, slates))
             self.tell(VALIDATION, min((chunk + 1) * JUDGED, len(self.validation)), len(self.validation))
         return summarise({"loss": torch.cat(losses), "nmrr": torch.cat(ranked)}, self.validation.user)
+
+    def held_back(self) -> "RankingTask | None":
+        """See `Task.held_back`: everybody keeps at least one slate."""
+        if not len(self.validation):
+            return None
+        kept = (self.samples - self.judges()).clamp(min=1)
+        older = torch.from_numpy(ranges(self.start[:-1].numpy(), kept.numpy()))
+        return replace(self, rows=self.rows[older], start=pad_front(kept.cumsum(0)))
+
+    def judges(self) -> Tensor:
+        """See `Task.judges`: validation slates."""
+        return torch.bincount(self.validation.user, minlength=len(self.samples))
+
+    def judged(self, users: Tensor, w: Tensor) -> Tensor:
+        """See `Task.judged`: 1 − NMRR, averaged over a user's validation slates."""
+        place = torch.full((len(self.samples),), -1).scatter_(0, users, torch.arange(len(users)))
+        found, counted = torch.zeros(len(users), dtype=torch.float64), torch.zeros(len(users))
+        for slates in self.validation.chunks(JUDGED):
+            theirs = slates[(place[slates.user] >= 0).nonzero().squeeze(1)]
+            if not len(theirs):
+                continue
+            theirs = replace(theirs, user=place[theirs.user])
+            scores = network_scores(self.network, w, theirs).nan_to_num(0, 0, 0)  # told by who asks
+            found.index_add_(0, theirs.user, 1 - nmrr(scores, theirs))
+            counted.index_add_(0, theirs.user, torch.ones(len(theirs)))
+        return found / counted
 
     def pooled(self) -> "RankingTask":
         """See `Task.pooled`."""

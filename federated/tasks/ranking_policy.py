@@ -108,6 +108,19 @@ class RankingPolicy(ByAutograd):
 
         return self.slates.judge(w, loss)
 
+    def held_back(self) -> "RankingPolicy | None":
+        """See `Task.held_back`."""
+        slates = self.slates.held_back()
+        return None if slates is None else RankingPolicy(slates, self.policy)
+
+    def judges(self) -> Tensor:
+        """See `Task.judges`."""
+        return self.slates.judges()
+
+    def judged(self, users: Tensor, w: Tensor) -> Tensor:
+        """See `Task.judged`."""
+        return self.slates.judged(users, w)
+
     def pooled(self) -> "RankingPolicy":
         """See `Task.pooled`."""
         return RankingPolicy(self.slates.pooled(), self.policy)

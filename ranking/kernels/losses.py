@@ -6,11 +6,13 @@ the client's loss.
 
 import math
 
+import numpy as np
+
 from ranking.kernels.compiling import compiled
 from ranking.kernels.gathering import Array, Rows
 
-BCE, MSE, SOFTMAX = range(3)
-CODES = {"bce": BCE, "mse": MSE, "softmax": SOFTMAX}
+BCE, MSE, SOFTMAX, LISTMLE = range(4)
+CODES = {"bce": BCE, "mse": MSE, "softmax": SOFTMAX, "listmle": LISTMLE}
 """Losses that are compiled, by their names in `ranking.losses.LOSSES`."""
 
 
@@ -31,6 +33,8 @@ def slopes(loss: int, scores: Array, rows: Rows, weight: Array, slope: Array) ->
         end = rows.ends[b]
         if loss == SOFTMAX:
             _softmax_slope(scores[begin:end], rows.position[begin:end], weight[b], slope[begin:end])
+        elif loss == LISTMLE:
+            _listmle_slope(scores[begin:end], rows.position[begin:end], weight[b], slope[begin:end])
         else:
             for r in range(begin, end):
                 place, p = rows.position[r], sigmoid(scores[r])
@@ -51,6 +55,9 @@ def curvatures(loss: int, scores: Array, change: Array, rows: Rows, weight: Arra
         if loss == SOFTMAX:
             place = rows.position[begin:end]
             _softmax_curvature(scores[begin:end], change[begin:end], place, weight[b], curved[begin:end])
+        elif loss == LISTMLE:
+            place = rows.position[begin:end]
+            _listmle_curvature(scores[begin:end], change[begin:end], place, weight[b], curved[begin:end])
         else:
             for r in range(begin, end):
                 p = sigmoid(scores[r])
@@ -103,3 +110,74 @@ def _shares(scores: Array, shares: Array) -> None:
         total += shares[r]
     for r in range(len(scores)):
         shares[r] /= total
+
+
+@compiled
+def _picked(position: Array) -> Array:
+    """The rows of a slate's reference, in the order of their places."""
+    order = np.empty(_members(position), np.int64)
+    for r in range(len(position)):
+        if position[r] > 0:
+            before = 0
+            for other in range(len(position)):
+                if position[other] > 0 and (position[other], other) < (position[r], r):
+                    before += 1
+            order[before] = r
+    return order
+
+
+@compiled
+def _odds(scores: Array) -> Array:
+    """e^score up to a factor, in 64 bits."""
+    most = -math.inf
+    for score in scores:
+        most = max(most, score)
+    odds = np.empty(len(scores), np.float64)
+    for r in range(len(scores)):
+        odds[r] = math.exp(np.float64(scores[r]) - most)
+    return odds
+
+
+@compiled
+def _totals(values: Array, position: Array, order: Array) -> Array:
+    """Sums of values over the rows that are left before each pick: all but those picked before."""
+    left = 0.0
+    for r in range(len(values)):
+        left += values[r] if not position[r] > 0 else 0.0
+    totals = np.empty(len(order), np.float64)
+    for j in range(len(order) - 1, -1, -1):
+        left += values[order[j]]
+        totals[j] = left
+    return totals
+
+
+@compiled
+def _listmle_slope(scores: Array, position: Array, weight: float, slope: Array) -> None:
+    """Of one slate: how often a row was expected to be picked while it was there, less whether it was."""
+    order, odds = _picked(position), _odds(scores)
+    totals, inverse = _totals(odds, position, order), 0.0
+    for j in range(len(order)):
+        inverse += 1 / totals[j] if totals[j] > 0 else 0.0
+        slope[order[j]] = weight * (odds[order[j]] * inverse - 1)
+    for r in range(len(scores)):
+        if not position[r] > 0:
+            slope[r] = weight * odds[r] * inverse
+
+
+@compiled
+def _listmle_curvature(scores: Array, change: Array, position: Array, weight: float, curved: Array) -> None:
+    """Of one slate: the sum over picks of p (change − Σ p · change), p the softmax of what is left."""
+    order, odds = _picked(position), _odds(scores)
+    changed = np.empty(len(odds), np.float64)
+    for r in range(len(odds)):
+        changed[r] = odds[r] * change[r]
+    totals, moved = _totals(odds, position, order), _totals(changed, position, order)
+    inverse = mean = 0.0
+    for j in range(len(order)):
+        if totals[j] > 0:
+            inverse += 1 / totals[j]
+            mean += moved[j] / totals[j] / totals[j]
+        curved[order[j]] = weight * (changed[order[j]] * inverse - odds[order[j]] * mean)
+    for r in range(len(scores)):
+        if not position[r] > 0:
+            curved[r] = weight * (changed[r] * inverse - odds[r] * mean)

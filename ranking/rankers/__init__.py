@@ -22,8 +22,8 @@ class Row(NamedTuple):
 RANKERS: dict[str, Row] = {
     "forest": Row(Forest(), ("bce", "mse"), "random forest (scikit-learn)"),
     "lightgbm": Row(LightGBM(), ("lambdarank", "bce", "mse", "softmax"), "boosted trees (LightGBM)"),
-    "mlp": Row(MLP(), ("bce", "mse", "softmax"), "multi-layer perceptron over features"),
-    "mlp-cnn": Row(MLPCNN(), ("bce", "mse", "softmax"), "the same beside a character CNN"),
+    "mlp": Row(MLP(), ("listmle", "softmax", "bce", "mse"), "multi-layer perceptron over features"),
+    "mlp-cnn": Row(MLPCNN(), ("listmle", "softmax", "bce", "mse"), "the same beside a character CNN"),
 }
 TREES = {"forest": forest, "lightgbm": lightgbm}
 """The modules of rankers that are fitted on slates; the others are trained by gradients."""

@@ -7,7 +7,6 @@ one slate from them. What it gives, the array programs have to give to the last 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,18 @@ from numpy.typing import NDArray
 
 from data.schema import Dataset, column, ragged
 from ranking.history import HISTORY
+
+Taken = tuple[int, str, str, int, int]
+"""A step that was taken: how far back, what of the earlier and the later query, and the two."""
+
+STEPS = (
+    (1, "query", "query"),
+    (2, "query", "query"),
+    (1, "first word", "query"),
+    (1, "first word", "first word"),
+)
+
+SCALES = (2, 5, 3, 8, 1.5, 8, 0.5, 1.5)
 
 
 @dataclass(frozen=True)
@@ -47,13 +58,24 @@ class SlowStatistics:
             query[training], minlength=len(texts)
         )
         self.group_count: dict[str, Counter[int]] = defaultdict(Counter)
-        self.followers: dict[int, Counter[int]] = defaultdict(Counter)
+        self.first_word = self.first_token.tolist()
         user = column(events, "user_id")
         for e in np.flatnonzero(training):
             if groups[e] is not None:
                 self.group_count[groups[e]][int(query[e])] += 1
-            if e and user[e - 1] == user[e]:
-                self.followers[int(query[e - 1])][int(query[e])] += 1
+        self.steps: Counter[Taken] = Counter()
+        for u in np.unique(user):
+            self.steps += Counter(self.taken(query[training & (user == u)].tolist()))
+
+    def taken(self, queries: Sequence[int]) -> Iterator[Taken]:
+        """Every step from one of some successive queries to a later one."""
+        for back, given, then in STEPS:
+            for a, b in zip(queries, queries[back:], strict=False):
+                yield back, given, then, self.part(a, given), self.part(b, then)
+
+    def part(self, query: int, which: str) -> int:
+        """The query, or the number of its first word."""
+        return int(query if which == "query" else self.first_word[query])
 
 
 class History:
@@ -71,33 +93,22 @@ class History:
         self.last = np.full(size, -1, np.int64)
         self.tokens: Counter[int] = Counter()
         self.topics = np.zeros(len(public.topics) + 1)  # the last place counts queries without a topic
-        self.followers: dict[int, Counter[int]] = defaultdict(Counter)
         self.own: Counter[int] = Counter(e.query for e in own_training)
         self.own_in_group: Counter[tuple[str | None, int]] = Counter((e.group, e.query) for e in own_training)
-        self.own_followers: dict[int, Counter[int]] = defaultdict(Counter)
-        for a, b in pairwise(own_training):
-            self.own_followers[a.query][b.query] += 1
+        self.own_steps = Counter(public.taken([e.query for e in own_training]))
 
     def add(self, event: Event) -> None:
         """Let one event happen."""
-        previous = self.events[-1].query if self.events else None
         self._tally(event.query, 1)
         self.last[event.query] = len(self.events)
-        if previous is not None:
-            self.followers[previous][event.query] += 1
         self.events.append(event)
         if len(self.events) > HISTORY:
-            self._forget(len(self.events) - HISTORY - 1)
+            self._tally(self.events[-HISTORY - 1].query, -1)
 
     def _tally(self, query: int, by: int) -> None:
         self.count[query] += by
         self.tokens[int(self.public.first_token[query])] += by
         self.topics[self.public.topic[query]] += by
-
-    def _forget(self, place: int) -> None:
-        query, follower = self.events[place].query, self.events[place + 1].query
-        self._tally(query, -1)
-        self.followers[query][follower] -= 1
 
 
 def walk(dataset: Dataset, public: SlowStatistics) -> Iterator[tuple[int, History]]:
@@ -155,18 +166,19 @@ def features(
     """
     public = history.public
     own = history.count[pool]
-    followed, own_followed, repeated = _previous(history, pool)
+    followed = list(_followed(history, pool))
     columns = [
         (np.log1p(public.count[pool] - _look_up(history.own, pool)) - 2) / 1.5,
         _group_popularity(history, pool, group),
         (public.length[pool] - 20) / 10,
         5 * len(prefix) / public.length[pool],
-        followed,
         3 * np.log1p(own),
         np.where(own > 0, 5 / (len(history.events) - history.last[pool]), 0),
-        own_followed,
-        repeated,
+        *(5 * np.log1p(_among(history.events[-n:], pool)) for n in (3, 10, 30)),
         np.log1p([history.tokens[t] for t in public.first_token[pool].tolist()]),
+        5.0 * (pool == history.events[-1].query if history.events else np.zeros(len(pool))),
+        *(scale * np.log1p(counted) for scale, counted in zip(SCALES, followed, strict=True)),
+        *_shares(public.count[pool] - _look_up(history.own, pool), own, followed[0], followed[1]),
         *_topics(history, pool, session),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
@@ -180,15 +192,30 @@ def _group_popularity(history: History, pool: NDArray[np.int32], group: str | No
     return np.log1p(counts) / 1.5
 
 
-def _previous(history: History, pool: NDArray[np.int32]) -> list[NDArray[np.float64]]:
-    """How often each candidate followed the previous query: for others, for the user; is it the same."""
-    if not history.events:
-        return [np.zeros(len(pool))] * 3
-    previous = history.events[-1].query
-    others = _look_up(history.public.followers[previous], pool)
-    others -= _look_up(history.own_followers[previous], pool)
-    own = _look_up(history.followers[previous], pool)
-    return [2 * np.log1p(others), 5 * np.log1p(own), 5.0 * (pool == previous)]
+def _among(events: Sequence[Event], pool: NDArray[np.int32]) -> list[int]:
+    """How many of some events are of each candidate."""
+    return [sum(event.query == q for event in events) for q in pool.tolist()]
+
+
+def _shares(*counts: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """What part of each count in the pool is a candidate's."""
+    for counted in counts:
+        total = sum(counted.tolist())
+        yield 8 * (counted / total) if total else np.zeros(len(counted))
+
+
+def _followed(history: History, pool: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
+    """How often each candidate followed what came before, by every step: for others, and for the user."""
+    public, queries = history.public, [e.query for e in history.events]
+    mine = Counter(public.taken(queries[-HISTORY:]))
+    for back, given, then in STEPS:
+        if len(queries) < back:
+            yield from np.zeros((2, len(pool)))
+            continue
+        start = back, given, then, public.part(queries[-back], given)
+        ends = [(*start, public.part(q, then)) for q in pool.tolist()]
+        yield np.array([public.steps[end] - history.own_steps[end] for end in ends], float)
+        yield np.array([mine[end] for end in ends], float)
 
 
 def _topics(history: History, pool: NDArray[np.int32], session: int | None) -> list[NDArray[np.float64]]:

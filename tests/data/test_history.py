@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
 from math import log1p
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from data.schema import Dataset, column, ragged
 from ranking.building import build
 from ranking.features import Moments, feature_names, features
 from ranking.history import HISTORY, Past, PublicStatistics, full_past
+from ranking.history import STEPS as STATISTICS
 from ranking.slates import Slates
 from tests.data.slow_history import slow_build
 
@@ -41,6 +41,19 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     )
 
 
+def word(text: str) -> str:
+    return text.split(" ")[0]
+
+
+STEPS = (
+    (1, lambda a, before, b, q: (a, b) == (before, q), (2, 5)),
+    (2, lambda a, before, b, q: (a, b) == (before, q), (3, 8)),
+    (1, lambda a, before, b, q: (word(a), b) == (word(before), q), (1.5, 8)),
+    (1, lambda a, before, b, q: (word(a), word(b)) == (word(before), word(q)), (0.5, 1.5)),
+)
+"""How far back; whether a step from a to b is one from what came before to q; and the features' scales."""
+
+
 def slow_features(dataset: Dataset, row: int) -> list[list[float]]:
     """The features of one slate from their definitions, counting everything anew for it."""
     texts = dataset.queries.column("text").to_pylist()
@@ -55,15 +68,11 @@ def slow_features(dataset: Dataset, row: int) -> list[list[float]]:
 
     past = [e for e in events if mine(e) and e["timestamp"] < now["timestamp"]]
     others = [e for e in events if e["split"] == "train" and not mine(e)]
-    steps = Counter(
-        (a["query_id"], b["query_id"]) for a, b in pairwise(others) if a["user_id"] == b["user_id"]
-    )
     recent = past[-HISTORY:]
     own = Counter(e["query_id"] for e in recent)
-    own_steps = Counter((a["query_id"], b["query_id"]) for a, b in pairwise(recent))
     previous = past[-1] if past else None
     topics = sorted({t for t in topic_of if t})
-    result = []
+    result, counted = [], []
     for q in slate["pool"]:
         seen = public_count[q] + sum(e["query_id"] == q for e in others)
         in_group = sum(e["query_id"] == q and e["group"] == now["group"] is not None for e in others)
@@ -74,23 +83,41 @@ def slow_features(dataset: Dataset, row: int) -> list[list[float]]:
             log1p(in_group) / 1.5,
             (len(texts[q]) - 20) / 10,
             5 * len(slate["prefix"]) / len(texts[q]),
-            2 * log1p(steps[previous["query_id"], q]) if previous else 0,
             3 * log1p(own[q]),
             5 / lag if lag else 0,
-            5 * log1p(own_steps[previous["query_id"], q]) if previous else 0,
-            5 * (previous is not None and previous["query_id"] == q),
+            *(5 * log1p(sum(e["query_id"] == q for e in recent[-n:])) for n in (3, 10, 30)),
             log1p(sum(texts[e["query_id"]].split(" ")[0] == token for e in recent)),
+            5 * (previous is not None and previous["query_id"] == q),
         ]
+        taken = []
+        for back, alike, scales in STEPS:
+            for events_of, scale in zip((others, recent), scales, strict=True):
+                n = sum(
+                    a["user_id"] == b["user_id"]
+                    and alike(
+                        texts[a["query_id"]], texts[past[-back]["query_id"]], texts[b["query_id"]], texts[q]
+                    )
+                    for a, b in zip(events_of, events_of[back:], strict=False)
+                    if len(past) >= back
+                )
+                taken.append(n)
+                values.append(scale * log1p(n))
+        counted.append((seen, own[q], *taken[:2]))
+        of_topic: list[float] = []
         if topics:
             same = sum(topic_of[e["query_id"]] == topic_of[q] for e in recent)
             session = previous is not None and previous["session_id"] == now["session_id"]
-            values += [
+            of_topic = [
                 4 * same / max(len(recent), 1),
                 3 * (session and topic_of[previous["query_id"]] == topic_of[q]),
                 *(3 * (topic_of[q] == topic) for topic in topics),
             ]
-        result.append(values)
-    return result
+        result.append((values, of_topic))
+    totals = [max(sum(counts), 1) for counts in zip(*counted, strict=True)]
+    return [
+        [*values, *(8 * count / total for count, total in zip(counts, totals, strict=True)), *of_topic]
+        for (values, of_topic), counts in zip(result, counted, strict=True)
+    ]
 
 
 def stored(slates: Slates, row: int) -> np.ndarray:
@@ -236,14 +263,20 @@ def test_public_statistics_leave_out_validation_and_test(logged: Dataset) -> Non
     a, b = PublicStatistics(logged), PublicStatistics(other)
     assert a.count.tolist() == b.count.tolist()
     assert a.count.sum() == (~late).sum()
+    total = 0
     queries = np.arange(len(a.texts))
     now = np.full(len(queries), a.now)
     for which in (*range(len(a.group_names)), -1):
         group = np.full(len(queries), which)
         assert a.in_group(group, queries, now).tolist() == b.in_group(group, queries, now).tolist()
-    for q in queries:
-        previous = np.full(len(queries), q)
-        assert a.followed(previous, queries, now).tolist() == b.followed(previous, queries, now).tolist()
+    for step in STATISTICS:
+        then = a.part(step.then, queries)
+        for q in a.part(step.given, queries):
+            given = np.full(len(queries), q)
+            counted = a.followed(step, given, then, now)
+            assert counted.tolist() == b.followed(step, given, then, now).tolist()
+            total += counted.sum()
+    assert total > 0
 
 
 @pytest.mark.parametrize("user", range(3))

@@ -22,7 +22,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("folder")
     traces = lay(folder, OWN)
     lay_settings(folder / ".streamlit")
-    prepare(home / "demo-1", users=20, updates=200)
+    prepare(home / "demo-2", users=20, updates=200)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -186,9 +186,9 @@ def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_childs_exit_code_is_the_commands() -> None:
-    assert code_of(children.ChildError("", BAD_DATA)) == BAD_DATA
-    assert code_of(children.ChildError("", INTERRUPTED)) == INTERRUPTED
-    assert code_of(children.ChildError("", KILLED)) == BAD_RUN
+    assert code_of(children.ChildError("", "", BAD_DATA)) == BAD_DATA
+    assert code_of(children.ChildError("", "", INTERRUPTED)) == INTERRUPTED
+    assert code_of(children.ChildError("", "", KILLED)) == BAD_RUN
 
 
 # the wish to leave

@@ -37,7 +37,7 @@ IGNORING = INSTALLED + "import signal; signal.signal(signal.SIGINT, signal.SIG_I
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    prepare(home / "demo-1", users=5, updates=40)
+    prepare(home / "demo-2", users=5, updates=40)
     return home
 
 

@@ -1,12 +1,11 @@
 """Every command that starts a process, called where files have the names of what it imports."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.hostile import CALL, INSTALLED, OTHERS, OWN, lay, start
+from tests.e2e.hostile import INSTALLED, OTHERS, OWN, lay, start
 
 SMALL = """
 import persarank
@@ -28,15 +27,4 @@ def test_reproduce(on_path: bool, tmp_path: Path) -> None:
     out, err = called.communicate(timeout=300)
     assert called.returncode == 0, err
     assert json.loads(out) == json.loads((tmp_path / "o" / "result.json").read_text())
-    assert not traces.exists(), traces.read_text()
-
-
-@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler")
-def test_train_compiled(tiny: Path, tmp_path: Path) -> None:
-    traces = lay(tmp_path, OWN + OTHERS)
-    command = ["train", "--compile", "--data", tiny, "--out", "o", "--updates", 20, "--json"]
-    called = start(CALL, *command, "--algorithm", "fedavg", "--evaluations", 0, cwd=tmp_path)
-    out, err = called.communicate(timeout=300)
-    assert called.returncode == 0, err
-    assert json.loads(out)["updates"] == 20
     assert not traces.exists(), traces.read_text()

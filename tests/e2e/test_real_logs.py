@@ -27,6 +27,7 @@ def test_import_train_evaluate(shell_csv: Path, tmp_path: Path, cli: Callable[..
     (run,) = json.loads(called.out)["runs"]
     assert run["metrics"]["oracle"] is None, "nobody knows the truth of a real log"
     assert abs(run["metrics"]["popularity"]["mrr@10"] - 0.44) < 0.03
+    assert run["metrics"]["history"]["mrr@10"] == pytest.approx(0.609, abs=0.002)
     assert run["metrics"]["global"]["mrr@10"] > 0.55
 
 
@@ -48,4 +49,5 @@ def test_package_commits_train_and_evaluate(buildroot_csv: Path, tmp_path: Path,
     evaluated = json.loads(cli("evaluate", run, "--json").out)["runs"][0]
     assert (evaluated["users"], evaluated["all_users"]) == (185, 187)
     assert evaluated["metrics"]["popularity"]["mrr@10"] == pytest.approx(0.182, abs=0.002)
+    assert evaluated["metrics"]["history"]["mrr@10"] == pytest.approx(0.559, abs=0.002)
     assert evaluated["metrics"]["personal"]["mrr@10"] > 0.182

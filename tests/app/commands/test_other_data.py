@@ -13,6 +13,7 @@ from app.suggestions.preparation import prepare
 from app.suggestions.showcase import ShowcaseError, open_showcase
 from data.simulator import simulate
 from data.storage import read, write
+from ranking.features import VERSION
 from tests.app.commands.test_cli_errors import BAD_DATA, BAD_RUN, Cli, assert_refused
 from tests.e2e.crashes import Crash, crash_at, ignore
 
@@ -243,3 +244,18 @@ def test_a_run_from_before_checksums_still_goes_on(
     assert "sha256" not in (tmp_path / "run" / "config.toml").read_text()
     called = cli("resume", tmp_path / "run", "--json")
     assert called.code == 0, called.err
+
+
+@pytest.mark.parametrize("written", ["", "features = 1"])
+@pytest.mark.parametrize("command", ["evaluate", "resume"])
+def test_a_run_of_other_features_is_refused(
+    cli: Cli, base: Path, tmp_path: Path, command: str, written: str
+) -> None:
+    """Also where there are as many: runs from before features had a version do not tell one."""
+    run = Path(shutil.copytree(base, tmp_path / "run"))
+    config = (run / "config.toml").read_text()
+    assert config.count(f"features = {VERSION}\n") == 1
+    (run / "config.toml").write_text(config.replace(f"features = {VERSION}\n", f"{written}\n"))
+    assert_refused(
+        cli(command, run), BAD_RUN, "of another version of PersaRank, which computed other features"
+    )

@@ -85,11 +85,11 @@ def test_names_are_texts(name: str, value: Any) -> None:
 
 
 OF_RUN = {name: [3.0, "3", "true", [3], True, False] for name in ("seed", "updates", "evaluations")}
-OF_RUN |= {"checkpoint_every": OF_RUN["seed"], "compile": [3.0, "3", "true", [3], 0, 1]}
+OF_RUN |= {"checkpoint_every": OF_RUN["seed"]}
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, value) for n, values in OF_RUN.items() for value in values])
-def test_counts_are_whole_numbers_and_compile_is_a_truth_value(name: str, value: Any) -> None:
+def test_counts_are_whole_numbers(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^{name} = "):
         resolve({name: value}, {})
 

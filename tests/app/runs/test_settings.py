@@ -149,8 +149,6 @@ def test_a_policy_is_paid_and_stays_one_when_an_axis_is_exchanged() -> None:
         resolve({"algorithm": "persa-fl-me"}, {"rankings": 3})
     with pytest.raises(ConfigError, match=r"policy\.rankings = 1: Input should be greater"):
         resolve({"algorithm": "memrl"}, {"rankings": 1})
-    with pytest.raises(ConfigError, match="compile = true is for losses"):
-        resolve({"algorithm": "memrl", "compile": True}, {})
 
 
 def test_settings_that_belong_together_are_taken_together() -> None:
@@ -168,15 +166,6 @@ def test_settings_that_cannot_work_are_refused() -> None:
     for name, value in (("download_delay", 1e308), ("online_time", 1e-320), ("offline_time", 1e300)):
         with pytest.raises(ConfigError, match=f"schedule.{name} = "):
             resolve({}, {name: value})
-
-
-def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
-        resolve({"compile": True}, {})
-    with pytest.raises(ConfigError, match="compile = 1: it must be true or false"):
-        resolve({"compile": 1}, {})
 
 
 def test_settings_of_other_algorithms_are_unknown() -> None:

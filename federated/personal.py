@@ -1,0 +1,107 @@
+"""How far users' own models go from the common one, chosen by validation without anybody's data.
+
+Each user makes models of their own at every candidate of a few strengths, judges them on validation data that
+never leaves them, and reports those losses alone; the server picks one strength for all.
+
+What is judged is made from a user's older data only: the latest samples are left out, as many as there are
+for validation. So the candidates are judged as far ahead of what they were made from as the chosen models
+will be used. Without that gap models win that fit the latest weeks, and lose when those are over.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from data.progress import Tell, silent
+from federated.clients import Clients
+
+CHOOSERS = 300
+"""Users, at most, who are asked; they are spread evenly."""
+
+PRIOR = 10
+"""Validation samples by which a user's own gain counts as much as the mean gain of all."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How far own models go, and why.
+
+    Attributes:
+        name: of the hyper-parameter.
+        strength: its value.
+        losses: mean validation loss by candidate; empty where the strength was set.
+        users: how many users were asked.
+        kept: (U,) who keeps what their own model would be made from, as theirs did not win; None: nobody.
+    """
+
+    name: str
+    strength: float
+    losses: tuple[tuple[float, float], ...] = ()
+    users: int = 0
+    kept: Tensor | None = None
+
+    @property
+    def nobody(self) -> bool:
+        """Whether nobody is better off with a model of their own."""
+        return bool(self.losses) and self.strength == self.losses[0][0]
+
+
+def choose(clients: Clients, w: Tensor, tell: Tell = silent) -> Choice:
+    """The strength for users' own models made from w, (P,) or one each (U, P)."""
+    strength = clients.objective.strength
+    task = clients.task.held_back() if strength.candidates else None
+    if task is None:
+        return Choice(strength.name, strength.usual)
+    older = replace(clients, task=task)
+    users = torch.linspace(0, clients.number - 1, min(CHOOSERS, clients.number)).long()
+
+    def losses(users: Tensor, value: float) -> Tensor:
+        models = older.personalise(w, tell, value, users)
+        judged = clients.task.judged(users, models)
+        return torch.where(torch.isfinite(models).all(1), judged, torch.inf)
+
+    table = torch.stack([losses(users, value) for value in strength.candidates]).double()
+    table = table[:, ~table[0].isnan()]
+    if not table.shape[1]:
+        return Choice(strength.name, strength.usual)
+    value = strength.candidates[simplest(table)]
+    kept = None
+    if clients.local.keep_common and value != strength.candidates[0]:
+        everyone = torch.arange(clients.number)
+        gains = losses(everyone, strength.candidates[0]) - losses(everyone, value)
+        kept = ~(shrunk(gains, clients.task.judges()) > 0)
+    means = zip(strength.candidates, table.mean(1).tolist(), strict=True)
+    return Choice(strength.name, value, tuple(means), table.shape[1], kept)
+
+
+def simplest(losses: Tensor) -> int:
+    """The first of S candidates that is within one standard error of the best (Breiman 1984, §3.4.3).
+
+    Args:
+        losses: (S, U) of users, the candidates that change least first.
+    """
+    means = losses.mean(1)
+    best = losses[int(means.argmin())]
+    for number, own in enumerate(losses):
+        behind = own - best
+        if not torch.isfinite(behind).all():
+            continue
+        error = float(behind.std(correction=1)) / math.sqrt(len(behind)) if len(behind) > 1 else 0.0
+        if float(behind.mean()) <= error:
+            return number
+    return 0
+
+
+def shrunk(gains: Tensor, samples: Tensor) -> Tensor:
+    """Users' gains (U,), drawn to the mean of all, the more the fewer samples (U,) they were seen on.
+
+    Who has none, and whose gain is no number, is left with the mean.
+    """
+    seen = torch.isfinite(gains) & (samples > 0)
+    if not seen.any():
+        return torch.zeros_like(gains)
+    mean = gains[seen].mean()
+    own = torch.where(seen, gains, mean)
+    return (samples * own + PRIOR * mean) / (samples + PRIOR)
