@@ -20,7 +20,7 @@ from data.folders import remove
 from data.progress import UNKNOWN, Tell
 from data.schema import Dataset, ragged
 from federated import checkpoint
-from federated.keeping import BEST, LAST
+from federated.keeping import BEST, LAST, Best
 from federated.personal import Choice
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
@@ -49,7 +49,7 @@ class Learned:
         seconds: of training alone.
         nmrr: by ranking, see `verdict`; empty where nobody has validation slates.
         diverged: how many users' own models are not finite; the model then is what they were made from.
-        best_at: after how many updates the model was the best on validation; None: it is the last.
+        best: where and how good the model was, if it was the best on validation; None: it is the last.
         own_models: how far users' own models go, and by which losses that was chosen; None without any.
     """
 
@@ -59,18 +59,19 @@ class Learned:
     nmrr: dict[str, float]
     doubts: list[Doubt]
     diverged: int = 0
-    best_at: int | None = None
+    best: Best | None = None
     own_models: dict[str, Any] | None = None
 
     def kept(self, asked: str) -> dict[str, Any]:
         """Which model this is, and which one was asked for, as a summary has it.
 
-        With the NMRR by which models are compared on the way: of the common one, or else of users' own.
+        With its NMRR on validation slates: the common model's, or else that of users' own.
         """
-        last = self.best_at is None
-        updates = self.tally.updates if last else self.best_at
         figure = self.nmrr.get(COMMON, self.nmrr.get(OWN))
-        return {"asked": asked, "which": LAST if last else BEST, "updates": updates, "nmrr": figure}
+        which, updates = LAST, self.tally.updates
+        if self.best:
+            which, updates, figure = BEST, self.best.updates, self.best.figure
+        return {"asked": asked, "which": which, "updates": updates, "nmrr": figure}
 
     def told(self) -> dict[str, Any]:
         """What is wrong with the model, as a summary has it, see `verdict.told`."""
@@ -208,9 +209,8 @@ def _train(
             model, nmrr, found, diverged = _judged(settings, task.network, event, slates[1], patience.tell)
         except FloatingPointError as error:
             raise training.diverged(str(error)) from error
-    best_at = event.best.updates if event.best else None
     own = _own_models(event.choice)
-    return Learned(model, journal.tally, event.seconds, nmrr, found, diverged, best_at, own)
+    return Learned(model, journal.tally, event.seconds, nmrr, found, diverged, event.best, own)
 
 
 def _own_models(choice: Choice | None) -> dict[str, Any] | None:
