@@ -37,7 +37,7 @@ Steps = Annotated[int, Field(ge=1, le=10_000)]
 AUTO: Literal["auto"] = "auto"
 """A strength that validation chooses."""
 
-PRICES = (60.0, 15.0, 5.0, 1.5, 0.5)
+PRICES = (30.0, 15.0, 7.0, 3.0, 1.5, 0.7)
 """λ of own models among which validation chooses, besides ∞: the common model."""
 
 TALK = 15.0

@@ -27,7 +27,7 @@ Until = Annotated[
 def train(
     data: Annotated[Path, typer.Option(parser=path, help="A dataset directory.")],
     out: Out,
-    algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-me]")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-ditto]")] = None,
     ranker: Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")] = None,
     loss: Annotated[str | None, typer.Option(help="See `list`. [default: the ranker's first]")] = None,
     objective: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,
@@ -40,7 +40,7 @@ def train(
         int | None, typer.Option(help="Validations on the way; 0: none. [default: 20]")
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(help="The last model, or the best on validation. [default: last]")
+        str | None, typer.Option(help="The last model, or the best on validation. [default: best]")
     ] = None,
     checkpoint_every: Annotated[
         int | None, typer.Option(help="Updates between checkpoints. [default: a 16th of all, at least 500]")

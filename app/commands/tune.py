@@ -45,7 +45,7 @@ def tune(
     budget: Annotated[
         int | None, typer.Option(min=1, help="Client updates of all trainings, at most.")
     ] = None,
-    algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-me]")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-ditto]")] = None,
     ranker: Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")] = None,
     loss: Annotated[str | None, typer.Option(help="See `list`. [default: the ranker's first]")] = None,
     objective: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,

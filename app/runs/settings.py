@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from data.files import expanded
 from data.pinned import pin, read_pinned
-from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES, Row
+from federated.algorithms import ALGORITHMS, DEFAULT, OBJECTIVES, SCHEDULES, Row
 from federated.keeping import BEST, LAST
 from federated.schedules.alone import Local
 from ranking.rankers import RANKERS, TREES, Ranker
@@ -174,7 +174,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     require_known("setting", chosen, GIVEN)
-    algorithm = _known_name("algorithm", chosen.get("algorithm", "persa-fl-me"), ALGORITHMS)
+    algorithm = _known_name("algorithm", chosen.get("algorithm", DEFAULT), ALGORITHMS)
     row, cell = _cell(ALGORITHMS[algorithm], chosen.get("objective"), chosen.get("schedule"))
     ranker_name = _known_name("ranker", chosen.get("ranker", "mlp"), RANKERS)
     losses = RANKERS[ranker_name].losses if row.policy is None else (PAID,)
@@ -194,7 +194,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         seed=_whole("seed", chosen.get("seed", 0), 0, 2**32 - 1),
         updates=updates,
         evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
-        keep=_known_name("model to keep", chosen.get("keep", LAST), (LAST, BEST)),
+        keep=_known_name("model to keep", chosen.get("keep", BEST), (LAST, BEST)),
         checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
         ranker=RANKERS[ranker_name].ranker,
         row=row,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from data.files import expanded
 
-RUNS = ("fedavg", "persa-fl-me")
+RUNS = ("fedavg", "persa-fl-ditto")
 DATA = "data"
 REPORT = "report.json"
-VERSION = "2"
+VERSION = "3"
 """Part of the directory's name; raise it when prepared files of an older version would mislead."""
 
 
