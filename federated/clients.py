@@ -41,8 +41,11 @@ MOST_LOOKS = 1_000_000
 WORTH_SPLITTING = 8
 """Clients of a stack for which a second thread is worth its trouble."""
 
-FEW, THREADS = 8, 4
-"""Where clients are computed one by one: how many a thread takes, and how many threads share fewer."""
+FEW = 16
+"""Clients, at most, that a thread takes at a time where they are computed one by one."""
+
+INDICES = 1_000_000
+"""Samples, at most, whose numbers are drawn at once where no more than numbers is held of them."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,8 @@ class Clients:
         if local.sampling == "random":
             pairs = zip(users, counters, strict=True)
             streams = [generator(self.seed, "batch", user, counter) for user, counter in pairs]
-        most = max(AT_ONCE // STACK // self._step_samples, 1)  # whoever is in the stack: the same parts
+        held_at_once = AT_ONCE // STACK if self.task.stacked else INDICES // FEW
+        most = max(held_at_once // self._step_samples, 1)  # whoever is in the stack: the same parts
         for begin in range(0, local.local_steps, most):
             steps = min(most, local.local_steps - begin)
             shape = (steps * draws, local.batch_size)
@@ -248,15 +252,15 @@ def _alike(sizes: Tensor, most: int) -> list[Tensor]:
 
 
 def _pieces(clients: int, samples: int = 1, stacked: bool = True) -> list[slice]:
-    """C clients in stacks of like size. It does not depend on the number of threads, nor do the bits.
+    """C clients in stacks of like size. Who is stacked with whom depends on C alone, so that bits do not.
 
     Args:
         clients: C.
         samples: that each of them needs at once.
-        stacked: see `Task.stacked`; otherwise stacks are as small as their handling allows.
+        stacked: see `Task.stacked`; otherwise bits depend on no stack, and every thread gets some clients.
     """
-    most = max(min(STACK if stacked else FEW, AT_ONCE // samples), 1)
-    shared = min(2, clients // WORTH_SPLITTING) if stacked else min(THREADS, clients)
+    most = max(min(STACK, AT_ONCE // samples), 1) if stacked else FEW
+    shared = min(2, clients // WORTH_SPLITTING) if stacked else min(torch.get_num_threads(), clients)
     number = max(-(-clients // most), shared, 1)
     edges = [clients * piece // number for piece in range(number + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]

@@ -1,12 +1,11 @@
 """PersaRank's side of the benchmark: the problem as a `Task`, the workloads as rows of its own table.
 
-Everything that is timed is the product's: its clients, objectives and schedules. Only the task is made
-here, as a user would make one: what a batch is, and its loss.
+Everything that is timed is the product's: its task, clients, objectives and schedules.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 from workload import BATCH, INNER_LEARNING_RATE, INNER_STEPS, LAMBDA, LAYERS, LEARNING_RATE, STEPS, Problem
 
 from federated.algorithms import ALGORITHMS, Row
@@ -22,10 +20,9 @@ from federated.clients import Clients, LocalSGD
 from federated.objectives import MoreauEnvelope
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
-from federated.tasks import Chance
-from ranking.rankers.network import Layout, dense, dense_shapes
-
-Batch = tuple[Tensor, Tensor]
+from federated.tasks.ranking import RankingTask
+from ranking.rankers.mlp import MLPNetwork
+from ranking.slates import StoredSlates
 
 SEED = 0
 COHORT = 200
@@ -40,78 +37,55 @@ ROWS: dict[str, Row] = {
     "w-me": replace(ALGORITHMS["persa-fl-me"], local=LOCAL, objective=MOREAU, schedule=ARRIVALS.schedule),
     "w-scale": ROUNDS,
 }
-COMPILED_FOR = (1, 3, 16, 2 * CONCURRENCY, COHORT)
-"""Clients that compute together, once for each of these numbers, before the clock starts."""
 
 
 @dataclass(frozen=True)
-class Classification:
-    """Every client's own samples, classified by an MLP; a `Task` in the sense of `federated.tasks`.
+class Classification(RankingTask):
+    """The problem as the product's main job: a sample is a slate with one candidate, wanted where y is 1.
+
+    The binary cross-entropy of such slates is the problem's loss. Memory is shared with the samples, which
+    may lie in a mapped file.
 
     Attributes:
-        X: (U, S, features) and y (U, S); they may lie in a mapped file.
-        start: (P,) where training begins.
+        begin: (P,) where training begins.
     """
 
-    X: Tensor
-    y: Tensor
-    start: Tensor
-    layout: Layout = field(default_factory=lambda: Layout(dense_shapes(list(LAYERS))))
+    begin: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     @classmethod
-    def of(cls, problem: Problem) -> "Classification":
-        """The task of a problem; memory is shared with it."""
-        return cls(*(torch.from_numpy(part) for part in (problem.X, problem.y, problem.start)))
-
-    @property
-    def samples(self) -> Tensor:
-        """See `Task.samples`."""
-        return torch.full((self.y.shape[0],), self.y.shape[1])
+    def of_problem(cls, problem: Problem) -> "Classification":
+        """The task of a problem."""
+        users, samples = problem.y.shape
+        number = users * samples
+        nothing = torch.zeros(number, dtype=torch.int16)
+        slates = StoredSlates(
+            offsets=torch.arange(number + 1),
+            features=torch.from_numpy(problem.X).flatten(0, 1),
+            candidates=torch.zeros(number, dtype=torch.int32),
+            position=torch.from_numpy(problem.y.reshape(-1) > 0).to(torch.int16),
+            wanted=nothing,
+            user=torch.arange(users).repeat_interleave(samples),
+            typed=nothing,
+            widest=1,
+        )
+        plain = RankingTask.of(MLPNetwork(LAYERS), "bce", slates, slates, users)
+        values = {f.name: getattr(plain, f.name) for f in fields(plain)}
+        return cls(**values, begin=torch.from_numpy(problem.start))
 
     def initial(self, seed: int) -> Tensor:
         """The problem's start, whatever the seed, since all engines have the same."""
-        return self.start
-
-    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> list[list[Batch]]:
-        """See `Task.batches`."""
-        rows = (users[:, None] * self.y.shape[1] + index).reshape(-1)
-        x = self.X.flatten(0, 1).index_select(0, rows).view(*index.shape, -1)
-        y = self.y.flatten().index_select(0, rows).view(index.shape)
-        return [list(zip(xs, ys, strict=True)) for xs, ys in zip(x, y, strict=True)]
-
-    def everything(self, users: Tensor, seed: int, most: int | None = None) -> list[Batch]:
-        """See `Task.everything`; users are small here, and ``most`` of no account."""
-        return [(self.X[users], self.y[users])]
-
-    def loss(self, w: Tensor, batch: Batch) -> Tensor:
-        """See `Task.loss`."""
-        x, y = batch
-        logit = dense(self.layout.split(w), x, len(LAYERS) - 1).squeeze(-1)
-        return binary_cross_entropy_with_logits(logit, y, reduction="none").mean(1)
-
-    def evaluate(self, w: Tensor) -> dict[str, float]:
-        """Nothing: the gate evaluates, with the same code for every engine."""
-        return {}
-
-    def pooled(self) -> "Classification":
-        """See `Task.pooled`."""
-        return replace(self, X=self.X.flatten(0, 1)[None], y=self.y.flatten()[None])
+        return self.begin
 
 
-def clients(task: Classification, workload: str, compiled: bool) -> Clients:
+def clients(task: Classification, workload: str) -> Clients:
     """The clients of a workload."""
-    return Clients(task, ROWS[workload].objective, LOCAL, SEED, compiled)
+    return Clients(task, ROWS[workload].objective, LOCAL, SEED)
 
 
-def compile_s(ready: Clients) -> float:
-    """Seconds of the first updates in stacks of all sizes, in which compiled programs are made.
-
-    An update changes nobody, so these leave no trace in what is learned later.
-    """
+def warm_up_s(ready: Clients) -> float:
+    """Seconds in which what is compiled is compiled, or found in its cache; nothing is learned."""
     since = time.perf_counter()
-    for size in COMPILED_FOR if ready.compiled else ():
-        users = [place % ready.number for place in range(size)]
-        ready.deltas(users, [0] * size, ready.task.initial(SEED).expand(size, -1))
+    ready.warm_up()
     return time.perf_counter() - since
 
 

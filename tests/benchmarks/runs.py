@@ -84,7 +84,6 @@ def synchronous(peers: dict[str, Path], plan: Plan, data: Path) -> dict[str, Eng
     mine = common | {"rounds": plan.rounds["persarank"]}
     engines = {
         "persarank": engine(sys.executable, "persarank", THREADS, **mine),
-        "persarank-compiled": engine(sys.executable, "persarank", THREADS, **mine, compile=True),
     }
     for name in threads:
         if name in peers:
@@ -102,7 +101,6 @@ def asynchronous(
     loop = common | {"arrivals": plan.loop_arrivals[workload], "events": events}
     engines = {
         "persarank": engine(sys.executable, "persarank", THREADS, **mine, events=events),
-        "persarank-compiled": engine(sys.executable, "persarank", THREADS, **mine, compile=True),
         "loop": engine(sys.executable, "loop", 1, **loop),
     }
     if workload == "w-me" and pfllib and "pfllib" in peers:
@@ -146,7 +144,7 @@ def run(each: Engine, cache: Path, timeout: float) -> Result:
         EngineFailedError: it failed, took too long or printed no result.
     """
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
+    environment["NUMBA_CACHE_DIR"] = str(cache)
     if each.threads:
         environment["OMP_NUM_THREADS"] = str(each.threads)
     code, out, err = call(each.command, environment, timeout)

@@ -50,7 +50,7 @@ class Mapped:
     def task(self, start: Array) -> Classification:
         """All users' data as a task."""
         X, y = np.split(self._data, [self._users * SAMPLES * FEATURES])
-        return Classification.of(
+        return Classification.of_problem(
             Problem(X.reshape(self._users, SAMPLES, FEATURES), y.reshape(self._users, SAMPLES), start)
         )
 

@@ -1,4 +1,4 @@
-"""PersaRank, eager or compiled, in its own environment: all workloads.
+"""PersaRank in its own environment: all workloads.
 
 Its asynchronous runs also write the order of their events, which the per-client loop replays.
 """
@@ -27,9 +27,9 @@ IMPORTED = time.perf_counter()
 def synchronous(problem: Problem, given: Namespace) -> dict[str, object]:
     """w-sync, or w-scale on the data of a mapped file."""
     mapped = scale.Mapped(given.mapped, given.users) if given.workload == "w-scale" else None
-    task = mapped.task(problem.start) if mapped else ours.Classification.of(problem)
-    ready = ours.clients(task, given.workload, given.compile)
-    start_s, compile_s = time.perf_counter() - IMPORTED, ours.compile_s(ready)
+    task = mapped.task(problem.start) if mapped else ours.Classification.of_problem(problem)
+    ready = ours.clients(task, given.workload)
+    start_s, compile_s = time.perf_counter() - IMPORTED, ours.warm_up_s(ready)
     rounds = max(given.rounds, given.gate_rounds)
     between = mapped.let_go if mapped else lambda: None
     seconds, gate = ours.run_rounds(ready, given.workload, rounds, given.gate_rounds, between)
@@ -44,8 +44,8 @@ def synchronous(problem: Problem, given: Namespace) -> dict[str, object]:
 
 def asynchronous(problem: Problem, given: Namespace) -> dict[str, object]:
     """w-async or w-me."""
-    ready = ours.clients(ours.Classification.of(problem), given.workload, given.compile)
-    start_s, compile_s = time.perf_counter() - IMPORTED, ours.compile_s(ready)
+    ready = ours.clients(ours.Classification.of_problem(problem), given.workload)
+    start_s, compile_s = time.perf_counter() - IMPORTED, ours.warm_up_s(ready)
     ran = ours.run_arrivals(ready, given.workload, given.arrivals, given.gate_arrivals, given.skipped)
     if given.events:
         np.savez(given.events, users=ran.users, versions=ran.versions, server_lr=ran.server_lr)
@@ -62,7 +62,6 @@ def main() -> None:
     """Run one workload and print its result."""
     stdout = harness.reserve_stdout()
     parser = harness.parser("w-sync", "w-async", "w-me", "w-scale")
-    parser.add_argument("--compile", action="store_true", help="compile the clients' steps")
     parser.add_argument("--arrivals", type=int, default=10_000, help="arrivals to run")
     parser.add_argument("--gate-arrivals", type=int, default=200, help="the gate's loss is taken after these")
     parser.add_argument("--skipped", type=int, default=0, help="arrivals to run before the clock starts")
@@ -78,7 +77,7 @@ def main() -> None:
     run = asynchronous if given.workload in ("w-async", "w-me") else synchronous
     result = run(problem, given)
     result |= {
-        "engine": "persarank-compiled" if given.compile else "persarank",
+        "engine": "persarank",
         "workload": given.workload,
         "import_s": IMPORTED - STARTED,
         "peak_memory_mb": harness.peak_memory_mb(),
