@@ -97,15 +97,6 @@ class Compiled:
             self._descend(theta, anchor, slope, some, weight, now, lr, pull, tolerance)
         return theta
 
-    def scores(self, w: Tensor, of: Tensor, index: Tensor) -> Tensor:
-        """The scores (R,) of slates index (S,), one slate behind the other, by the models w[of] of (M, P)."""
-        from ranking.kernels.clients import score
-
-        w = w.detach().contiguous()
-        out = w.new_empty(int(self.slates.offsets.diff()[index].sum()))
-        score(w.numpy(), of.numpy(), self._store, index.numpy(), self._net, out.numpy())
-        return out
-
     def _descend(
         self,
         theta: Tensor,
@@ -143,3 +134,11 @@ class Compiled:
         reader = Reader(codes, shape.alphabet, shape.embedding, shape.width, shape.filters)
         sizes = np.array(shape.sizes, np.int64)
         return Net(sizes, int(sizes.sum()), int(sizes.max()), reader)
+
+
+def warm_up() -> None:
+    """Have the kernels compiled that every training needs, so that the first one does not wait for them."""
+    slates = StoredSlates.empty(torch.tensor([2]), 1)
+    compiled = Compiled.of(slates, Architecture((1, 1)), "listmle")
+    if compiled is not None:
+        compiled.gradient(torch.zeros(1, 2), torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1))

@@ -162,25 +162,3 @@ def _hessian_times(
         by_response = _by_response(w[begin:], net, g)
         r_by_response = _by_response(w[begin:], net, rg) + _by_response(v[begin:], net, g)
         r_unread(w, v, reader, work.rows, number, work.strongest, by_response, r_by_response, out[:begin])
-
-
-@compiled
-def score(w: Array, of: Array, store: Store, index: Array, net: Net, out: Array) -> None:
-    """Write the scores of slates, one behind the other.
-
-    Args:
-        w: models (M, P).
-        of: (S,) which of them scores each slate.
-        index: (S,) numbers of slates in the store.
-        store, net: as elsewhere.
-        out: (R,) room for the scores of all candidates of these slates.
-    """
-    S = len(index)
-    one = np.ones((S, 1), w.dtype)
-    work = _work(most_rows(store, index.reshape(1, S, 1), one), 1, net, w)
-    at = 0
-    for s in range(S):
-        number = gather(store, index[s : s + 1], one[0], net.sizes[0], work.acts, work.rows)
-        if number:
-            out[at : at + number] = _scores(w[of[s]], net, number, work)
-        at += number
