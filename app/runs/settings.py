@@ -88,7 +88,7 @@ class Settings:
     def personal_settings(self) -> tuple[str, ...]:
         """The hyper-parameters that only the finding of own models reads."""
         objective = self.row.objective
-        return (*objective.personal_settings, "personal_samples") if objective.personal else ()
+        return (*objective.personal_settings, "personal_samples", "keep_common") if objective.personal else ()
 
     def network(self, features: int, texts: Sequence[str]) -> Network:
         """What is trained, for so many features and these queries; a ranker that is fitted has none."""
