@@ -65,7 +65,7 @@ def _own_models(chosen: dict[str, Any]) -> str:
     """How far users' own models go, and who has none."""
     told = f"Own models: {chosen['setting']} = {_infinite(chosen['value'])}"
     if chosen["losses"]:
-        among = ", ".join(f"{_infinite(c['value'])}: {1 - c['loss']:.4f}" for c in chosen["losses"])
+        among = ", ".join(f"{_infinite(c['value'])}: {_gain(c['loss'])}" for c in chosen["losses"])
         told += f", chosen by {chosen['users_asked']} users' NMRR on validation slates ({among})"
     if chosen["nobody"]:
         told += "; nobody is better off with a model of their own, so all keep the common one"
@@ -76,6 +76,11 @@ def _own_models(chosen: dict[str, Any]) -> str:
 
 def _infinite(value: float | str) -> str:
     return "∞" if value == "inf" else plain(value)
+
+
+def _gain(loss: float | str) -> str:
+    """The NMRR of a loss; that of models that are lost is infinite."""
+    return "not finite" if isinstance(loss, str) else f"{1 - loss:.4f}"
 
 
 def _kept(asked: str, which: str, updates: int, nmrr: float | None) -> str:

@@ -214,7 +214,10 @@ def _train(
 
 
 def _own_models(choice: Choice | None) -> dict[str, Any] | None:
-    """How far own models go, as a summary has it; ∞, which JSON does not know, is written as text."""
+    """How far own models go, as a summary has it; ∞, which JSON does not know, is written as text.
+
+    It is the value that leaves everybody with the common model, and the loss of models that are lost.
+    """
     if choice is None:
         return None
 
@@ -224,7 +227,7 @@ def _own_models(choice: Choice | None) -> dict[str, Any] | None:
     return {
         "setting": choice.name,
         "value": plain(choice.strength),
-        "losses": [{"value": plain(value), "loss": loss} for value, loss in choice.losses],
+        "losses": [{"value": plain(value), "loss": plain(loss)} for value, loss in choice.losses],
         "users_asked": choice.users,
         "nobody": choice.nobody,
         "kept_common": 0 if choice.kept is None else int(choice.kept.sum()),

@@ -242,10 +242,14 @@ def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> 
         try:
             parts[section] = _exactly(type(parts[section]), _values(parts[section]) | values)
         except ValidationError as error:
-            problem = error.errors()[0]
+            problem, *others = error.errors()
             at = str(problem["loc"][0]) if problem["loc"] else ""
             named = f"{section}.{at} = {_written(values[at])}" if at in values else section
-            raise ConfigError(f"{named}: {problem['msg'].removeprefix('Value error, ')}.") from error
+            words = [
+                o["ctx"]["expected"] for o in others if (o["type"], o["loc"][0]) == ("literal_error", at)
+            ]
+            what = " or ".join([problem["msg"].removeprefix("Value error, "), *words])
+            raise ConfigError(f"{named}: {what}.") from error
     ranker = parts.pop("ranker")
     return dataclasses.replace(settings, ranker=ranker, row=dataclasses.replace(settings.row, **parts))
 

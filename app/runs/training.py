@@ -28,6 +28,7 @@ from data.progress import UNKNOWN
 from data.schema import Dataset
 from federated import checkpoint
 from federated.objectives import Objective
+from federated.objectives.strength import AUTO
 from federated.state import Snapshot
 from ranking.persistence import save
 
@@ -203,11 +204,19 @@ def _own_models_lost(settings: Settings, out: Path, summary: dict[str, Any]) -> 
 
 
 def _gentler(objective: Objective) -> dict[str, Any]:
-    """Smaller values for the settings that only own models depend on: the defaults, or a tenth of them."""
+    """Smaller values for the settings that only own models depend on: the defaults, or a tenth of them.
+
+    What validation chooses is not among them.
+    """
     defaults = type(objective)()
-    smaller = {}
+    smaller: dict[str, Any] = {}
     for name in objective.personal_settings:
         value, default = getattr(objective, name), getattr(defaults, name)
+        if value == AUTO:
+            continue
+        if default == AUTO:
+            smaller[name] = AUTO
+            continue
         less = min(value, default) if value != default else value / 10
         smaller[name] = max(1, round(less)) if isinstance(value, int) else less
     return smaller

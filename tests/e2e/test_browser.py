@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from app.suggestions.demo import VERSION
 from app.suggestions.preparation import prepare
 from tests.e2e.hostile import CALL, OWN, lay, lay_settings, start, wait_for
 
@@ -22,7 +23,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("folder")
     traces = lay(folder, OWN)
     lay_settings(folder / ".streamlit")
-    prepare(home / "demo-2", users=20, updates=200)
+    prepare(home / f"demo-{VERSION}", users=20, updates=200)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

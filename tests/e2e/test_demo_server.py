@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.suggestions.demo import VERSION
 from app.suggestions.preparation import prepare
 from tests.e2e.hostile import CALL, INSTALLED, OTHERS, OWN, lay, lay_settings, start, wait_for
 
@@ -37,7 +38,7 @@ IGNORING = INSTALLED + "import signal; signal.signal(signal.SIGINT, signal.SIG_I
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    prepare(home / "demo-2", users=5, updates=40)
+    prepare(home / f"demo-{VERSION}", users=5, updates=40)
     return home
 
 

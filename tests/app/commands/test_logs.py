@@ -24,7 +24,7 @@ def test_a_terminal_that_cannot_show_all_letters(encoding: str, tmp_path: Path) 
         ["data", "import", "log.csv", "--out", "data", *columns],
         ["data", "check", "data"],
         ["data", "check", "жжж"],
-        ["train", "--data", "data", "--out", "run", "--updates", "5", "--evaluations", "0"],
+        ["train", "--data", "data", "--out", "run", "--updates", "20", "--evaluations", "0"],
         ["evaluate", "run"],
     ]
     script = "import sys; from app.commands.main import main\nfor a in eval(sys.argv[1]):\n"
@@ -58,7 +58,7 @@ def test_users_without_a_held_out_slate_are_told_of(tmp_path: Path, cli: Any) ->
     assert called.code == 0, called.err
     assert "1 users without a test slate" in called.out
     run = tmp_path / "run"
-    train = ("train", "--data", tmp_path / "d", "--out", run, "--updates", 5, "--evaluations", 0)
+    train = ("train", "--data", tmp_path / "d", "--out", run, "--updates", 20, "--evaluations", 0)
     assert cli(*train).code == 0
     assert "slates of 4 of 5 users" in " ".join(cli("evaluate", run).out.split())
     told = json.loads(cli("evaluate", run, "--json").out)["runs"][0]
@@ -85,7 +85,8 @@ def test_local_trees_for_a_user_whose_pools_are_empty(ranker: str, tmp_path: Pat
 def test_the_summary_says_how_long_each_phase_took(tiny: Path, tmp_path: Path, cli: Any) -> None:
     called = cli("train", "--data", tiny, "--out", tmp_path / "run", "--updates", 40, "--json")
     phases = json.loads(called.out)["phases"]
-    assert list(phases) == ["reading", "features", "training", "validation", "personal models", "saving"]
+    parts = ["reading", "features", "compiling", "training", "validation", "personal models", "saving"]
+    assert list(phases) == parts
     assert all(seconds >= 0 for seconds in phases.values())
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["phases"] == phases
 

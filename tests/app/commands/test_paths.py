@@ -14,7 +14,7 @@ import app.commands.line
 from app.commands.paths import path
 from app.runs.settings import ConfigError, resolve
 from app.runs.training import UnfinishedError
-from app.suggestions.demo import home
+from app.suggestions.demo import VERSION, home
 from app.web.server import _give_home
 from data.files import expanded
 
@@ -112,7 +112,7 @@ def test_the_demos_place(
         if value is not None:
             monkeypatch.setenv(name, value)
     expected = place.replace("H/", "/home/h/").replace("CWD", str(tmp_path))
-    assert home() == Path(expected) / "demo-2"
+    assert home() == Path(expected) / f"demo-{VERSION}"
 
 
 def test_the_demo_needs_no_home_but_a_place(
@@ -122,7 +122,7 @@ def test_the_demo_needs_no_home_but_a_place(
     assert called.code == 2
     assert "there is no home directory: set PERSARANK_HOME to a folder." in called.err
     monkeypatch.setenv("PERSARANK_HOME", str(tmp_path))
-    assert home() == tmp_path / "demo-2"
+    assert home() == tmp_path / f"demo-{VERSION}"
     monkeypatch.setenv("HOME", "~")  # so that what is set now is taken away again
     monkeypatch.delenv("HOME")
     _give_home(tmp_path)

@@ -56,10 +56,10 @@ def test_what_is_not_written_so_is_refused(pairs: list[str], message: str) -> No
 
 
 def test_all_combinations_and_the_defaults_first_once() -> None:
-    found, impossible = combinations(DEFAULTS, {"lr": [0.1, 0.05], "loss": ["bce", "mse", "mse"]})
+    found, impossible = combinations(DEFAULTS, {"lr": [0.1, 0.05], "loss": ["listmle", "mse", "mse"]})
     assert [c.changed for c in found] == [
         {},
-        {"lr": 0.1, "loss": "bce"},
+        {"lr": 0.1, "loss": "listmle"},
         {"lr": 0.1, "loss": "mse"},
         {"lr": 0.05, "loss": "mse"},
     ]
@@ -78,7 +78,7 @@ def test_the_defaults_are_what_somebody_has_set() -> None:
 
 
 def test_what_an_algorithm_does_not_have_is_left_out_of_its_candidates() -> None:
-    base = Base({}, {"inner_steps": 2, "lr": 0.2})
+    base = Base({"algorithm": "persa-fl-me"}, {"inner_steps": 2, "lr": 0.2})
     found, impossible = combinations(base, {"algorithm": ["fedavg", "persa-fl-me"], "lam": [5, 20]})
     assert impossible == []
     assert [c.changed for c in found] == [
@@ -108,7 +108,7 @@ def test_combinations_that_cannot_be_are_said_and_values_that_cannot_are_refused
     [
         ({"lr": [0.1, -1]}, "local.lr = -1"),
         ({"lr": [0.1, "fast"]}, "local.lr = 'fast'"),
-        ({"lrr": [0.1, 0.2]}, "unknown setting 'lrr' for persa-fl-me; did you mean 'lr'?"),
+        ({"lrr": [0.1, 0.2]}, "unknown setting 'lrr' for persa-fl-ditto; did you mean 'lr'?"),
         ({"loss": ["bce", "hinge"]}, "unknown loss of mlp 'hinge'"),
         ({"algorithm": ["fedavg", "fedavgg"]}, "did you mean 'fedavg'?"),
         ({"updates": [0]}, "updates = 0: it must be a whole number"),
@@ -143,7 +143,7 @@ def test_the_usual_space_of_the_default_algorithm() -> None:
     base = Base({}, {"schedule.concurrency": 5, "lam": 15, "lr": 0.05, "local_steps": 10})
     values = space(base, (), users=200)
     assert {name: values[name] for name in ("loss", "lr", "local_steps", "lam")} == {
-        "loss": ["bce", "mse", "softmax"],
+        "loss": ["listmle", "softmax", "bce", "mse"],
         "lr": [0.05, 0.0167, 0.15],
         "local_steps": [10, 5, 20],
         "lam": [15, 5, 45],

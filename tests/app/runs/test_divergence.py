@@ -23,7 +23,7 @@ SHORT = ("--updates", "60", "--evaluations", "0")
 @pytest.fixture
 def lost(tiny: Path, tmp_path: Path, cli: Cli) -> tuple[Path, str]:
     """A run whose own models are not finite, and what was said."""
-    options = ("--algorithm", "reptile", *SHORT, "--set", "adapt_lr=1e9")
+    options = ("--algorithm", "reptile", *SHORT, "--set", "adapt_lr=1e9", "--set", "adapt_steps=20")
     called = cli("train", "--data", tiny, "--out", tmp_path / "lost", *options)
     assert called.code == BAD_CONFIG
     return tmp_path / "lost", called.err
@@ -33,7 +33,7 @@ def test_what_own_models_are_made_from_is_kept(lost: tuple[Path, str], cli: Cli)
     run, said = lost
     assert "The own models of 20 users are not finite" in said
     assert "adapt_lr = 1000000000.0 (default 0.02)" in said
-    assert f"persarank resume {run} --set adapt_lr=0.02 --set adapt_steps=2" in said
+    assert f"persarank resume {run} --set adapt_lr=0.02 --set adapt_steps=auto" in said
     called = cli("evaluate", run, "--json")
     assert called.code == OK
     (result,) = json.loads(called.out)["runs"]
@@ -42,14 +42,34 @@ def test_what_own_models_are_made_from_is_kept(lost: tuple[Path, str], cli: Cli)
     assert "not finite" in cli("evaluate", run).out
 
 
+def test_what_is_lost_is_out_of_the_race_where_validation_chooses(
+    tiny: Path, tmp_path: Path, cli: Cli
+) -> None:
+    options = ("--algorithm", "reptile", *SHORT, "--set", "adapt_lr=1e9")
+    called = cli("train", "--data", tiny, "--out", tmp_path / "run", *options)
+    assert called.code == OK, called.err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    own = summary["own_models"]
+    assert (own["setting"], own["value"], own["nobody"]) == ("adapt_steps", 0, True)
+    assert [c["loss"] for c in own["losses"][2:]] == 4 * ["inf"]
+    assert 0 < own["losses"][0]["loss"] < own["losses"][1]["loss"] < 1
+    assert "5: not finite, 10: not finite" in " ".join(called.out.split())
+    assert summary["warnings"] == []
+
+
 def test_a_resume_with_other_personal_settings_is_the_run_that_had_them_from_the_start(
     lost: tuple[Path, str], tiny: Path, tmp_path: Path, cli: Cli
 ) -> None:
     run, said = lost
     again = cli("resume", run)
     assert (again.code, again.err) == (BAD_CONFIG, said)
-    assert cli("resume", run, "--set", "adapt_lr=0.01", "--set", "personal_samples=50").code == OK
-    options = ("--algorithm", "reptile", *SHORT, "--set", "adapt_lr=0.01", "--set", "personal_samples=50")
+    sets = [
+        part
+        for pair in ("adapt_lr=0.01", "adapt_steps=auto", "personal_samples=50")
+        for part in ("--set", pair)
+    ]
+    assert cli("resume", run, *sets).code == OK
+    options = ("--algorithm", "reptile", *SHORT, *sets)
     assert cli("train", "--data", tiny, "--out", tmp_path / "whole", *options).code == OK
     for name in ("model.safetensors", "metrics.jsonl", CONFIG):
         assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
@@ -82,11 +102,12 @@ def test_own_models_with_scores_that_are_not_finite_count_as_lost(
 ) -> None:
     """Their parameters are finite, so that only scoring shows it."""
 
-    def runaway(self: Reptile, loss: Any, w: Tensor, data: Any) -> Tensor:
+    def runaway(self: Reptile, task: Any, w: Tensor, data: Any, strength: float | None = None) -> Tensor:
         return torch.full_like(w, 1e30)
 
     monkeypatch.setattr(Reptile, "personalise", runaway)
-    called = cli("train", "--data", tiny, "--out", tmp_path / "run", "--algorithm", "reptile", *SHORT)
+    options = ("--algorithm", "reptile", *SHORT, "--set", "adapt_steps=20")
+    called = cli("train", "--data", tiny, "--out", tmp_path / "run", *options)
     assert called.code == BAD_CONFIG
     assert "The own models of 20 users are not finite" in called.err
     assert cli("evaluate", tmp_path / "run").code == OK

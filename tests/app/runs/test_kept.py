@@ -75,22 +75,23 @@ def test_the_best_is_kept_and_told(
     assert summary["kept"] == {"asked": "best", "which": "best", "updates": updates, "nmrr": figure}
     assert figure == 0.9
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["kept"] == summary["kept"]
-    until = resolve(SHORT | {"algorithm": algorithm, "updates": updates}, {})
+    until = resolve(SHORT | {"algorithm": algorithm, "updates": updates, "keep": "last"}, {})
     train_run(until, tiny, tiny_dataset, tmp_path / "until", ignore)
     assert models(tmp_path, "run") == models(tmp_path, "until"), "the model of that moment, and all from it"
 
 
-def test_the_last_is_kept_unless_asked_otherwise(
+def test_the_last_is_kept_where_that_is_asked(
     tiny: Path, tiny_dataset: Dataset, tmp_path: Path, peaking: Peaking
 ) -> None:
-    summary = train_run(resolve(SHORT, {}), tiny, tiny_dataset, tmp_path / "true", ignore)
+    settings = resolve(SHORT | {"keep": "last"}, {})
+    summary = train_run(settings, tiny, tiny_dataset, tmp_path / "true", ignore)
     kept = summary["kept"]
     assert (kept["asked"], kept["which"], kept["updates"]) == ("last", "last", summary["updates"])
     updates, figure = judged(tmp_path / "true")[-1]
     assert updates == summary["updates"]
     assert kept["nmrr"] == pytest.approx(figure, abs=1e-9)
     peaking()
-    train_run(resolve(SHORT, {}), tiny, tiny_dataset, tmp_path / "peaking", ignore)
+    train_run(settings, tiny, tiny_dataset, tmp_path / "peaking", ignore)
     assert models(tmp_path, "true") == models(tmp_path, "peaking")
 
 
@@ -160,8 +161,8 @@ def test_it_is_printed_and_can_be_asked_for(tiny: Path, tmp_path: Path, cli: Cli
 
 
 def test_it_is_a_setting_of_the_run(tmp_path: Path) -> None:
-    assert resolve({}, {}).keep == "last"
-    chosen = resolve({"keep": "best"}, {})
+    assert resolve({}, {}).keep == "best"
+    chosen = resolve({"keep": "last"}, {})
     (tmp_path / "config.toml").write_text(chosen.to_toml({}))
     assert resolve(*read_toml(tmp_path / "config.toml")) == chosen
     with pytest.raises(ConfigError, match="unknown model to keep 3; known are last, best"):

@@ -27,7 +27,10 @@ OTHERS: dict[type, list[Any]] = {
 
 
 def kind_of(part: Any, name: str) -> type:
-    """What a field holds, as far as its annotation tells."""
+    """What a field holds, as far as its annotation tells; of a number or a word, the number.
+
+    What is no such number is no such word either.
+    """
 
     def kinds(hint: Any) -> set[type]:
         if typing.get_origin(hint) is typing.Literal:
@@ -38,7 +41,8 @@ def kind_of(part: Any, name: str) -> type:
             return {tuple}
         return set().union(*(kinds(arg) for arg in typing.get_args(hint)))
 
-    (kind,) = kinds(typing.get_type_hints(type(part))[name])
+    found = kinds(typing.get_type_hints(type(part))[name])
+    (kind,) = found - {str} or found
     return kind
 
 
@@ -60,7 +64,36 @@ def test_no_setting_takes_a_value_of_another_kind(given: dict[str, Any]) -> None
 
 def test_whole_numbers_are_numbers() -> None:
     assert resolve({}, {"lr": 1, "lam": 3}).row.local.lr == 1.0
+    assert repr(resolve({}, {"lam": 3}).sections()["objective"]["lam"]) == "3.0"
     assert resolve({"algorithm": "per-fedavg"}, {"alpha": 0}).sections()["objective"]["alpha"] == 0
+
+
+CHOSEN = [(a, f.name) for a, row in ALGORITHMS.items() for f in dataclasses.fields(row.objective)]
+CHOSEN = [
+    (a, name)
+    for a, name in CHOSEN
+    if "auto" in str(typing.get_type_hints(type(ALGORITHMS[a].objective))[name])
+]
+"""(algorithm, setting) that is a number or "auto"."""
+
+
+@pytest.mark.parametrize(("algorithm", "name"), CHOSEN)
+def test_a_number_or_auto_is_either_and_nothing_else(algorithm: str, name: str, tmp_path: Path) -> None:
+    for pair, value in ((f"{name}=auto", "auto"), (f"{name}=2", 2), (f'{name}="auto"', "auto")):
+        chosen = settings_from(None, {"algorithm": algorithm}, [pair])
+        assert chosen.sections()["objective"][name] == value
+        (tmp_path / "config.toml").write_text(chosen.to_toml({}))
+        assert settings_from(tmp_path / "config.toml", {}, []) == chosen
+    kind = "number" if name == "lam" else "integer"
+    for written, told in (("yes", "'yes'"), ("true", "true"), ("[3]", "[3]"), ("Auto", "'Auto'")):
+        with pytest.raises(ConfigError) as refused:
+            settings_from(None, {"algorithm": algorithm}, [f"{name}={written}"])
+        expected = f"objective.{name} = {told}: Input should be a valid {kind} or 'auto'."
+        assert str(refused.value) == expected
+
+
+def test_which_settings_validation_can_choose() -> None:
+    assert {name for _, name in CHOSEN} == {"lam", "personal_steps", "adapt_steps"}
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -59,12 +59,8 @@ LOCAL |= {"keep_common": False}
 
 def test_the_talk_is_pinned(tiny: Path) -> None:
     chosen = settings_from(None, TALK, [], tiny)
-    assert (chosen.algorithm, chosen.ranker_name, chosen.loss, chosen.updates) == (
-        "persa-fl-me",
-        "mlp",
-        "bce",
-        8000,
-    )
+    choices = (chosen.algorithm, chosen.ranker_name, chosen.loss, chosen.updates, chosen.keep)
+    assert choices == ("persa-fl-me", "mlp", "bce", 8000, "last")
     assert chosen.ranker == MLP(hidden=(64, 64))
     for part, known in (
         (chosen.row.objective, OBJECTIVE),
@@ -85,7 +81,7 @@ def test_other_defaults_leave_it_as_it_is(tiny: Path, monkeypatch: pytest.Monkey
     )
     monkeypatch.setitem(ALGORITHMS, "persa-fl-me", other)
     after = settings_from(None, TALK, [], tiny)
-    assert settings_module.resolve({}, {}).row == other
+    assert settings_module.resolve({"algorithm": "persa-fl-me"}, {}).row == other
     assert after == dataclasses.replace(before, row=after.row, checkpoint_every=after.checkpoint_every)
     assert (after.row.objective, after.row.schedule) == (before.row.objective, before.row.schedule)
     assert after.row.local == before.row.local
@@ -144,8 +140,8 @@ def test_it_trains_as_its_settings_do_and_a_run_no_longer_needs_it(
     monkeypatch.setattr("app.runs.presets.PRESETS", {})
     assert cli("resume", tmp_path / "a").code == OK
     pairs = {**OBJECTIVE, **{n: v for n, v in SCHEDULE.items() if v is not None}, **LOCAL}
-    sets = [word for name, value in pairs.items() for word in ("--set", f"{name}={value}")]
-    options = ("--algorithm", "persa-fl-me", "--ranker", "mlp", "--loss", "bce", *short)
+    sets = [word for name, value in pairs.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    options = ("--algorithm", "persa-fl-me", "--ranker", "mlp", "--loss", "bce", "--keep", "last", *short)
     assert cli("train", "--data", tiny, "--out", tmp_path / "b", *options, *sets).code == OK
     for name in ("config.toml", "metrics.jsonl", "model.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name

@@ -73,7 +73,7 @@ def test_every_override_arrives_and_round_trips(name: str, tmp_path: Path) -> No
 
 def test_a_section_may_be_named() -> None:
     assert resolve({}, {"objective.lam": 3}) == resolve({}, {"lam": 3})
-    with pytest.raises(ConfigError, match=r"unknown setting 'local\.lam' for persa-fl-me"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'local\.lam' for persa-fl-ditto"):
         resolve({}, {"local.lam": 3})
 
 
@@ -97,7 +97,7 @@ NEAR: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"ranker": "mpl"}, {}, "unknown ranker 'mpl'; did you mean 'mlp'?"),
     ({"loss": "sofmax"}, {}, "unknown loss of mlp 'sofmax'; did you mean 'softmax'?"),
     ({"sed": 1}, {}, "unknown setting 'sed'; did you mean 'seed'?"),
-    ({}, {"local_step": 1}, "unknown setting 'local_step' for persa-fl-me; did you mean 'local_steps'?"),
+    ({}, {"local_step": 1}, "unknown setting 'local_step' for persa-fl-ditto; did you mean 'local_steps'?"),
     ({}, {"objectve.lam": 1}, "did you mean 'objective.lam'?"),
     ({"ranker": "qwxz"}, {}, "unknown ranker 'qwxz'; known are forest, lightgbm, mlp, mlp-cnn"),
     ({"algorithm": 5}, {}, "unknown algorithm 5"),
@@ -207,7 +207,7 @@ BOUNDS: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("name", "value"), BOUNDS, ids=[f"{n}={v}" for n, v in BOUNDS])
 def test_bounds_name_the_setting_and_the_value(name: str, value: Any) -> None:
     with pytest.raises(ConfigError) as error:
-        resolve({}, {name: value})
+        resolve({"algorithm": "persa-fl-me"}, {name: value})
     assert re.search(rf"\.{name} = {re.escape(repr(value))}: (Input|Tuple) should ", str(error.value))
     assert "\n" not in str(error.value)
 
@@ -239,7 +239,7 @@ FILES = {
     "[objectiv]\nlam = 1": "unknown table 'objectiv'; did you mean 'objective'?",
     "objective = 3": "objective must be a table, written [objective]",
     "[run]\nupdate = 3": "unknown setting 'update'; did you mean 'updates'?",
-    "[objective]\nlamb = 3": "'objective.lamb' for persa-fl-me; did you mean 'objective.lam'?",
+    "[objective]\nlamb = 3": "'objective.lamb' for persa-fl-ditto; did you mean 'objective.lam'?",
     "[run": "cannot be read",
     "x = \xff": "cannot be read",
 }
@@ -274,7 +274,7 @@ def test_settings_that_are_known_are_told_once() -> None:
         resolve({"algorithm": "pooled"}, {"zzz": 1})
     assert str(refused.value) == (
         "unknown setting 'zzz' for pooled; known are hidden, lr, local_steps, batch_size, sampling, "
-        "personal_samples."
+        "personal_samples, keep_common."
     )
 
 

@@ -86,7 +86,17 @@ def test_trees_are_fitted_in_one_piece(tiny: Path, tmp_path: Path, cli: Cli) -> 
 
 
 def test_own_models_that_are_lost_at_a_stop_are_said_to_be(tiny: Path, tmp_path: Path, cli: Cli) -> None:
-    options = ("--algorithm", "reptile", *SHORT, "--set", "adapt_lr=1e9", "--until", 20)
+    options = (
+        "--algorithm",
+        "reptile",
+        *SHORT,
+        "--set",
+        "adapt_lr=1e9",
+        "--set",
+        "adapt_steps=20",
+        "--until",
+        20,
+    )
     called = cli("train", "--out", tmp_path / "run", "--data", tiny, *options)
     assert called.code == BAD_CONFIG
     assert "The own models of 20 users are not finite" in called.err

@@ -61,7 +61,7 @@ def test_a_damaged_demo_is_a_sentence(
 
     broken = tmp_path / "broken"
     shutil.copytree(prepared, broken)
-    model = broken / "persa-fl-me" / "model.safetensors"
+    model = broken / RUNS[1] / "model.safetensors"
     model.write_bytes(model.read_bytes()[:-1] + b"\xff")
     app = page(broken, monkeypatch)
     assert not app.exception
@@ -102,5 +102,6 @@ def test_preparation_tells_of_every_part_and_lets_trainings_be_watched(tmp_path:
     assert [sentence.split(" ")[0] for sentence in told] == ["Simulating", "Training", "Training"]
     assert tuple(seen) == RUNS
     assert all(isinstance(events[-1], Finished) for events in seen.values())
-    assert phases["fedavg"].ended == {"features", "validation", "saving"}
-    assert phases["persa-fl-me"].ended == {"features", "validation", "personal models", "saving"}
+    assert phases["fedavg"].ended == {"features", "compiling", "validation", "saving"}
+    parts = {"features", "compiling", "validation", "personal models", "saving"}
+    assert phases[RUNS[1]].ended == parts
