@@ -16,6 +16,7 @@ from torch import Tensor
 
 from data.progress import Tell, silent
 from federated.clients import Clients
+from federated.workers import one_thread
 
 CHOOSERS = 300
 """Users, at most, who are asked; they are spread evenly."""
@@ -59,7 +60,8 @@ def choose(clients: Clients, w: Tensor, tell: Tell = silent) -> Choice:
 
     def losses(users: Tensor, value: float) -> Tensor:
         models = older.personalise(w, tell, value, users)
-        judged = clients.task.judged(users, models)
+        with one_thread():
+            judged = clients.task.judged(users, models)
         return torch.where(torch.isfinite(models).all(1), judged, torch.inf)
 
     table = torch.stack([losses(users, value) for value in strength.candidates]).double()

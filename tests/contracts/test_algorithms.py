@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -30,6 +31,15 @@ def finished(events: list[object]) -> Finished:
     last = events[-1]
     assert isinstance(last, Finished)
     return last
+
+
+def unchosen(row: Row) -> Row:
+    """The same with own models as they usually are: validation chooses nothing."""
+    strength = row.objective.strength
+    if not strength.candidates:
+        return row
+    fixed: Any = {strength.name: strength.usual}
+    return replace(row, objective=replace(row.objective, **fixed))  # type: ignore[type-var]
 
 
 def same(a: Finished, b: Finished) -> bool:
@@ -74,6 +84,7 @@ def test_data_and_start_are_left_alone(row: Row, board: RankingTask) -> None:
 
 @rows
 def test_no_steps_change_nothing(row: Row, board: RankingTask) -> None:
+    row = unchosen(row)
     idle = replace(row, local=replace(row.local, local_steps=0))
     end = finished(run(board, idle))
     start = board.initial(0)
@@ -120,6 +131,7 @@ def test_checkerboard(row: Row, board: RankingTask) -> None:
     if isinstance(row.objective, MAML):
         row = replace(row, objective=replace(row.objective, alpha=0.1))
     end = finished(run(board, row, updates=400, evaluations=0))
+    assert not row.objective.personal or end.adapted is not None, "somebody is better off with their own"
     slates = board.train
     chance = float(slate_metrics(torch.zeros(slates.mask.shape), slates)["nmrr"].mean())
     agreed = end.personal.mean(0) if end.personal is not None and apart(row) else None
@@ -150,6 +162,24 @@ def test_what_a_model_is_judged_on_teaches_it_nothing(row: Row, board: RankingTa
     """Other validation slates give other figures, and the same models to the last bit."""
     turned = replace(board.validation, features=-board.validation.features)
     other = replace(board, validation=turned)
+    row = unchosen(row)
     ours, theirs = run(board, row), run(other, row)
     assert same(finished(ours), finished(theirs))
     assert [e for e in ours if isinstance(e, Evaluated)] != [e for e in theirs if isinstance(e, Evaluated)]
+
+
+CHOOSING = {name: row for name, row in ALGORITHMS.items() if row.objective.strength.candidates}
+
+
+@pytest.mark.parametrize("row", CHOOSING.values(), ids=CHOOSING)
+def test_only_how_far_own_models_go_is_chosen_by_what_they_are_judged_on(row: Row, board: RankingTask) -> None:
+    """What they are made from, and all of them given that strength, are the same whatever is judged."""
+    turned = replace(board.validation, features=-board.validation.features)
+    clients = Clients(learned(board, row.policy), row.objective, row.local, 0)
+    ends = [finished(run(task, row)) for task in (board, replace(board, validation=turned))]
+    assert torch.equal(ends[0].learned, ends[1].learned)
+    for end in ends:
+        assert end.choice is not None
+        assert end.choice.strength in row.objective.strength.candidates
+        own = clients.personalise(end.learned, strength=end.choice.strength)
+        assert torch.equal(end.learned.expand(8, -1) if end.adapted is None else end.adapted, own)

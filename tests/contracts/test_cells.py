@@ -7,6 +7,7 @@ from federated.algorithms import OBJECTIVES, SCHEDULES, Row
 from federated.clients import Clients
 from federated.tasks.ranking import RankingTask
 from federated.training import Finished, train
+from tests.contracts.test_algorithms import unchosen
 
 UPDATES = 24
 APART = ("local", "gossip")
@@ -22,7 +23,7 @@ def finished(task: RankingTask, row: Row) -> Finished:
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_user_gets_a_model(objective: str, schedule: str, board: RankingTask) -> None:
-    row = Row(OBJECTIVES[objective], SCHEDULES[schedule], "")
+    row = unchosen(Row(OBJECTIVES[objective], SCHEDULES[schedule], ""))
     end = finished(board, row)
     size = board.network.layout.size
     assert (end.common is None) == (schedule in APART)
@@ -42,7 +43,7 @@ def test_every_user_gets_a_model(objective: str, schedule: str, board: RankingTa
 def test_the_personal_model_is_the_objectives_own_on_the_users_data(
     objective: str, schedule: str, board: RankingTask
 ) -> None:
-    row = Row(OBJECTIVES[objective], SCHEDULES[schedule], "")
+    row = unchosen(Row(OBJECTIVES[objective], SCHEDULES[schedule], ""))
     clients = Clients(board.pooled() if row.schedule.pools else board, row.objective, row.local, 0)
     state = row.schedule.start(clients, board.initial(0))
     done = 0

@@ -69,11 +69,11 @@ Caught = Callable[..., None]
 # a personal model that is the global one
 
 
-def shares_memory(self: Any, task: Any, w: Tensor, data: Any) -> Tensor:
+def shares_memory(self: Any, task: Any, w: Tensor, data: Any, strength: Any = None) -> Tensor:
     return w
 
 
-def adapts_in_place(self: Any, task: Any, w: Tensor, data: Any) -> Tensor:
+def adapts_in_place(self: Any, task: Any, w: Tensor, data: Any, strength: Any = None) -> Tensor:
     return w.sub_(0.1 * task.gradient(w, data[0]))
 
 
@@ -93,7 +93,7 @@ def test_personal_models_that_are_views_of_the_global_one(
     name: str, board: RankingTask, caught: Caught
 ) -> None:
     def inject(patch: Patch) -> None:
-        patch.setattr(Clients, "personalise", lambda self, w, tell: w.expand(self.number, -1))
+        patch.setattr(Clients, "personalise", lambda self, w, *how: w.expand(self.number, -1))
 
     caught(inject, test_algorithms.test_checkerboard, ALGORITHMS[name], board)
 
@@ -172,7 +172,9 @@ def test_scores_that_have_seen_the_answers(
 # gradients that are not those of the objective
 
 
-def without_pull(self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int) -> Tensor:
+def without_pull(
+    self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int, lam: float
+) -> Tensor:
     """θ and w are one object: λ (θ − w) is zero."""
     theta = w.clone()
     for _ in range(steps):
@@ -180,11 +182,13 @@ def without_pull(self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps
     return theta
 
 
-def accumulating(self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int) -> Tensor:
+def accumulating(
+    self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int, lam: float
+) -> Tensor:
     """Gradients are set to zero before the inner loop, not in it."""
     theta, summed = w.clone(), torch.zeros_like(w)
     for _ in range(steps):
-        summed = summed + task.gradient(theta, batches[0]) + self.lam * (theta - w)
+        summed = summed + task.gradient(theta, batches[0]) + lam * (theta - w)
         theta = theta - self.inner_lr * summed
     return theta
 
@@ -202,7 +206,7 @@ def test_a_wrong_inner_loop(
 
 def test_personal_steps_that_accumulate_gradients(quadratics: Quadratics, w: Tensor, caught: Caught) -> None:
     def inject(patch: Patch) -> None:
-        def personalise(self: MAML, task: Any, w: Tensor, data: Any) -> Tensor:
+        def personalise(self: MAML, task: Any, w: Tensor, data: Any, strength: Any = None) -> Tensor:
             summed = torch.zeros_like(w)
             for _ in range(self.maml_steps):
                 summed = summed + task.gradient(w, data[0])
@@ -287,7 +291,7 @@ def test_first_order_under_the_name_of_the_exact_one(
 
 def test_reptile_that_forgets_its_personal_steps(board: RankingTask, caught: Caught) -> None:
     def inject(patch: Patch) -> None:
-        patch.setattr(Reptile, "personalise", lambda self, task, w, data: w.clone())
+        patch.setattr(Reptile, "personalise", lambda self, task, w, data, strength: w.clone())
 
     caught(inject, test_algorithms.test_checkerboard, ALGORITHMS["reptile"], board)
 

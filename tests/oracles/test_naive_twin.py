@@ -66,12 +66,12 @@ def naive_gradient(
     if isinstance(objective, Proximal):
         return slope(w, task, draws[0]) + objective.mu * (w - read)
     if isinstance(objective, MoreauEnvelope):
-        theta = w.clone()
+        theta, lam = w.clone(), 15 if objective.lam == "auto" else objective.lam
         for _ in range(objective.inner_steps):
-            h = slope(theta, task, draws[0]) + objective.lam * (theta - w)
+            h = slope(theta, task, draws[0]) + lam * (theta - w)
             if h.norm() > objective.tolerance:
                 theta = theta - objective.inner_lr * h
-        return objective.lam * (w - theta)
+        return lam * (w - theta)
     assert isinstance(objective, MAML)
     inner, outer, *hessian = draws
     v = slope(w - objective.alpha * slope(w, task, inner), task, outer)
@@ -103,6 +103,7 @@ OBJECTIVES = [
     MAML(0.01),
     MAML(0.01, curvature="first-order"),
     MoreauEnvelope(inner_lr=0.01),
+    MoreauEnvelope(lam=7, inner_lr=0.01),
     Reptile(),
     Proximal(20.0),
     Ditto(),

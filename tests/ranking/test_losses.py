@@ -27,7 +27,16 @@ def naive_softmax(scores: list[float], places: list[int]) -> float:
     return -sum(members) / len(members) if members else 0.0
 
 
-NAIVE = {"bce": naive_bce, "mse": naive_mse, "softmax": naive_softmax}
+def naive_listmle(scores: list[float], places: list[int]) -> float:
+    """Pick after pick: the reference in its order, each from what is left."""
+    left, loss = list(scores), 0.0
+    for _, score in sorted((place, s) for s, place in zip(scores, places, strict=True) if place):
+        loss += log(sum(exp(s) for s in left)) - score
+        left.remove(score)
+    return loss
+
+
+NAIVE = {"bce": naive_bce, "mse": naive_mse, "softmax": naive_softmax, "listmle": naive_listmle}
 losses = pytest.mark.parametrize("name", LOSSES)
 
 
@@ -77,7 +86,7 @@ def test_padding_gets_no_gradient_and_a_slate_of_padding_costs_nothing(name, bat
     assert torch.isfinite(loss).all()
     assert torch.isfinite(gradient).all()
     assert gradient[~mask].abs().max() == 0
-    assert gradient[0].abs().max() > 0 or name == "softmax"  # one candidate has nothing to be before
+    assert gradient[0].abs().max() > 0 or name in ("softmax", "listmle")  # one candidate has nothing to be before
     assert gradient[2][mask[2]].abs().min() > 0
 
 
@@ -91,10 +100,11 @@ def test_gradients_point_the_right_way(name):
     assert gradient[0, 1] <= gradient[0, 2] < gradient[0, 0] == gradient[0, 3]
 
 
-def test_softmax_of_a_slate_without_a_reference_is_0_and_moves_nothing(batch):
+@pytest.mark.parametrize("name", ["softmax", "listmle"])
+def test_a_slate_without_a_reference_has_loss_0_and_moves_nothing(name, batch):
     values, position, mask = padded(*batch)
     values.requires_grad_()
-    loss = LOSSES["softmax"](values, position, mask)
+    loss = LOSSES[name](values, position, mask)
     (gradient,) = torch.autograd.grad(loss.sum(), values)
     assert loss[-1] == 0
     assert gradient[-1].abs().max() == 0
@@ -108,3 +118,31 @@ def test_large_scores_stay_finite(name):
     (gradient,) = torch.autograd.grad(loss.sum(), scores)
     assert torch.isfinite(loss).all()
     assert torch.isfinite(gradient).all()
+
+
+def test_listmle_by_hand():
+    """Odds 1, 2, 3, 4: the second first, of 10, then the fourth, of 8."""
+    scores = torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64).log()
+    position = torch.tensor([[0, 1, 0, 2]], dtype=torch.int16)
+    loss = LOSSES["listmle"](scores, position, torch.ones(1, 4, dtype=torch.bool))
+    assert float(loss) == pytest.approx(-log(2 / 10) - log(4 / 8))
+
+
+def test_listmle_of_one_wanted_candidate_is_softmax_wherever_it_stands(batch):
+    scores = batch[0]
+    places = [[7 * (number == len(own) // 2) for number in range(len(own))] for own in scores]
+    values, position, mask = padded(scores, places)
+    found, softmax = (LOSSES[name](values, position, mask) for name in ("listmle", "softmax"))
+    torch.testing.assert_close(found, softmax, rtol=1e-12, atol=1e-12)
+
+
+def test_listmle_depends_on_neither_the_order_of_the_pool_nor_the_level_of_scores(batch):
+    values, position, mask = padded(*batch)
+    loss = LOSSES["listmle"](values, position, mask)
+    turned = LOSSES["listmle"](*(t.flip(-1) for t in (values, position, mask)))
+    lifted = LOSSES["listmle"](values + 100, position, mask)
+    gaps = LOSSES["listmle"](values, torch.where(position > 0, 3 * position + 1, 0), mask)
+    for other in (turned, lifted, gaps):
+        torch.testing.assert_close(other, loss, rtol=1e-12, atol=1e-12)
+    swapped = torch.where(position == 1, 2, torch.where(position == 2, 1, position))
+    assert not torch.isclose(LOSSES["listmle"](values, swapped, mask)[1], loss[1]), "the order counts"

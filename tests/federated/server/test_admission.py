@@ -306,7 +306,7 @@ def test_refusals_are_in_the_metrics_and_in_the_summary(
     algorithm: str, form: list[str], tiny: Path, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
     out = tmp_path / "run"
-    options = ["--algorithm", algorithm, "--updates", 120, "--set", "max_update_norm=1.5", *form]
+    options = ["--algorithm", algorithm, "--updates", 120, "--set", "max_update_norm=2", *form]
     called = cli("train", "--data", tiny, "--out", out, *options)
     assert called.code == 0, called.err
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
