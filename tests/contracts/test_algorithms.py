@@ -172,7 +172,9 @@ CHOOSING = {name: row for name, row in ALGORITHMS.items() if row.objective.stren
 
 
 @pytest.mark.parametrize("row", CHOOSING.values(), ids=CHOOSING)
-def test_only_how_far_own_models_go_is_chosen_by_what_they_are_judged_on(row: Row, board: RankingTask) -> None:
+def test_only_how_far_own_models_go_is_chosen_by_what_they_are_judged_on(
+    row: Row, board: RankingTask
+) -> None:
     """What they are made from, and all of them given that strength, are the same whatever is judged."""
     turned = replace(board.validation, features=-board.validation.features)
     clients = Clients(learned(board, row.policy), row.objective, row.local, 0)

@@ -172,9 +172,7 @@ def test_scores_that_have_seen_the_answers(
 # gradients that are not those of the objective
 
 
-def without_pull(
-    self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int, lam: float
-) -> Tensor:
+def without_pull(self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int, lam: float) -> Tensor:
     """θ and w are one object: λ (θ − w) is zero."""
     theta = w.clone()
     for _ in range(steps):
@@ -182,9 +180,7 @@ def without_pull(
     return theta
 
 
-def accumulating(
-    self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int, lam: float
-) -> Tensor:
+def accumulating(self: MoreauEnvelope, task: Any, w: Tensor, batches: Any, steps: int, lam: float) -> Tensor:
     """Gradients are set to zero before the inner loop, not in it."""
     theta, summed = w.clone(), torch.zeros_like(w)
     for _ in range(steps):

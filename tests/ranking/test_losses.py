@@ -86,7 +86,10 @@ def test_padding_gets_no_gradient_and_a_slate_of_padding_costs_nothing(name, bat
     assert torch.isfinite(loss).all()
     assert torch.isfinite(gradient).all()
     assert gradient[~mask].abs().max() == 0
-    assert gradient[0].abs().max() > 0 or name in ("softmax", "listmle")  # one candidate has nothing to be before
+    assert gradient[0].abs().max() > 0 or name in (
+        "softmax",
+        "listmle",
+    )  # one candidate has nothing to be before
     assert gradient[2][mask[2]].abs().min() > 0
 
 
