@@ -1,4 +1,4 @@
-"""How far own models go: what is planted is found, what only fits the latest is not, and threads change nothing."""
+"""How far own models go: what is planted is found, what only fits the latest is not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
