@@ -67,7 +67,7 @@ SCHEDULES: dict[str, Schedule[Any]] = {
 }
 
 ALGORITHMS: dict[str, Row] = {
-    "local": Row(Vanilla(), Local(), "every user alone", updates=6000),
+    "local": Row(Vanilla(), Local(), "every user alone", LocalSGD(lr=0.02), 6000),
     "pooled": Row(Vanilla(), Pooled(), "all data on one machine", updates=4000),
     "fedavg": Row(Vanilla(), Cohort(), "McMahan 2017"),
     "fedavgm": Row(Vanilla(), Cohort(server_optimiser="momentum", server_lr=0.1), "Hsu 2019"),
