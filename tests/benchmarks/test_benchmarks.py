@@ -244,7 +244,7 @@ def test_large_logs_are_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Every command is run and its cost written down; a commit that does not exist is one sentence."""
-    small = data_path.Size(many=2000, some=1000, distinct=300, most=3000, updates=5)
+    small = data_path.Size(many=2000, some=1000, distinct=300, most=3000, updates=20)
     monkeypatch.setattr(data_path, "TRIAL", small)
     assert run_bench(Fakes({}), "--only", "data") == 0
     document = json.loads((tmp_path / "data.json").read_text())
