@@ -20,7 +20,7 @@ from data.progress import Tell, silent
 from data.randomness import generator
 from federated.objectives import Objective, Positive
 from federated.patience import EndlessError, Patience, Unbounded
-from federated.tasks import Batch, Chance, Slopes, Task
+from federated.tasks import Batch, Chance, Descent, Slopes, Task
 from federated.workers import in_parallel
 
 STACK = 50
@@ -173,7 +173,7 @@ class Clients:
             chance = Chance(self.seed, "behaviour", users, counters, part)
             batches = self.task.batches(torch.tensor(users), index, chance)
             if pull is not None:  # all steps at once
-                w = self._slopes.descend(w, start, batches, len(batches), lr, pull)
+                w = self._slopes.descend(w, start, batches, Descent(len(batches), lr, pull))
                 continue
             for step in range(0, len(batches), draws):
                 some = batches[step : step + draws]
@@ -228,17 +228,8 @@ class _Patient:
         self.patience()
         return self.task.hessian_times(w, v, batch)
 
-    def descend(
-        self,
-        w: Tensor,
-        anchor: Tensor,
-        batches: Sequence[Batch],
-        steps: int,
-        lr: float,
-        pull: float = 0.0,
-        tolerance: float = 0.0,
-    ) -> Tensor:
-        return self.task.descend(w, anchor, batches, steps, lr, pull, tolerance, self.patience)
+    def descend(self, w: Tensor, anchor: Tensor, batches: Sequence[Batch], how: Descent) -> Tensor:
+        return self.task.descend(w, anchor, batches, how, self.patience)
 
 
 def _alike(sizes: Tensor, most: int) -> list[Tensor]:

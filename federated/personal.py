@@ -52,16 +52,16 @@ class Choice:
 def choose(clients: Clients, w: Tensor, tell: Tell = silent) -> Choice:
     """The strength for users' own models made from w, (P,) or one each (U, P)."""
     strength = clients.objective.strength
-    task = clients.task.held_back() if strength.candidates else None
-    if task is None:
+    rehearsal = clients.task.rehearsal() if strength.candidates else None
+    if rehearsal is None:
         return Choice(strength.name, strength.usual)
-    older = replace(clients, task=task)
+    older = replace(clients, task=rehearsal.task)
     users = torch.linspace(0, clients.number - 1, min(CHOOSERS, clients.number)).long()
 
     def losses(users: Tensor, value: float) -> Tensor:
         models = older.personalise(w, tell, value, users)
         with one_thread():
-            judged = clients.task.judged(users, models)
+            judged = rehearsal.losses(users, models)
         return torch.where(torch.isfinite(models).all(1), judged, torch.inf)
 
     table = torch.stack([losses(users, value) for value in strength.candidates]).double()
@@ -73,7 +73,7 @@ def choose(clients: Clients, w: Tensor, tell: Tell = silent) -> Choice:
     if clients.local.keep_common and value != strength.candidates[0]:
         everyone = torch.arange(clients.number)
         gains = losses(everyone, strength.candidates[0]) - losses(everyone, value)
-        kept = ~(shrunk(gains, clients.task.judges()) > 0)
+        kept = ~(shrunk(gains, rehearsal.samples) > 0)
     means = zip(strength.candidates, table.mean(1).tolist(), strict=True)
     return Choice(strength.name, value, tuple(means), table.shape[1], kept)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from federated.objectives.bounds import NonNegative, Positive, Steps
 from federated.objectives.strength import AUTO, Strength, prices, require_stable
-from federated.tasks import Batch, Slopes
+from federated.tasks import Batch, Descent, Slopes
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class MoreauEnvelope:
         self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
     ) -> Tensor:
         """See `Objective.personalise`: θ̂ on all of the user's training data."""
-        lam = self.strength.usual if strength is None else strength
+        lam = self.strength.taken(strength)
         return w.clone() if math.isinf(lam) else self._minimise(task, w, data, self.personal_steps, lam)
 
     def _minimise(self, task: Slopes, w: Tensor, batches: Sequence[Batch], steps: int, lam: float) -> Tensor:
-        return task.descend(w, w, batches, steps, self.inner_lr, lam, self.tolerance)
+        return task.descend(w, w, batches, Descent(steps, self.inner_lr, lam, self.tolerance))
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,7 @@ class Ditto:
         self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
     ) -> Tensor:
         """See `Objective.personalise`."""
-        lam = self.strength.usual if strength is None else strength
-        return (
-            w.clone()
-            if math.isinf(lam)
-            else task.descend(w, w, data, self.personal_steps, self.inner_lr, lam)
-        )
+        lam = self.strength.taken(strength)
+        if math.isinf(lam):
+            return w.clone()
+        return task.descend(w, w, data, Descent(self.personal_steps, self.inner_lr, lam))

@@ -8,8 +8,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.objectives.bounds import NonNegative, Positive, Steps
-from federated.objectives.strength import AUTO, Strength, steps_of
-from federated.tasks import Batch, Slopes
+from federated.objectives.strength import AUTO, MULTIPLES, STEPS, Strength
+from federated.tasks import Batch, Descent, Slopes
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class MAML:
     @property
     def strength(self) -> Strength:
         """See `Objective.strength`: u steps, as many as the objective looks ahead."""
-        return steps_of("personal_steps", self.personal_steps, self.maml_steps)
+        u = self.maml_steps
+        multiples = tuple(u * times for times in MULTIPLES) if u else ()
+        return Strength.of("personal_steps", self.personal_steps, u, multiples)
 
     @property
     def draws(self) -> int:
@@ -67,9 +69,7 @@ class MAML:
         self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
     ) -> Tensor:
         """See `Objective.personalise`: full-batch steps."""
-        return task.descend(
-            w, w, data, int(self.strength.usual if strength is None else strength), self.alpha
-        )
+        return task.descend(w, w, data, Descent(int(self.strength.taken(strength)), self.alpha))
 
     def _hessian_times(self, task: Slopes, w: Tensor, v: Tensor, batch: Batch) -> Tensor:
         if self.curvature == "finite-difference":
@@ -102,9 +102,7 @@ class Reptile:
     @property
     def strength(self) -> Strength:
         """See `Objective.strength`: 20 steps, as Moreau envelopes take."""
-        if self.adapt_steps != AUTO:
-            return Strength("adapt_steps", self.adapt_steps)
-        return Strength("adapt_steps", 20, (0, 2, 5, 10, 20, 40))
+        return Strength.of("adapt_steps", self.adapt_steps, 20, STEPS)
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
@@ -114,6 +112,4 @@ class Reptile:
         self, task: Slopes, w: Tensor, data: Sequence[Batch], strength: float | None = None
     ) -> Tensor:
         """See `Objective.personalise`."""
-        return task.descend(
-            w, w, data, int(self.strength.usual if strength is None else strength), self.adapt_lr
-        )
+        return task.descend(w, w, data, Descent(int(self.strength.taken(strength)), self.adapt_lr))

@@ -13,7 +13,10 @@ TALK = 15.0
 """λ of the talk."""
 
 MULTIPLES = (0, 1, 2, 5, 10, 20, 50)
-"""Of an objective's usual number of personal steps, among which validation chooses."""
+"""Of the steps that MAML looks ahead, among which validation chooses."""
+
+STEPS = (0, 2, 5, 10, 20, 40)
+"""Of Reptile, among which validation chooses."""
 
 
 class Strength(NamedTuple):
@@ -30,19 +33,21 @@ class Strength(NamedTuple):
     usual: float
     candidates: tuple[float, ...] = ()
 
+    @classmethod
+    def of(
+        cls, name: str, given: float | Literal["auto"], usual: float, candidates: tuple[float, ...]
+    ) -> "Strength":
+        """What a hyper-parameter says: a value, or that it is to be chosen."""
+        return cls(name, usual, candidates) if given == AUTO else cls(name, given)
+
+    def taken(self, chosen: float | None) -> float:
+        """The value that was chosen, or the usual one where nobody has."""
+        return self.usual if chosen is None else chosen
+
 
 def prices(lam: float | Literal["auto"], inner_lr: float) -> Strength:
-    """Of a price λ."""
-    if lam != AUTO:
-        return Strength("lam", lam)
-    return Strength("lam", TALK, (math.inf, *(price for price in PRICES if inner_lr * price < 2)))
-
-
-def steps_of(name: str, steps: int | Literal["auto"], usual: int) -> Strength:
-    """Of a number of personal steps."""
-    if steps != AUTO:
-        return Strength(name, steps)
-    return Strength(name, usual, tuple(usual * times for times in MULTIPLES) if usual else ())
+    """Of a price λ, for steps of a size; ∞ leaves users with what they had."""
+    return Strength.of("lam", lam, TALK, (math.inf, *(p for p in PRICES if inner_lr * p < 2)))
 
 
 def require_stable(inner_lr: float, lam: float) -> None:

@@ -51,6 +51,33 @@ class Endless(Sequence[Batch]):
         return self._make(r)
 
 
+@dataclass(frozen=True)
+class Descent:
+    """Proximal gradient steps θ ← θ − lr (∇f_i(θ) + pull (θ − anchor)).
+
+    They are what local SGD, personal steps and the inner problem of an envelope have in common.
+
+    Attributes:
+        steps: their number.
+        lr: their size.
+        pull: how strongly θ is held near the anchor.
+        tolerance: a client takes no step along a slope with a norm that is not greater.
+    """
+
+    steps: int
+    lr: float
+    pull: float = 0.0
+    tolerance: float = 0.0
+
+
+Ask = Callable[[], None]
+"""Asks whether anybody still waits, and raises if not."""
+
+
+def nobody() -> None:
+    """Asks nobody."""
+
+
 class Slopes(Protocol):
     """Derivatives of C clients' losses, each at its own parameters w (C, P) and on its own part of a batch.
 
@@ -65,25 +92,13 @@ class Slopes(Protocol):
         """∇²f_i(w) v (C, P), exact."""
         ...
 
-    def descend(
-        self,
-        w: Tensor,
-        anchor: Tensor,
-        batches: Sequence[Batch],
-        steps: int,
-        lr: float,
-        pull: float = 0.0,
-        tolerance: float = 0.0,
-    ) -> Tensor:
-        """Proximal gradient steps θ ← θ − lr (∇f_i(θ) + pull (θ − anchor)) from θ = w.
-
-        It is what local SGD, personal steps and the inner problem of an envelope have in common.
+    def descend(self, w: Tensor, anchor: Tensor, batches: Sequence[Batch], how: Descent) -> Tensor:
+        """Proximal gradient steps from w towards where f_i and the way from ``anchor`` (C, P) balance.
 
         Args:
             w, anchor: (C, P).
             batches: step s is on the batch with the number s modulo how many there are.
-            steps, lr, pull: of the descent.
-            tolerance: a client takes no step along a slope with a norm that is not greater.
+            how: the steps.
         """
         ...
 
@@ -106,15 +121,7 @@ class Task(Slopes, Protocol):
         ...
 
     def descend(
-        self,
-        w: Tensor,
-        anchor: Tensor,
-        batches: Sequence[Batch],
-        steps: int,
-        lr: float,
-        pull: float = 0.0,
-        tolerance: float = 0.0,
-        ask: Callable[[], None] = lambda: None,
+        self, w: Tensor, anchor: Tensor, batches: Sequence[Batch], how: Descent, ask: Ask = nobody
     ) -> Tensor:
         """See `Slopes.descend`; ``ask`` is called before whatever may take long, and may raise."""
         ...
@@ -154,21 +161,26 @@ class Task(Slopes, Protocol):
         """
         ...
 
-    def held_back(self) -> "Task | None":
-        """The same problem without each user's latest samples, as many as they have to judge models by.
-
-        None where users judge no models of their own.
-        """
-        ...
-
-    def judges(self) -> Tensor:
-        """(U,) samples that each user has to judge models by."""
-        ...
-
-    def judged(self, users: Tensor, w: Tensor) -> Tensor:
-        """Validation losses (C,) of own models (C, P) of users (C,); NaN for who has nothing to judge by."""
+    def rehearsal(self) -> "Rehearsal | None":
+        """How users can judge models of their own; None where they cannot."""
         ...
 
     def pooled(self) -> "Task":
         """The same problem with all data in one place: a single user holds it."""
         ...
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Models of users' own, made and judged before they are in use.
+
+    Attributes:
+        task: the same problem without each user's latest samples, as many as they have to judge by.
+        samples: (U,) that each has to judge by.
+        losses: of own models (C, P) of users (C,), in the order users, models: their validation losses (C,);
+            NaN for who has nothing to judge by, ∞ where a model's output is not finite.
+    """
+
+    task: Task
+    samples: Tensor
+    losses: Callable[[Tensor, Tensor], Tensor]

@@ -1,13 +1,12 @@
 """Derivatives of a task's loss by autograd, all clients in one stacked program."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from federated.tasks import Batch, Loss
+from federated.tasks import Ask, Batch, Descent, Loss, Rehearsal, nobody
 
 
 def gradient_of(loss: Loss, w: Tensor, batch: Batch) -> Tensor:
@@ -30,17 +29,9 @@ class ByAutograd(ABC):
     def loss(self, w: Tensor, batch: Batch) -> Tensor:
         """See `Task.loss`."""
 
-    def held_back(self) -> Any:
-        """See `Task.held_back`."""
+    def rehearsal(self) -> Rehearsal | None:
+        """See `Task.rehearsal`: users judge nothing, unless a task says otherwise."""
         return None
-
-    def judges(self) -> Tensor:
-        """See `Task.judges`: nothing."""
-        raise NotImplementedError("users of this task judge no models of their own.")
-
-    def judged(self, users: Tensor, w: Tensor) -> Tensor:
-        """See `Task.judged`."""
-        raise NotImplementedError("users of this task judge no models of their own.")
 
     def gradient(self, w: Tensor, batch: Batch) -> Tensor:
         """See `Slopes.gradient`."""
@@ -55,28 +46,20 @@ class ByAutograd(ABC):
         return product
 
     def descend(
-        self,
-        w: Tensor,
-        anchor: Tensor,
-        batches: Sequence[Batch],
-        steps: int,
-        lr: float,
-        pull: float = 0.0,
-        tolerance: float = 0.0,
-        ask: Callable[[], None] = lambda: None,
+        self, w: Tensor, anchor: Tensor, batches: Sequence[Batch], how: Descent, ask: Ask = nobody
     ) -> Tensor:
-        """See `Slopes.descend`."""
+        """See `Task.descend`."""
         theta = w.clone()  # a copy, so that what follows may work in place, which is faster
-        for step in range(steps):
+        for step in range(how.steps):
             ask()
             slope = self.gradient(theta, batches[step % len(batches)])
-            if pull:
-                slope.add_(theta - anchor, alpha=pull)
-            if tolerance:
-                moving = slope.norm(dim=1, keepdim=True) > tolerance
+            if how.pull:
+                slope.add_(theta - anchor, alpha=how.pull)
+            if how.tolerance:
+                moving = slope.norm(dim=1, keepdim=True) > how.tolerance
                 if not moving.any() and len(batches) == 1:
                     break
-                theta.addcmul_(slope, moving.to(theta.dtype), value=-lr)
+                theta.addcmul_(slope, moving.to(theta.dtype), value=-how.lr)
             else:
-                theta.add_(slope, alpha=-lr)
+                theta.add_(slope, alpha=-how.lr)
         return theta

@@ -11,7 +11,7 @@ from torch import Tensor
 from data.arrays import ranges
 from data.progress import Tell, silent
 from data.schema import DataError
-from federated.tasks import Chance
+from federated.tasks import Ask, Chance, Descent, Rehearsal, nobody
 from federated.tasks.autograd import ByAutograd
 from ranking.compiled import Compiled
 from ranking.losses import LOSSES
@@ -181,21 +181,14 @@ class RankingTask(ByAutograd):
         return self.compiled.hessian_times(w, v, batch.index, batch.weight)
 
     def descend(
-        self,
-        w: Tensor,
-        anchor: Tensor,
-        batches: Sequence[RankingBatch],
-        steps: int,
-        lr: float,
-        pull: float = 0.0,
-        tolerance: float = 0.0,
-        ask: Callable[[], None] = lambda: None,
+        self, w: Tensor, anchor: Tensor, batches: Sequence[RankingBatch], how: Descent, ask: Ask = nobody
     ) -> Tensor:
         """See `Task.descend`."""
         if self.compiled is None or not isinstance(batches, RankingBatches):
-            return super().descend(w, anchor, batches, steps, lr, pull, tolerance, ask)
+            return super().descend(w, anchor, batches, how, ask)
         numbers, weight = batches.numbers, batches.weight
-        return self.compiled.descend(w, anchor, numbers, weight, steps, lr, pull, tolerance, ask)
+        parts = (how.steps, how.lr, how.pull, how.tolerance)
+        return self.compiled.descend(w, anchor, numbers, weight, *parts, ask)
 
     def evaluate(self, w: Tensor) -> dict[str, float]:
         """Validation loss and NMRR, averaged over each user's slates and then over users."""
@@ -225,20 +218,18 @@ class RankingTask(ByAutograd):
             self.tell(VALIDATION, min((chunk + 1) * JUDGED, len(self.validation)), len(self.validation))
         return summarise({"loss": torch.cat(losses), "nmrr": torch.cat(ranked)}, self.validation.user)
 
-    def held_back(self) -> "RankingTask | None":
-        """See `Task.held_back`: everybody keeps at least one slate."""
+    def rehearsal(self) -> Rehearsal | None:
+        """See `Task.rehearsal`: by validation slates; everybody keeps at least one slate to learn from."""
         if not len(self.validation):
             return None
-        kept = (self.samples - self.judges()).clamp(min=1)
+        judging = torch.bincount(self.validation.user, minlength=len(self.samples))
+        kept = (self.samples - judging).clamp(min=1)
         older = torch.from_numpy(ranges(self.start[:-1].numpy(), kept.numpy()))
-        return replace(self, rows=self.rows[older], start=pad_front(kept.cumsum(0)))
+        task = replace(self, rows=self.rows[older], start=pad_front(kept.cumsum(0)))
+        return Rehearsal(task, judging, self._losses)
 
-    def judges(self) -> Tensor:
-        """See `Task.judges`: validation slates."""
-        return torch.bincount(self.validation.user, minlength=len(self.samples))
-
-    def judged(self, users: Tensor, w: Tensor) -> Tensor:
-        """See `Task.judged`: 1 − NMRR, averaged over a user's validation slates."""
+    def _losses(self, users: Tensor, w: Tensor) -> Tensor:
+        """1 − NMRR, averaged over a user's validation slates, see `Rehearsal.losses`."""
         place = torch.full((len(self.samples),), -1).scatter_(0, users, torch.arange(len(users)))
         found, counted = torch.zeros(len(users), dtype=torch.float64), torch.zeros(len(users))
         for slates in self.validation.chunks(JUDGED):
@@ -246,8 +237,10 @@ class RankingTask(ByAutograd):
             if not len(theirs):
                 continue
             theirs = replace(theirs, user=place[theirs.user])
-            scores = network_scores(self.network, w, theirs).nan_to_num(0, 0, 0)  # told by who asks
-            found.index_add_(0, theirs.user, 1 - nmrr(scores, theirs))
+            scores = network_scores(self.network, w, theirs)
+            finite = torch.isfinite(scores).all(1)
+            loss = 1 - nmrr(torch.where(finite[:, None], scores, 0), theirs)
+            found.index_add_(0, theirs.user, torch.where(finite, loss, torch.inf))
             counted.index_add_(0, theirs.user, torch.ones(len(theirs)))
         return found / counted
 

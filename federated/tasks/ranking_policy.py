@@ -6,6 +6,7 @@ Users are tasks. An episode is a ranking, drawn place by place; a place that goe
 
 from collections.abc import Sequence
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from federated.tasks import Chance, Endless
+from federated.tasks import Chance, Endless, Rehearsal
 from federated.tasks.autograd import ByAutograd
 from federated.tasks.policy_gradient import leave_one_out, rewards_to_go, surrogate
 from federated.tasks.ranking import RankingBatch, RankingTask
@@ -108,18 +109,13 @@ class RankingPolicy(ByAutograd):
 
         return self.slates.judge(w, loss)
 
-    def held_back(self) -> "RankingPolicy | None":
-        """See `Task.held_back`."""
-        slates = self.slates.held_back()
-        return None if slates is None else RankingPolicy(slates, self.policy)
-
-    def judges(self) -> Tensor:
-        """See `Task.judges`."""
-        return self.slates.judges()
-
-    def judged(self, users: Tensor, w: Tensor) -> Tensor:
-        """See `Task.judged`."""
-        return self.slates.judged(users, w)
+    def rehearsal(self) -> Rehearsal | None:
+        """See `Task.rehearsal`: judged as if there were a loss."""
+        of = self.slates.rehearsal()
+        if of is None:
+            return None
+        assert isinstance(of.task, RankingTask), "its rehearsal is of its own kind"
+        return replace(of, task=RankingPolicy(of.task, self.policy))
 
     def pooled(self) -> "RankingPolicy":
         """See `Task.pooled`."""

@@ -12,6 +12,7 @@ from federated import personal
 from federated.clients import Clients, LocalSGD
 from federated.objectives import Ditto, Reptile, Vanilla
 from federated.personal import PRIOR, Choice, choose, shrunk, simplest
+from federated.tasks import Rehearsal
 from federated.tasks.autograd import ByAutograd
 from federated.tasks.ranking import RankingTask
 from ranking.metrics import slate_metrics
@@ -42,11 +43,9 @@ class Places(ByAutograd):
     def loss(self, w: Tensor, batch: Tensor) -> Tensor:
         return CURVE / 2 * (w[:, 0] - batch).square()
 
-    def held_back(self) -> "Places":
-        return replace(self, seen=self.seen[:, : self.seen.shape[1] - self.gap])
-
-    def judges(self) -> Tensor:
-        return self.votes
+    def rehearsal(self) -> Rehearsal:
+        older = replace(self, seen=self.seen[:, : self.seen.shape[1] - self.gap])
+        return Rehearsal(older, self.votes, self.judged)  # type: ignore[arg-type]
 
     def judged(self, users: Tensor, w: Tensor) -> Tensor:
         lost = (w[:, 0] - self.after[users]).square().double()
@@ -208,17 +207,19 @@ def half(slates: Slates) -> RankingTask:
 
 def test_held_back_are_as_many_of_the_latest_as_there_are_to_judge_by(tiny_slates: Slates) -> None:
     task = half(tiny_slates)
-    older = task.held_back()
-    assert older is not None
+    rehearsal = task.rehearsal()
+    assert rehearsal is not None
+    older = rehearsal.task
+    assert isinstance(older, RankingTask)
     for user in range(20):
         whole = task.rows[task.start[user] : task.start[user + 1]].tolist()
         judges = int((task.validation.user == user).sum())
-        assert int(task.judges()[user]) == judges
+        assert int(rehearsal.samples[user]) == judges
         kept = older.rows[older.start[user] : older.start[user + 1]].tolist()
         assert kept == whole[: max(len(whole) - judges, 1)]
     assert older.samples[4] == task.samples[4]
     assert older.samples[7] == 1
-    assert replace(task, validation=task.validation[torch.arange(0)]).held_back() is None
+    assert replace(task, validation=task.validation[torch.arange(0)]).rehearsal() is None
 
 
 def test_judged_is_what_is_missing_to_a_perfect_ranking(
@@ -228,9 +229,13 @@ def test_judged_is_what_is_missing_to_a_perfect_ranking(
     task = half(tiny_slates)
     users = torch.tensor([9, 4, 0, 7])
     w = torch.stack([task.initial(seed) for seed in range(4)])
-    judged = task.judged(users, w)
+    rehearsal = task.rehearsal()
+    assert rehearsal is not None
+    judged = rehearsal.losses(users, w)
     assert judged[1].isnan()
-    for place in (0, 2, 3):
+    w[2, 0] = torch.inf
+    assert rehearsal.losses(users, w).isinf().tolist() == [False, False, True, False]
+    for place in (0, 3):
         theirs = task.validation.where_user(users[place : place + 1])
         nmrr = slate_metrics(network_scores(task.network, w[place], theirs), theirs)["nmrr"]
         assert float(judged[place]) == pytest.approx(1 - float(nmrr.double().mean()), abs=1e-6)

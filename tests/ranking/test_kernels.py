@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from federated.tasks import Descent
 from federated.tasks.autograd import ByAutograd
 from federated.tasks.ranking import RankingBatch, RankingBatches, RankingTask
 from ranking.compiled import warm_up
@@ -143,7 +144,7 @@ def test_descents_are_those_of_autograd(
     later = batch.index.roll(1, dims=0)
     for numbers in (batch.index[None], torch.stack([batch.index, later])):
         batches = RankingBatches(task.train, numbers, batch.weight)
-        given = (w, w + 0.01 * v, batches, steps, 0.01, pull, tolerance)
+        given = (w, w + 0.01 * v, batches, Descent(steps, 0.01, pull, tolerance))
         ours = task.descend(*given)
         torch.testing.assert_close(ours, ByAutograd.descend(task, *given), rtol=1e-8, atol=1e-9)
     assert tolerance < 1e9 or torch.equal(ours, w)
@@ -163,7 +164,7 @@ def test_a_client_has_the_same_bits_alone_and_among_others(network: Network, los
         alone = RankingBatch(task.train, batch.index[c : c + 1], batch.weight[c : c + 1])
         assert torch.equal(task.gradient(w[c : c + 1], alone)[0], together[c])
     before = w.clone()
-    task.descend(w, w, RankingBatches(task.train, batch.index[None], batch.weight), 3, 0.1)
+    task.descend(w, w, RankingBatches(task.train, batch.index[None], batch.weight), Descent(3, 0.1))
     assert torch.equal(w, before), "what is given is not changed"
 
 

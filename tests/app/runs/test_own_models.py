@@ -36,7 +36,7 @@ def judging(monkeypatch: pytest.MonkeyPatch) -> Judging:
             assert last is not None, "judged more often than there are candidates"
             return last[number - len(losses)]
 
-        monkeypatch.setattr(RankingTask, "judged", judged)
+        monkeypatch.setattr(RankingTask, "_losses", judged)
 
     return begin
 
