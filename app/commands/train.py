@@ -8,6 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.options import (
+    Algorithm,
+    Config,
+    Data,
+    Loss,
+    Objective,
+    Preset,
+    Ranker,
+    Schedule,
+    Sets,
+    Until,
+)
 from app.commands.paths import path
 from app.commands.printing import Json, Out, show, warn
 from app.runs.signals import undisturbed
@@ -18,20 +30,14 @@ if TYPE_CHECKING:
     from app.runs.settings import Settings
 
 
-Until = Annotated[
-    int | None,
-    typer.Option(min=1, help="Stop and save after so many updates; `resume` goes on. [default: all]"),
-]
-
-
 def train(
-    data: Annotated[Path, typer.Option(parser=path, help="A dataset directory.")],
+    data: Data,
     out: Out,
-    algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-ditto]")] = None,
-    ranker: Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")] = None,
-    loss: Annotated[str | None, typer.Option(help="See `list`. [default: the ranker's first]")] = None,
-    objective: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,
+    algorithm: Algorithm = None,
+    ranker: Ranker = None,
+    loss: Loss = None,
+    objective: Objective = None,
+    schedule: Schedule = None,
     updates: Annotated[
         int | None, typer.Option(help="Client updates that arrive. [default: see `list`]")
     ] = None,
@@ -45,11 +51,9 @@ def train(
     checkpoint_every: Annotated[
         int | None, typer.Option(help="Updates between checkpoints. [default: a 16th of all, at least 500]")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Settings by name; all others win. See `list`.")] = None,
-    config: Annotated[Path | None, typer.Option(parser=path, help="A TOML file of settings.")] = None,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")
-    ] = None,
+    preset: Preset = None,
+    config: Config = None,
+    sets: Sets = None,
     until: Until = None,
     as_json: Json = False,
 ) -> None:

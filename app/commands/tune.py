@@ -7,6 +7,7 @@ import click
 import typer
 
 from app.commands.leaving import Leaving
+from app.commands.options import Algorithm, Config, Data, Loss, Objective, Preset, Ranker, Schedule, Sets
 from app.commands.paths import path
 from app.commands.printing import Json, show, warn
 from app.runs.shell import command
@@ -32,7 +33,7 @@ def seeds_of(text: str) -> list[int]:
 
 
 def tune(
-    data: Annotated[Path, typer.Option(parser=path, help="A dataset directory.")],
+    data: Data,
     out: Annotated[Path, typer.Option("--out", parser=path, help="A directory; the same call goes on.")],
     over: Annotated[
         list[str] | None,
@@ -45,19 +46,17 @@ def tune(
     budget: Annotated[
         int | None, typer.Option(min=1, help="Client updates of all trainings, at most.")
     ] = None,
-    algorithm: Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-ditto]")] = None,
-    ranker: Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")] = None,
-    loss: Annotated[str | None, typer.Option(help="See `list`. [default: the ranker's first]")] = None,
-    objective: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")] = None,
+    algorithm: Algorithm = None,
+    ranker: Ranker = None,
+    loss: Loss = None,
+    objective: Objective = None,
+    schedule: Schedule = None,
     updates: Annotated[
         int | None, typer.Option(help="Client updates of a full training. [default: see `list`]")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Settings by name; all others win. See `list`.")] = None,
-    config: Annotated[Path | None, typer.Option(parser=path, help="A TOML file of settings.")] = None,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")
-    ] = None,
+    preset: Preset = None,
+    config: Config = None,
+    sets: Sets = None,
     as_json: Json = False,
 ) -> None:
     """Find good settings on validation slates, by successive halving; stopped and called again, it goes on.

@@ -1,10 +1,7 @@
-"""A search on a small dataset: who wins and why, that it goes on wherever it was ended, what it refuses."""
+"""A search on a small dataset: who wins and why, and that it goes on wherever it was ended."""
 
-import io
 import json
-import shutil
-from collections.abc import Callable, Collection, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,97 +10,12 @@ import pytest
 
 import ranking.building
 from app.commands import main
-from app.commands.exits import BAD_CONFIG, BAD_DATA, BAD_RUN, OK, USAGE
-from app.experiments import tuning
-from app.experiments.children import ChildError, Command
+from app.commands.exits import BAD_CONFIG, OK
 from app.runs.evaluation import evaluate
-from data.folders import held
-from data.simulator import simulate
-from data.storage import write
 from ranking.metrics import per_user
+from tests.app.experiments.tuning.searching import PLANTED, SHORT, SMALL, Ended, Here
 
 Cli = Callable[..., Any]
-SMALL = ("--config", "small.toml", "--updates")
-SHORT = (*SMALL, 40)
-NEVER = "--set", "lr=1e-9"
-PLANTED = (*SMALL, 80, *NEVER, "--over", "lr=0.05,1e-8,1e30,1e-7,1e-6")
-"""One of these learns; one diverges; those like the defaults never leave the start."""
-
-
-CONFIG = """
-run = {evaluations = 1}
-ranker = {hidden = [8]}
-local = {local_steps = 3}
-objective = {personal_steps = 3}
-"""
-
-
-class Ended(BaseException):
-    """What no handler of the product takes."""
-
-
-class Here:
-    """Trains in this process, instead of in children; and ends it all before one of the trainings."""
-
-    def __init__(self, last: int | None = None) -> None:
-        self.left, self.commands = last, []
-
-    def __call__(
-        self,
-        commands: Sequence[Command],
-        tell: Callable[[str], None],
-        *,
-        forgiven: Collection[int],
-        look: Callable[[], None],
-    ) -> dict[int, ChildError]:
-        failed = {}
-        for number, command in enumerate(commands):
-            if self.left == len(self.commands):
-                raise Ended
-            self.commands.append(command)
-            said = io.StringIO()
-            with pytest.raises(SystemExit) as ended, redirect_stderr(said), redirect_stdout(io.StringIO()):
-                main.main(list(command))
-            code = int(ended.value.code or 0)
-            assert code == 0 or code in forgiven, said.getvalue()
-            if code:
-                failed[number] = ChildError("a command", said.getvalue().strip(), code)
-            look()
-        return failed
-
-
-@pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> Here:
-    runner = Here()
-    monkeypatch.setattr(tuning.tune, "__defaults__", (*tuning.tune.__defaults__[:-1], runner))
-    return runner
-
-
-@pytest.fixture(scope="session")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of 8 users, for many trainings."""
-    out = tmp_path_factory.mktemp("data") / "few"
-    write(simulate(users=8, seed=0), out)
-    return out
-
-
-@pytest.fixture(autouse=True)
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings of short trainings in the working directory."""
-    (tmp_path / "small.toml").write_text(CONFIG)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def tune(cli: Cli, few: Path) -> Callable[..., dict[str, Any]]:
-    """The result of a search that ends well."""
-
-    def call(out: Path, *options: object, data: Path = few) -> dict[str, Any]:
-        called = cli("tune", "--data", data, "--out", out, "--json", *options)
-        assert called.code == OK, called.err
-        return {**json.loads(called.out), "said": called.err}
-
-    return call
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -280,127 +192,6 @@ def test_what_is_printed_for_people(few: Path, tmp_path: Path, cli: Cli) -> None
         assert part in called.out, part
     assert "at most" in called.err
     assert "client updates." in called.err
-
-
-# what is refused
-
-
-@pytest.fixture
-def begun(few: Path, tmp_path: Path, here: Here) -> Path:
-    """A search that has just begun."""
-    here.left = 1
-    with pytest.raises(Ended):
-        main.main(["tune", f"--data={few}", f"--out={tmp_path / 'out'}", *map(str, PLANTED)])
-    return tmp_path / "out"
-
-
-def refused(called: Any, code: int, *parts: str) -> None:
-    assert called.code == code, called.err
-    for part in parts:
-        assert part in called.err.splitlines()[-1]
-
-
-def test_other_arguments_are_refused(begun: Path, few: Path, tmp_path: Path, cli: Cli) -> None:
-    before = files_of(begun)
-    same = ("tune", "--out", begun, "--data", few)
-    refused(
-        cli(*same, *PLANTED, "--seeds", "0-1"), BAD_RUN, "holds a search with other seeds: choose another"
-    )
-    refused(cli(*same, *PLANTED, "--budget", 10**6), BAD_RUN, "with other budget")
-    refused(cli(*same, *PLANTED, "--set", "batch_size=2"), BAD_RUN, "with other settings")
-    refused(cli(*same, *PLANTED, "--over", "loss=bce,mse"), BAD_RUN, "with other candidates")
-    other = tmp_path / "other"
-    assert cli("data", "simulate", "--out", other, "--users", 5, "--seed", 1).code == OK
-    refused(cli("tune", "--out", begun, "--data", other, *PLANTED), BAD_RUN, "with other data")
-    assert files_of(begun) == before
-
-
-def files_of(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_a_folder_of_something_else_is_left_alone(few: Path, tmp_path: Path, cli: Cli) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "NOTES.md").write_text("mine")
-    for out in (tmp_path / "mine", few, tmp_path / "mine" / "NOTES.md"):
-        before = files_of(out.parent)
-        refused(cli("tune", "--data", few, "--out", out, *PLANTED), BAD_RUN, "choose another --out")
-        assert files_of(out.parent) == before
-
-
-def test_two_at_once_are_refused(begun: Path, few: Path, cli: Cli) -> None:
-    with held(begun):
-        refused(cli("tune", "--data", few, "--out", begun, *PLANTED), BAD_RUN, "in use by another process")
-
-
-def test_a_run_that_was_trained_further_is_not_judged_beside_the_others(
-    begun: Path, few: Path, cli: Cli, here: Here
-) -> None:
-    run = begun / "runs" / "candidate-0-seed-0"
-    assert cli("resume", run).code == OK
-    here.left = None
-    called = cli("tune", "--data", few, "--out", begun, *PLANTED)
-    refused(called, BAD_RUN, f"{run} has been trained further than this rung: remove it")
-    shutil.rmtree(run)
-    assert cli("tune", "--data", few, "--out", begun, *PLANTED).code == OK
-
-
-def test_a_run_of_other_settings_is_refused(begun: Path, few: Path, cli: Cli, here: Here) -> None:
-    run = begun / "runs" / "candidate-0-seed-0"
-    shutil.rmtree(run)
-    assert cli("train", "--data", few, "--out", run, *SHORT).code == OK
-    here.left = None
-    called = cli("tune", "--data", few, "--out", begun, *PLANTED)
-    refused(called, BAD_RUN, "holds a run with other settings")
-
-
-@pytest.mark.parametrize("name", ["tune.json", "rungs.json"])
-@pytest.mark.parametrize("content", ["", "{", "3", "null"])
-def test_damaged_records_are_named(
-    name: str, content: str, begun: Path, few: Path, cli: Cli, here: Here
-) -> None:
-    (begun / name).write_text(content)
-    here.left = None
-    called = cli("tune", "--data", few, "--out", begun, *PLANTED)
-    refused(called, BAD_RUN, f"{begun / name} is damaged: choose another --out.")
-
-
-def test_without_validation_slates_nothing_can_be_chosen(
-    begun: Path, few: Path, cli: Cli, here: Here
-) -> None:
-    summary = begun / "runs" / "candidate-0-seed-0" / "summary.json"
-    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"validation_nmrr": {}}))
-    here.left = None
-    called = cli("tune", "--data", few, "--out", begun, *PLANTED)
-    refused(called, BAD_DATA, f"{few}: no user has validation slates, by which to choose.")
-
-
-@pytest.mark.parametrize("seeds", ["", "-1", "1-", "2-0", "a", "0,,1", "0-1000", "1.5", str(2**32)])
-def test_seeds_that_are_none(seeds: str, few: Path, tmp_path: Path, cli: Cli) -> None:
-    called = cli("tune", "--data", few, "--out", tmp_path / "out", f"--seeds={seeds}")
-    assert called.code == USAGE
-    assert "--seeds" in called.err
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "part"),
-    [
-        (("--over", "lrr=1,2"), BAD_CONFIG, "did you mean 'lr'?"),
-        (("--over", "lr"), BAD_CONFIG, "write key=value,value"),
-        (("--budget", 0), USAGE, "0 is not in the range"),
-        (("--budget", 100), BAD_CONFIG, "--budget 100 is too small for 2 candidates"),
-        (("--algorithm", "fedavgg"), BAD_CONFIG, "did you mean 'fedavg'?"),
-        (("--preset", "tlk"), BAD_CONFIG, "did you mean 'talk'?"),
-    ],
-)
-def test_nonsense_writes_nothing(
-    options: tuple[object, ...], code: int, part: str, few: Path, tmp_path: Path, cli: Cli
-) -> None:
-    called = cli("tune", "--data", few, "--out", tmp_path / "out", *options)
-    assert called.code == code
-    assert part in called.err
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_search_around_the_talk(tmp_path: Path, tune: Callable[..., Any]) -> None:
