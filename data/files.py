@@ -66,3 +66,30 @@ def write_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def named(variable: str, value: str) -> Path:
+    """The path that a variable of the environment holds.
+
+    Raises:
+        ValueError: it begins with the home directory of nobody.
+    """
+    try:
+        return expanded(value)
+    except ValueError as error:
+        raise ValueError(f"{variable} is {error}") from error
+
+
+def cache() -> Path:
+    """Where what can be made anew is kept: $XDG_CACHE_HOME, which counts only if it is absolute, or ~/.cache.
+
+    Raises:
+        ValueError: there is no such place.
+    """
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given and (place := named("XDG_CACHE_HOME", given)).is_absolute():
+        return place
+    try:
+        return expanded("~/.cache")
+    except ValueError as error:
+        raise ValueError("there is no home directory: set PERSARANK_HOME to a folder.") from error

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from data.files import expanded
+from data.files import cache, named
 
 RUNS = ("fedavg", "persa-fl-ditto")
 DATA = "data"
@@ -19,26 +19,7 @@ def home() -> Path:
         ValueError: there is no such place.
     """
     given = os.environ.get("PERSARANK_HOME")
-    return (_set("PERSARANK_HOME", given).absolute() if given else _cache() / "persarank") / f"demo-{VERSION}"
-
-
-def _set(variable: str, value: str) -> Path:
-    """The path that a variable of the environment holds."""
-    try:
-        return expanded(value)
-    except ValueError as error:
-        raise ValueError(f"{variable} is {error}") from error
-
-
-def _cache() -> Path:
-    """$XDG_CACHE_HOME, which by its specification counts only if it is absolute, or ~/.cache."""
-    given = os.environ.get("XDG_CACHE_HOME")
-    if given and (cache := _set("XDG_CACHE_HOME", given)).is_absolute():
-        return cache
-    try:
-        return expanded("~/.cache")
-    except ValueError as error:
-        raise ValueError("there is no home directory: set PERSARANK_HOME to a folder.") from error
+    return (named("PERSARANK_HOME", given).absolute() if given else cache() / "persarank") / f"demo-{VERSION}"
 
 
 def ready(directory: Path) -> bool:

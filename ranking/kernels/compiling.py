@@ -7,11 +7,14 @@ function it calls. So it is kept in a folder named by the content of all files o
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+from data.files import cache as cache_of_user
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -34,11 +37,9 @@ def _folder() -> Path | None:
     """Where compiled code is kept: beside the sources, or in the user's cache; None: nowhere."""
     sources = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))
     name = f"kernels-{hashlib.sha256(sources).hexdigest()[:16]}"
-    places = [HERE / "__pycache__"]
-    if given := config.CACHE_DIR:
-        places = [Path(given)]
-    elif home := os.environ.get("XDG_CACHE_HOME") or os.environ.get("HOME"):
-        places.append(Path(home) / ("persarank" if "XDG_CACHE_HOME" in os.environ else ".cache/persarank"))
+    places = [Path(config.CACHE_DIR)] if config.CACHE_DIR else [HERE / "__pycache__"]
+    with suppress(ValueError):
+        places += [] if config.CACHE_DIR else [cache_of_user() / "persarank"]
     for place in places:
         try:
             (place / name).mkdir(parents=True, exist_ok=True)
