@@ -62,7 +62,7 @@ def prepare(
             run = directory / algorithm
             if (run / REPORT).is_file():
                 continue
-            tell(f"Training {algorithm} (once; about a minute) …")
+            tell(f"Training {algorithm} (once; about 20 seconds) …")
             _clear(run, discard)
             settings = resolve({"algorithm": algorithm, "updates": updates}, {})
             with watching(algorithm, settings.updates) as (watch, phases):
