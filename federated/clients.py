@@ -21,7 +21,7 @@ from data.randomness import generator
 from federated.objectives import Objective, Positive
 from federated.patience import EndlessError, Patience, Unbounded
 from federated.tasks import Batch, Chance, Descent, Slopes, Task
-from federated.workers import in_parallel
+from federated.workers import in_parallel, one_thread
 
 STACK = 50
 """Clients, at most, in one tensor program: more gain nothing on a CPU and cost memory."""
@@ -123,10 +123,18 @@ class Clients:
             w: (C, P) the parameters that each one read.
         """
 
-        def piece(part: slice) -> Tensor:
-            return self._delta(users[part], counters[part], w[part])
+        found = torch.empty_like(w, memory_format=torch.contiguous_format)
 
-        return torch.cat(in_parallel(piece, _pieces(len(users), self._step_samples, self.task.stacked)))
+        def piece(part: slice) -> None:
+            torch.sub(w[part], self._trained(users[part], counters[part], w[part]), out=found[part])
+
+        if self.task.stacked:
+            in_parallel(piece, _pieces(len(users), self._step_samples))
+            return found
+        with one_thread():  # the task shares the work itself
+            for part in _pieces(len(users), self._step_samples, 1):
+                piece(part)
+        return found
 
     def personalise(
         self,
@@ -167,18 +175,19 @@ class Clients:
                 self.task, start, self.task.everything(torch.tensor([0]), self.seed, 1)
             )
 
-    def _delta(self, users: list[int], counters: list[int], start: Tensor) -> Tensor:
-        w, lr, draws, pull = start, self.local.lr, self.objective.draws, self.objective.pull
+    def _trained(self, users: list[int], counters: list[int], start: Tensor) -> Tensor:
+        """w_Q (C, P)."""
+        w, lr, draws = start, self.local.lr, self.objective.draws
         for part, index in enumerate(self._draw(users, counters)):
             chance = Chance(self.seed, "behaviour", users, counters, part)
             batches = self.task.batches(torch.tensor(users), index, chance)
-            if pull is not None:  # all steps at once
-                w = self._slopes.descend(w, start, batches, Descent(len(batches), lr, pull))
+            if (how := self.objective.descent(lr, len(batches) // draws)) is not None:
+                w = self._slopes.descend(w, start, batches, how)
                 continue
             for step in range(0, len(batches), draws):
                 some = batches[step : step + draws]
                 w = w.add(self.objective.gradient(self._slopes, w, some, start), alpha=-lr)
-        return start - w
+        return w
 
     @property
     def _slopes(self) -> Slopes:
@@ -198,7 +207,7 @@ class Clients:
         if local.sampling == "random":
             pairs = zip(users, counters, strict=True)
             streams = [generator(self.seed, "batch", user, counter) for user, counter in pairs]
-        held_at_once = AT_ONCE // STACK if self.task.stacked else INDICES // FEW
+        held_at_once = (AT_ONCE if self.task.stacked else INDICES) // STACK
         most = max(held_at_once // self._step_samples, 1)  # whoever is in the stack: the same parts
         for begin in range(0, local.local_steps, most):
             steps = min(most, local.local_steps - begin)
@@ -242,16 +251,15 @@ def _alike(sizes: Tensor, most: int) -> list[Tensor]:
     return [torch.tensor(piece) for piece in pieces if piece]
 
 
-def _pieces(clients: int, samples: int = 1, stacked: bool = True) -> list[slice]:
+def _pieces(clients: int, samples: int = 1, threads: int = 2) -> list[slice]:
     """C clients in stacks of like size. Who is stacked with whom depends on C alone, so that bits do not.
 
     Args:
         clients: C.
         samples: that each of them needs at once.
-        stacked: see `Task.stacked`; otherwise bits depend on no stack, and every thread gets some clients.
+        threads: for which there should be a stack, if it is worth their trouble.
     """
-    most = max(min(STACK, AT_ONCE // samples), 1) if stacked else FEW
-    shared = min(2, clients // WORTH_SPLITTING) if stacked else min(torch.get_num_threads(), clients)
-    number = max(-(-clients // most), shared, 1)
+    most = max(min(STACK, AT_ONCE // samples), 1)
+    number = max(-(-clients // most), min(threads, clients // WORTH_SPLITTING), 1)
     edges = [clients * piece // number for piece in range(number + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]

@@ -161,7 +161,7 @@ class Training:
     def events(
         self, stop: Callable[[], bool] = lambda: False, trained: Callable[[], None] = lambda: None
     ) -> Iterator[Event]:
-        """Train to the end.
+        """Train to the end. Until then torch shares no work inside operations, see `one_thread`.
 
         Args:
             stop: asked after every merge; once true, training ends as if all updates had arrived. It also
@@ -172,14 +172,15 @@ class Training:
             FloatingPointError: what was learned is no longer finite, or no update of two passes over the
                 users could be merged; the message says what would help.
         """
-        try:
-            yield from self._learn(stop)
-        except Interrupted:
-            self.at_rest = True
-        trained()
-        if self._unjudged and self._done >= self._updates:  # nobody will go on from here
-            yield self._judged()
-        yield self._finish(self._best.w if self._best else self._state.w)
+        with one_thread():
+            try:
+                yield from self._learn(stop)
+            except Interrupted:
+                self.at_rest = True
+            trained()
+            if self._unjudged and self._done >= self._updates:  # nobody will go on from here
+                yield self._judged()
+            yield self._finish(self._best.w if self._best else self._state.w)
 
     def _learn(self, stop: Callable[[], bool]) -> Iterator[Event]:
         merges = self._schedule.run(self._clients, self._state)

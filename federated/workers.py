@@ -2,14 +2,17 @@
 
 Threads take whole pieces instead of sharing the work inside one operation. So a piece is computed by the
 same instructions in the same order whatever the number of threads, and gives the same bits; and small
-operations do not wait for each other a thousand times a second.
+operations do not wait for each other a thousand times a second. Nor do threads that share operations wait
+for the next one by spinning, which would take the cores from those that work.
 """
 
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import cache, lru_cache
 from importlib import import_module
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -17,6 +20,10 @@ from threadpoolctl import ThreadpoolController
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+_state = threading.local()
+
+MANY = 8
+"""Things that a thread takes, for which it is worth its trouble to come twice."""
 
 
 def in_parallel(
@@ -31,26 +38,30 @@ def in_parallel(
         pieces: all of them.
         done: is told, in this thread, how many have their result; if it raises, no further piece is begun.
     """
-    threads = torch.get_num_threads()
     results = []
-    with one_thread():
-        alone = len(pieces) == 1 or threads == 1
-        if alone:
-            for piece in pieces:
-                results.append(function(piece))
-                done(len(results))
-            return results
-        with closing(_mapped(function, pieces, threads)) as coming:
-            for result in coming:
-                results.append(result)
-                done(len(results))
+    with one_thread() as threads, closing(_mapped(function, pieces, threads)) as coming:
+        for result in coming:
+            results.append(result)
+            done(len(results))
     return results
+
+
+def shared(function: Callable[[range], None], number: int) -> None:
+    """Call a function for all of so many things, in ranges: one for each thread, or two if they are many."""
+    with one_thread() as threads:
+        parts = min(threads if number < MANY * threads else 2 * threads, number)
+        edges = [number * part // parts for part in range(parts + 1)]
+        in_parallel(lambda edge: function(range(*edge)), list(pairwise(edges)))
 
 
 def _mapped(
     function: Callable[[Piece], Result], pieces: Sequence[Piece], threads: int
 ) -> Generator[Result, None, None]:
     """The results in order. Pieces that are not begun when the asking ends are never computed."""
+    if threads == 1 or len(pieces) == 1:
+        for piece in pieces:
+            yield function(piece)
+        return
     coming = [_pool(threads).submit(function, piece) for piece in pieces]
     try:
         for future in coming:
@@ -61,15 +72,23 @@ def _mapped(
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """No sharing of work inside operations: what is computed has the same bits on every machine's setting."""
-    threads = torch.get_num_threads()
+def one_thread() -> Iterator[int]:
+    """No sharing of work inside operations: what is computed has the same bits on every machine's setting.
+
+    Gives the number of threads among which pieces are shared meanwhile: as many as torch was allowed before.
+    Inside itself it costs nothing, so whoever has many pieces in a row stays in it.
+    """
+    if (outer := getattr(_state, "threads", None)) is not None:
+        yield outer
+        return
+    _state.threads = threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with _blas().limit(limits=1):
-            yield
+            yield threads
     finally:
         torch.set_num_threads(threads)
+        _state.threads = None
 
 
 @cache

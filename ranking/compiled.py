@@ -1,6 +1,6 @@
 """Whether a network's derivatives are compiled, and tensors for the kernels that compute them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -10,10 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranking.kernels import GRADIENT, Steps
 from ranking.slates import StoredSlates
 
 TOGETHER = 20_000
 """Slates, at most, that are looked at before it is asked whether anybody still waits: part of a second."""
+
+
+Share = Callable[[Callable[[range], None], int], Any]
+"""Calls a function for parts of so many things, as ranges."""
+
+
+def alone(function: Callable[[range], None], number: int) -> None:
+    """A `Share` among no more than this thread."""
+    function(range(number))
 
 
 class Architecture(NamedTuple):
@@ -39,14 +49,20 @@ class Compiled:
 
     Everywhere w is (C, P), ``index`` (C, B) are numbers of slates, and ``weight`` (C, B) is what each counts
     in its client's loss.
+
+    Attributes:
+        share: calls a kernel, which holds no lock of Python's, for parts of the clients, in several threads.
     """
 
     slates: StoredSlates
     architecture: Architecture
     loss: int
+    share: Share = alone
 
     @classmethod
-    def of(cls, slates: Any, architecture: Architecture | None, loss: str) -> "Compiled | None":
+    def of(
+        cls, slates: Any, architecture: Architecture | None, loss: str, share: Share = alone
+    ) -> "Compiled | None":
         """None where this network, this loss or this machine has none: then there is autograd."""
         if architecture is None or not isinstance(slates, StoredSlates) or find_spec("numba") is None:
             return None
@@ -54,13 +70,13 @@ class Compiled:
             return None
         from ranking.kernels.losses import CODES
 
-        return cls(slates, architecture, CODES[loss]) if loss in CODES else None
+        return cls(slates, architecture, CODES[loss], share) if loss in CODES else None
 
     def gradient(self, w: Tensor, index: Tensor, weight: Tensor) -> Tensor:
         """∇f_i(w) (C, P)."""
         w = w.detach().contiguous()
         slope = torch.empty_like(w)
-        self._descend(w, w, slope, index[None], weight, 1, 0.0, 0.0, 0.0)
+        self._descend(w, w[:0], slope, index[None], weight, GRADIENT)
         return slope
 
     def hessian_times(self, w: Tensor, v: Tensor, index: Tensor, weight: Tensor) -> Tensor:
@@ -70,7 +86,8 @@ class Compiled:
         w, v = w.detach().contiguous(), v.detach().contiguous()
         product = torch.empty_like(w)
         arrays = (self._store, index.contiguous().numpy(), weight.to(w.dtype).contiguous().numpy())
-        curve(w.numpy(), v.numpy(), *arrays, self._net, self.loss, product.numpy())
+        given = (w.numpy(), v.numpy(), *arrays, self._net, self.loss, product.numpy())
+        self.share(lambda some: curve(some.start, some.stop, *given), len(w))
         return product
 
     def descend(
@@ -79,42 +96,55 @@ class Compiled:
         anchor: Tensor,
         index: Tensor,
         weight: Tensor,
-        steps: int,
-        lr: float,
-        pull: float,
-        tolerance: float,
+        how: Steps,
         ask: Callable[[], None],
     ) -> Tensor:
         """Proximal gradient steps from w, step s on the slates index[s modulo K] (K, C, B)."""
-        theta, anchor = w.detach().clone(memory_format=torch.contiguous_format), anchor.detach().contiguous()
-        slope = torch.empty_like(theta)
-        batches, clients, size = index.shape
-        most = max(1, TOGETHER // max(1, clients * size))
-        for begin in range(0, steps, most):
-            ask()
-            now = min(most, steps - begin)
-            some = index if batches == 1 else index[torch.arange(begin, begin + now) % batches]
-            self._descend(theta, anchor, slope, some, weight, now, lr, pull, tolerance)
+        theta = w.detach().clone(memory_format=torch.contiguous_format)
+        nothing = theta[:0]
+        if not how.laps:
+            near = anchor.detach().contiguous() if how.pull else nothing
+            self._walk(theta, near, index, weight, how, ask)
+            return theta
+        each, together = len(index) // how.laps, TOGETHER // max(1, how.steps * index[0].numel())
+        for laps in _parts(how.laps, max(1, together)):
+            part = index[laps.start * each : laps.stop * each]
+            if together:
+                ask()
+                self._descend(theta, nothing, nothing, part, weight, how._replace(laps=len(laps)))
+            else:
+                near = theta.clone()
+                self._walk(theta, near, part, weight, how, ask)
+                theta.sub_(near).mul_(how.way).add_(near)
         return theta
 
-    def _descend(
+    def _walk(
         self,
         theta: Tensor,
-        anchor: Tensor,
-        slope: Tensor,
+        near: Tensor,
         index: Tensor,
         weight: Tensor,
-        steps: int,
-        lr: float,
-        pull: float,
-        tolerance: float,
+        how: Steps,
+        ask: Callable[[], None],
     ) -> None:
-        from ranking.kernels.clients import descend
+        """The steps of one lap, in place, with asking in between."""
+        for steps in _parts(how.steps, max(1, TOGETHER // max(1, index[0].numel()))):
+            ask()
+            some = index if len(index) == 1 else index[torch.tensor(steps) % len(index)]
+            self._descend(theta, near, theta[:0], some, weight, how._replace(steps=len(steps), laps=0))
+
+    def _descend(
+        self, theta: Tensor, anchor: Tensor, slope: Tensor, index: Tensor, weight: Tensor, how: Steps
+    ) -> None:
+        from ranking.kernels import clients
 
         arrays = (theta.numpy(), anchor.numpy(), slope.numpy(), self._store, index.contiguous().numpy())
         counted = weight.to(theta.dtype).contiguous().numpy()
         real = arrays[0].dtype.type  # or products would be of 64 bits
-        descend(*arrays, counted, self._net, self.loss, real(lr), real(pull), steps, real(tolerance))
+        lr, pull, tolerance, way = map(real, (how.lr, how.pull, how.tolerance, how.way))
+        how = Steps(how.steps, lr, pull, tolerance, way, how.laps)
+        rest = (counted, self._net, self.loss, how)
+        self.share(lambda some: clients.descend(some.start, some.stop, *arrays, *rest), len(theta))
 
     @cached_property
     def _store(self) -> Any:
@@ -134,6 +164,11 @@ class Compiled:
         reader = Reader(codes, shape.alphabet, shape.embedding, shape.width, shape.filters)
         sizes = np.array(shape.sizes, np.int64)
         return Net(sizes, int(sizes.sum()), int(sizes.max()), reader)
+
+
+def _parts(number: int, most: int) -> Iterator[range]:
+    """0 … number − 1 in parts of at most so many."""
+    return (range(begin, min(begin + most, number)) for begin in range(0, number, most))
 
 
 def warm_up() -> None:

@@ -26,7 +26,7 @@ from federated.objectives.common import Proximal, Vanilla
 from federated.objectives.envelopes import Ditto, MoreauEnvelope
 from federated.objectives.steps import MAML, Reptile
 from federated.objectives.strength import Strength
-from federated.tasks import Batch, Slopes
+from federated.tasks import Batch, Descent, Slopes
 
 __all__ = [
     "MAML",
@@ -56,9 +56,11 @@ class Objective(Protocol):
         """How often, at most, one gradient of F_i asks for one of f_i."""
         ...
 
-    @property
-    def pull(self) -> float | None:
-        """c where ∇F_i(w) = ∇f_i(w) + c (w − read): local steps are a proximal descent then; else None."""
+    def descent(self, lr: float, steps: int) -> Descent | None:
+        """Local steps along ∇F_i of a size, all as one descent from and near what was read, if they are one.
+
+        A step has ``draws`` batches, which follow each other.
+        """
         ...
 
     @property

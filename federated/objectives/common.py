@@ -7,7 +7,7 @@ from torch import Tensor
 
 from federated.objectives.bounds import NonNegative
 from federated.objectives.strength import Strength
-from federated.tasks import Batch, Slopes
+from federated.tasks import Batch, Descent, Slopes
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,13 @@ class Vanilla:
     """One model for all (McMahan 2017; PersA-FL option A)."""
 
     draws = gradients = 1
-    pull = 0.0
     personal = False
     personal_settings = ()
     strength = Strength("", 0)
+
+    def descent(self, lr: float, steps: int) -> Descent:
+        """See `Objective.descent`."""
+        return Descent(steps, lr)
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
@@ -46,10 +49,9 @@ class Proximal:
     personal_settings = ()
     strength = Strength("", 0)
 
-    @property
-    def pull(self) -> float:
-        """See `Objective.pull`."""
-        return self.mu
+    def descent(self, lr: float, steps: int) -> Descent:
+        """See `Objective.descent`."""
+        return Descent(steps, lr, self.mu)
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""

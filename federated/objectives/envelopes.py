@@ -39,7 +39,6 @@ class MoreauEnvelope:
     personal_steps: Steps = 20
     inner_batches: Literal["same", "fresh"] = "same"
 
-    pull = None
     personal = True
     personal_settings = ("personal_steps",)
 
@@ -60,6 +59,11 @@ class MoreauEnvelope:
     def gradients(self) -> int:
         """See `Objective.gradients`."""
         return self.inner_steps
+
+    def descent(self, lr: float, steps: int) -> Descent:
+        """See `Objective.descent`: w − η λ (w − θ̂) is a part η λ of the way to θ̂."""
+        lam = self.strength.usual
+        return Descent(self.inner_steps, self.inner_lr, lam, self.tolerance, laps=steps, way=lr * lam)
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""
@@ -94,7 +98,6 @@ class Ditto:
     personal_steps: Steps = 20
 
     draws = gradients = 1
-    pull = 0.0
     personal = True
     personal_settings = ("lam", "inner_lr", "personal_steps")
 
@@ -105,6 +108,10 @@ class Ditto:
     def strength(self) -> Strength:
         """See `Objective.strength`: λ."""
         return prices(self.lam, self.inner_lr)
+
+    def descent(self, lr: float, steps: int) -> Descent:
+        """See `Objective.descent`."""
+        return Descent(steps, lr)
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""

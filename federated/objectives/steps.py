@@ -32,7 +32,6 @@ class MAML:
     delta: Positive = 1e-3
     personal_steps: Annotated[int, Field(ge=0, le=10_000)] | Literal["auto"] = AUTO
 
-    pull = None
     personal = True
     personal_settings = ("personal_steps",)
 
@@ -52,6 +51,9 @@ class MAML:
     def gradients(self) -> int:
         """See `Objective.gradients`; a Hessian-vector product counts as two."""
         return self.maml_steps + 1 + (2 * self.maml_steps if self.curvature != "first-order" else 0)
+
+    def descent(self, lr: float, steps: int) -> None:
+        """See `Objective.descent`: there is none, since a step looks ahead."""
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`; every factor of the product uses a batch of its own."""
@@ -95,7 +97,6 @@ class Reptile:
     adapt_steps: Steps | Literal["auto"] = AUTO
 
     draws = gradients = 1
-    pull = 0.0
     personal = True
     personal_settings = ("adapt_lr", "adapt_steps")
 
@@ -103,6 +104,10 @@ class Reptile:
     def strength(self) -> Strength:
         """See `Objective.strength`: 20 steps, as Moreau envelopes take."""
         return Strength.of("adapt_steps", self.adapt_steps, 20, STEPS)
+
+    def descent(self, lr: float, steps: int) -> Descent:
+        """See `Objective.descent`."""
+        return Descent(steps, lr)
 
     def gradient(self, task: Slopes, w: Tensor, batches: Sequence[Batch], read: Tensor) -> Tensor:
         """See `Objective.gradient`."""

@@ -106,7 +106,8 @@ class Arrivals(Timed, ServerOptimiser):
     def _hold(self, state: Flight, user: int, staleness: int, read: Tensor, delta: Tensor) -> None:
         """Put one update into the buffer."""
         change = delta if self.merge == "delta" else delta + (state.w - read)
-        change = change * weight(self.weighting, staleness, self.power, self.slope, self.late)
+        counts = weight(self.weighting, staleness, self.power, self.slope, self.late)
+        change = change if counts == 1 else change * counts
         state.buffer = change if state.buffer is None else state.buffer + change
         state.held.append((user, staleness))
 

@@ -55,19 +55,26 @@ class Endless(Sequence[Batch]):
 class Descent:
     """Proximal gradient steps θ ← θ − lr (∇f_i(θ) + pull (θ − anchor)).
 
-    They are what local SGD, personal steps and the inner problem of an envelope have in common.
+    They are what local SGD, personal steps and the inner problem of an envelope have in common. Where there
+    are ``laps``, each begins with the anchor where it begins itself, has the next part of the batches to
+    itself, and goes back when its steps are done: it ends a part of the way to where they led. So w goes
+    down an envelope, and without a pull that is Lookahead (Zhang 2019).
 
     Attributes:
-        steps: their number.
+        steps: their number, in every lap.
         lr: their size.
         pull: how strongly θ is held near the anchor.
         tolerance: a client takes no step along a slope with a norm that is not greater.
+        laps: their number; 0: no laps, just steps.
+        way: the part of the way that is left of every lap.
     """
 
     steps: int
     lr: float
     pull: float = 0.0
     tolerance: float = 0.0
+    laps: int = 0
+    way: float = 1.0
 
 
 Ask = Callable[[], None]
@@ -96,8 +103,9 @@ class Slopes(Protocol):
         """Proximal gradient steps from w towards where f_i and the way from ``anchor`` (C, P) balance.
 
         Args:
-            w, anchor: (C, P).
-            batches: step s is on the batch with the number s modulo how many there are.
+            w, anchor: (C, P); laps have anchors of their own.
+            batches: step s is on the batch with the number s modulo how many there are, or how many there
+                are for its lap.
             how: the steps.
         """
         ...

@@ -49,6 +49,13 @@ class ByAutograd(ABC):
         self, w: Tensor, anchor: Tensor, batches: Sequence[Batch], how: Descent, ask: Ask = nobody
     ) -> Tensor:
         """See `Task.descend`."""
+        each = len(batches) // how.laps if how.laps else 0
+        for lap in range(how.laps):
+            part = batches[lap * each : (lap + 1) * each]
+            w = w + how.way * (self._steps(w, w, part, how, ask) - w)
+        return w if how.laps else self._steps(w, anchor, batches, how, ask)
+
+    def _steps(self, w: Tensor, anchor: Tensor, batches: Sequence[Batch], how: Descent, ask: Ask) -> Tensor:
         theta = w.clone()  # a copy, so that what follows may work in place, which is faster
         for step in range(how.steps):
             ask()

@@ -13,7 +13,9 @@ from data.progress import Tell, silent
 from data.schema import DataError
 from federated.tasks import Ask, Chance, Descent, Rehearsal, nobody
 from federated.tasks.autograd import ByAutograd
+from federated.workers import shared
 from ranking.compiled import Compiled
+from ranking.kernels import Steps
 from ranking.losses import LOSSES
 from ranking.metrics import nmrr, summarise
 from ranking.rankers.network import Network
@@ -131,7 +133,7 @@ class RankingTask(ByAutograd):
         start = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
         return cls(network, loss, train, validation, rows, start)
 
-    @property
+    @cached_property
     def samples(self) -> Tensor:
         """See `Task.samples`: training slates per user."""
         return self.start.diff()
@@ -166,7 +168,7 @@ class RankingTask(ByAutograd):
     @cached_property
     def compiled(self) -> Compiled | None:
         """What computes derivatives faster than autograd does, where it can."""
-        return Compiled.of(self.train, self.network.architecture, self.loss_name)
+        return Compiled.of(self.train, self.network.architecture, self.loss_name, shared)
 
     def gradient(self, w: Tensor, batch: RankingBatch) -> Tensor:
         """See `Slopes.gradient`."""
@@ -186,9 +188,8 @@ class RankingTask(ByAutograd):
         """See `Task.descend`."""
         if self.compiled is None or not isinstance(batches, RankingBatches):
             return super().descend(w, anchor, batches, how, ask)
-        numbers, weight = batches.numbers, batches.weight
-        parts = (how.steps, how.lr, how.pull, how.tolerance)
-        return self.compiled.descend(w, anchor, numbers, weight, *parts, ask)
+        steps = Steps(how.steps, how.lr, how.pull, how.tolerance, how.way, how.laps)
+        return self.compiled.descend(w, anchor, batches.numbers, batches.weight, steps, ask)
 
     def evaluate(self, w: Tensor) -> dict[str, float]:
         """Validation loss and NMRR, averaged over each user's slates and then over users."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ranking.kernels import Steps
 from ranking.kernels.characters import Reader, parameters, r_read, r_unread, read, unread
 from ranking.kernels.compiling import compiled
 from ranking.kernels.dense import backward, forward, matrix, r_backward, r_forward
@@ -72,6 +73,8 @@ def _by_response(w: Array, net: Net, by_hidden: Array) -> Array:
 
 @compiled
 def descend(
+    begin: int,
+    end: int,
     theta: Array,
     anchor: Array,
     slope: Array,
@@ -80,61 +83,82 @@ def descend(
     weight: Array,
     net: Net,
     loss: int,
-    lr: float,
-    pull: float,
-    steps: int,
-    tolerance: float,
+    how: Steps,
 ) -> None:
     """Proximal gradient steps, in place: θ ← θ − lr · slope, slope = ∇f(θ) + pull (θ − anchor).
 
     One function with many uses, since what is compiled twice is waited for twice.
 
     Args:
-        theta, anchor: (C, P).
-        slope: (C, P) receives each client's last slope.
-        index: (K, C, B): step s is on batch s modulo K.
+        begin, end: whose turn it is.
+        theta: (C, P).
+        anchor: (C, P); (0, P) where nothing pulls, or in laps, which have anchors of their own.
+        slope: (C, P) receives each client's last slope; (0, P) where nobody wants to see them.
+        index: (K, C, B): of a lap's part, step s is on batch s modulo how many there are.
         store, weight, net, loss: as elsewhere.
-        lr, pull, steps: of the descent; with lr = 0, pull = 0 and one step, slope is the gradient.
-        tolerance: a step along a slope that is not longer is not taken.
+        how: the steps; one with lr = 0 and pull = 0 gives the gradient.
     """
-    K, C, B = index.shape
-    work = _work(most_rows(store, index, weight), B, net, theta)
-    P, number, begin = theta.shape[1], 0, parameters(net.reader)
-    for c in range(C):
-        now = slope[c]
-        for s in range(steps):
-            if K > 1 or s == 0:
-                number = gather(store, index[s % K, c], weight[c], net.sizes[0], work.acts, work.rows)
-            if number:
-                by_score = work.slope[:number]
-                slopes(loss, _scores(theta[c], net, number, work), work.rows, weight[c], by_score)
-                dense = theta[c, begin:]
-                g = backward(dense, net.sizes, number, work.acts, by_score, work.g, work.h, now[begin:])
-                if begin:
-                    by_response = _by_response(dense, net, matrix(g, 0, number, net.sizes[1]))
-                    unread(theta[c], net.reader, work.rows, number, work.strongest, by_response, now[:begin])
-            else:
+    laps, P = max(how.laps, 1), theta.shape[1]
+    each, B = len(index) // laps, index.shape[2]
+    work = _work(most_rows(begin, end, store, index, weight), B, net, theta)
+    number, anchors, slopes_wanted = 0, len(anchor) > 0, len(slope) > 0
+    room = np.empty((2, P), theta.dtype)
+    for c in range(begin, end):
+        w = theta[c]
+        near, now = anchor[c] if anchors else room[0], slope[c] if slopes_wanted else room[1]
+        for lap in range(laps):
+            if how.laps:
+                near[:] = w
+            for s in range(how.steps):
+                if each > 1 or s == 0:
+                    batch = index[lap * each + s % each, c]
+                    number = gather(store, batch, weight[c], net.sizes[0], work.acts, work.rows)
+                _gradient(w, net, loss, weight[c], number, work, now)
+                if how.pull:
+                    for p in range(P):
+                        now[p] += how.pull * (w[p] - near[p])
+                if how.tolerance and np.sqrt(np.dot(now, now)) <= how.tolerance:
+                    if each == 1:
+                        break  # nothing would change any more
+                elif how.lr:
+                    for p in range(P):
+                        w[p] -= how.lr * now[p]
+            if how.laps:
                 for p in range(P):
-                    now[p] = 0
-            if pull:
-                for p in range(P):
-                    now[p] += pull * (theta[c, p] - anchor[c, p])
-            if tolerance and np.sqrt(np.dot(now, now)) <= tolerance:
-                if K == 1:
-                    break  # nothing would change any more
-            elif lr:
-                for p in range(P):
-                    theta[c, p] -= lr * now[p]
+                    w[p] = near[p] + how.way * (w[p] - near[p])
+
+
+@compiled
+def _gradient(w: Array, net: Net, loss: int, weight: Array, number: int, work: Work, out: Array) -> None:
+    """Write the gradient (P,) of one client's loss, whose rows have been gathered."""
+    if number == 0:
+        out[:] = 0
+        return
+    by_score, begin = work.slope[:number], parameters(net.reader)
+    slopes(loss, _scores(w, net, number, work), work.rows, weight, by_score)
+    g = backward(w[begin:], net.sizes, number, work.acts, by_score, work.g, work.h, out[begin:])
+    if begin:
+        by_response = _by_response(w[begin:], net, matrix(g, 0, number, net.sizes[1]))
+        unread(w, net.reader, work.rows, number, work.strongest, by_response, out[:begin])
 
 
 @compiled
 def curve(
-    w: Array, v: Array, store: Store, index: Array, weight: Array, net: Net, loss: int, out: Array
+    begin: int,
+    end: int,
+    w: Array,
+    v: Array,
+    store: Store,
+    index: Array,
+    weight: Array,
+    net: Net,
+    loss: int,
+    out: Array,
 ) -> None:
-    """Write the Hessian of every client's loss times v (C, P) into out (C, P)."""
+    """Write the Hessian of the loss of clients begin … end − 1 times v (C, P) into out (C, P)."""
     C, B = index.shape
-    work = _work(most_rows(store, index.reshape(1, C, B), weight), B, net, w)
-    for c in range(C):
+    work = _work(most_rows(begin, end, store, index.reshape(1, C, B), weight), B, net, w)
+    for c in range(begin, end):
         number = gather(store, index[c], weight[c], net.sizes[0], work.acts, work.rows)
         _hessian_times(w[c], v[c], net, loss, weight[c], number, work, out[c])
 

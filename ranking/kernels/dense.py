@@ -24,20 +24,23 @@ def matrix(values: Array, at: int, rows: int, columns: int) -> Array:
 def forward(w: Array, sizes: Array, rows: int, acts: Array) -> Array:
     """The scores (R,), from the inputs in ``acts``, which receives all layers' values."""
     at = begin = 0
+    zero = acts.dtype.type(0)  # one of 64 bits would make all loops so
     for layer in range(len(sizes) - 2):
         i, o = sizes[layer], sizes[layer + 1]
         z = matrix(acts, begin + rows * i, rows, o)
         np.dot(matrix(acts, begin, rows, i), matrix(w, at, i, o), z)
-        bias = at + i * o
+        at += i * o
+        bias = w[at : at + o]
         for r in range(rows):
             for j in range(o):
-                z[r, j] = max(z[r, j] + w[bias + j], 0)
-        begin, at = begin + rows * i, bias + o
+                z[r, j] = max(z[r, j] + bias[j], zero)
+        begin, at = begin + rows * i, at + o
     i = sizes[-2]
     scores = acts[begin + rows * i : begin + rows * (i + 1)]
     np.dot(matrix(acts, begin, rows, i), w[at : at + i], scores)
+    last = w[at + i]
     for r in range(rows):
-        scores[r] += w[at + i]
+        scores[r] += last
     return scores
 
 
@@ -52,7 +55,7 @@ def backward(
         ``h``, which are room for R rows of the widest layer each.
     """
     at, begin = _last(sizes, rows)
-    i = sizes[-2]
+    i, zero = sizes[-2], w.dtype.type(0)
     a, last = matrix(acts, begin, rows, i), matrix(g, 0, rows, i)
     np.dot(a.T, slope, out[at : at + i])
     out[at + i] = _sum(slope)
@@ -60,9 +63,11 @@ def backward(
         for r in range(rows):
             g[r] = slope[r]
         return g
+    reads = w[at : at + i]
     for r in range(rows):
         for j in range(i):
-            last[r, j] = slope[r] * w[at + j] if a[r, j] > 0 else 0
+            value = slope[r] * reads[j]  # not in a branch, so that many are computed at once
+            last[r, j] = value if a[r, j] > zero else zero
     for layer in range(len(sizes) - 3, -1, -1):
         i, o = sizes[layer], sizes[layer + 1]
         begin, at = begin - rows * i, at - (i + 1) * o
@@ -70,7 +75,7 @@ def backward(
         np.dot(a.T, now, matrix(out, at, i, o))
         _sum_rows(now, out[at + i * o : at + i * o + o])
         if layer:
-            np.dot(now, matrix(w, at, i, o).T, matrix(h, 0, rows, i))
+            np.dot(now, _transposed(matrix(w, at, i, o)), matrix(h, 0, rows, i))
             _where_active(a, matrix(h, 0, rows, i))
             g, h = h, g
     return g
@@ -84,6 +89,17 @@ def _last(sizes: Array, rows: int) -> tuple[int, int]:
         begin += rows * sizes[layer]
         at += (sizes[layer] + 1) * sizes[layer + 1]
     return at, begin
+
+
+@compiled
+def _transposed(values: Array) -> Array:
+    """A transposed copy, by which BLAS multiplies faster, copying included, than by a transposed view."""
+    rows, columns = values.shape
+    turned = np.empty((columns, rows), values.dtype)
+    for r in range(rows):
+        for j in range(columns):
+            turned[j, r] = values[r, j]
+    return turned
 
 
 @compiled
@@ -106,9 +122,11 @@ def _sum_rows(values: Array, out: Array) -> None:
 @compiled
 def _where_active(a: Array, values: Array) -> None:
     """0 wherever the ReLU that gave ``a`` was not active."""
+    zero = values.dtype.type(0)
     for r in range(a.shape[0]):
         for j in range(a.shape[1]):
-            values[r, j] = values[r, j] if a[r, j] > 0 else 0
+            value = values[r, j]
+            values[r, j] = value if a[r, j] > zero else zero
 
 
 @compiled
@@ -122,16 +140,19 @@ def _add(values: Array, to: Array) -> None:
 def r_forward(w: Array, v: Array, sizes: Array, rows: int, acts: Array, racts: Array) -> Array:
     """r(scores) (R,), after `forward`, from r(inputs) in ``racts``, which receives all layers' changes."""
     at = begin = 0
+    zero = acts.dtype.type(0)
     for layer in range(len(sizes) - 2):
         i, o = sizes[layer], sizes[layer + 1]
         z, rz = matrix(acts, begin + rows * i, rows, o), matrix(racts, begin + rows * i, rows, o)
         np.dot(matrix(racts, begin, rows, i), matrix(w, at, i, o), rz)
         _add(np.dot(matrix(acts, begin, rows, i), matrix(v, at, i, o)), rz)
-        bias = at + i * o
+        at += i * o
+        bias = v[at : at + o]
         for r in range(rows):
             for j in range(o):
-                rz[r, j] = rz[r, j] + v[bias + j] if z[r, j] > 0 else 0
-        begin, at = begin + rows * i, bias + o
+                value = rz[r, j] + bias[j]
+                rz[r, j] = value if z[r, j] > zero else zero
+        begin, at = begin + rows * i, at + o
     i = sizes[-2]
     rscores = racts[begin + rows * i : begin + rows * (i + 1)]
     np.dot(matrix(racts, begin, rows, i), w[at : at + i], rscores)
@@ -167,12 +188,13 @@ def r_backward(
     out[at + i] = _sum(rslope)
     if len(sizes) == 2:
         return slope.copy().reshape(rows, 1), rslope.copy().reshape(rows, 1)
-    g, rg = np.zeros((rows, i), w.dtype), np.zeros((rows, i), w.dtype)
+    g, rg = np.empty((rows, i), w.dtype), np.empty((rows, i), w.dtype)
+    reads, changes, zero = w[at : at + i], v[at : at + i], w.dtype.type(0)
     for r in range(rows):
         for j in range(i):
-            if a[r, j] > 0:
-                g[r, j] = slope[r] * w[at + j]
-                rg[r, j] = rslope[r] * w[at + j] + slope[r] * v[at + j]
+            value, change = slope[r] * reads[j], rslope[r] * reads[j] + slope[r] * changes[j]
+            g[r, j] = value if a[r, j] > zero else zero
+            rg[r, j] = change if a[r, j] > zero else zero
     for layer in range(len(sizes) - 3, -1, -1):
         i, o = sizes[layer], sizes[layer + 1]
         begin, at = begin - rows * i, at - (i + 1) * o
@@ -181,9 +203,10 @@ def r_backward(
         _add(np.dot(a.T, rg), matrix(out, at, i, o))
         _sum_rows(rg, out[at + i * o : at + i * o + o])
         if layer:
-            before = np.dot(rg, matrix(w, at, i, o).T)
-            _add(np.dot(g, matrix(v, at, i, o).T), before)
-            g, rg = np.dot(g, matrix(w, at, i, o).T), before
+            w_turned, v_turned = _transposed(matrix(w, at, i, o)), _transposed(matrix(v, at, i, o))
+            before = np.dot(rg, w_turned)
+            _add(np.dot(g, v_turned), before)
+            g, rg = np.dot(g, w_turned), before
             _where_active(a, g)
             _where_active(a, rg)
     return g, rg

@@ -34,11 +34,11 @@ class Rows(NamedTuple):
 
 
 @compiled
-def most_rows(store: Store, index: Array, weight: Array) -> int:
-    """The most rows that a client of a batch (C, B) has, but at least 1; also of many batches (K, C, B)."""
+def most_rows(begin: int, end: int, store: Store, index: Array, weight: Array) -> int:
+    """The most rows that one of clients begin … end − 1 has in a batch of many (K, C, B), but at least 1."""
     most = 1
     for k in range(index.shape[0]):
-        for c in range(index.shape[1]):
+        for c in range(begin, end):
             rows = 0
             for b in range(index.shape[2]):
                 if weight[c, b] > 0:
@@ -75,9 +75,9 @@ def gather(store: Store, index: Array, weight: Array, inputs: int, x: Array, row
         slate = index[b]
         if weight[b] > 0:
             for source in range(store.offsets[slate], store.offsets[slate + 1]):
-                at = row * inputs
+                to, of = x[row * inputs : row * inputs + features], store.features[source]
                 for f in range(features):
-                    x[at + f] = store.features[source, f]
+                    to[f] = of[f]
                 rows.candidates[row] = store.candidates[source]
                 rows.typed[row] = store.typed[slate]
                 rows.position[row] = store.position[source]

@@ -21,6 +21,7 @@ from federated.objectives import MoreauEnvelope
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.tasks.ranking import RankingTask
+from federated.workers import one_thread
 from ranking.rankers.mlp import MLPNetwork
 from ranking.slates import StoredSlates
 
@@ -97,13 +98,14 @@ def run_rounds(
     schedule: Any = ROWS[workload].schedule
     merges = schedule.run(ready, schedule.start(ready, w))
     seconds = []
-    for number in range(1, rounds + 1):
-        since = time.perf_counter()
-        w = next(merges).w
-        between()
-        seconds.append(time.perf_counter() - since)
-        if number == gate_rounds:
-            gate = w
+    with one_thread():  # as `Training` does
+        for number in range(1, rounds + 1):
+            since = time.perf_counter()
+            w = next(merges).w
+            between()
+            seconds.append(time.perf_counter() - since)
+            if number == gate_rounds:
+                gate = w
     return seconds, gate.numpy()
 
 
@@ -133,12 +135,13 @@ def run_arrivals(ready: Clients, workload: str, arrivals: int, gate_arrivals: in
     merges = islice(schedule.run(ready, schedule.start(ready, w)), arrivals)
     users, versions = [], []
     since = time.perf_counter()
-    for version, merge in enumerate(merges):
-        users.append(merge.users[0])
-        versions.append(version - merge.staleness[0])
-        if version + 1 == skipped:
-            since = time.perf_counter()
-        if version + 1 == gate_arrivals:
-            gate = merge.w
+    with one_thread():  # as `Training` does
+        for version, merge in enumerate(merges):
+            users.append(merge.users[0])
+            versions.append(version - merge.staleness[0])
+            if version + 1 == skipped:
+                since = time.perf_counter()
+            if version + 1 == gate_arrivals:
+                gate = merge.w
     seconds = time.perf_counter() - since
     return Arrived(users, versions, schedule.server_lr or 1 / ready.number, seconds, gate.numpy())

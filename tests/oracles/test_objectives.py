@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from federated.objectives import MAML, Ditto, MoreauEnvelope, Proximal, Vanilla
+from federated.objectives import MAML, Ditto, MoreauEnvelope, Objective, Proximal, Reptile, Vanilla
 from federated.tasks.autograd import gradient_of
 from federated.tasks.quadratics import Quadratics
 from federated.tasks.ranking import RankingTask
@@ -45,6 +45,34 @@ def test_vanilla(quadratics: Quadratics, w: Tensor) -> None:
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
 
 
+DESCENDING = [
+    Vanilla(),
+    Proximal(0.7),
+    Reptile(),
+    Ditto(),
+    MoreauEnvelope(lam=LAM, inner_steps=4, inner_lr=0.1, tolerance=1e-3),
+    MoreauEnvelope(lam=LAM, inner_steps=4, inner_lr=0.1, tolerance=0, inner_batches="fresh"),
+]
+
+
+@pytest.mark.parametrize("objective", DESCENDING, ids=lambda o: type(o).__name__)
+def test_local_steps_as_one_descent_are_steps_along_the_objectives_gradient(
+    quadratics: Quadratics, w: Tensor, objective: Objective
+) -> None:
+    """Every step on batches of its own, from and near what was read."""
+    lr, steps, draws = 0.2, 3, objective.draws
+    noise = torch.randn(steps * draws, 6, 5, generator=torch.Generator().manual_seed(3), dtype=w.dtype)
+    batches = [(quadratics.curvature, quadratics.centre, part) for part in noise]
+    how = objective.descent(lr, steps)
+    assert how is not None
+    now = w
+    for step in range(steps):
+        part = batches[step * draws : (step + 1) * draws]
+        now = now - lr * objective.gradient(quadratics, now, part, w)
+    torch.testing.assert_close(quadratics.descend(w, w, batches, how), now, rtol=0, atol=1e-12)
+    assert not torch.allclose(now, w)
+
+
 @pytest.mark.parametrize("mu", [0.0, 0.5, 4.0])
 def test_a_proximal_gradient_pulls_back_to_what_was_read(
     quadratics: Quadratics, w: Tensor, mu: float
@@ -55,7 +83,6 @@ def test_a_proximal_gradient_pulls_back_to_what_was_read(
     gradient = Proximal(mu).gradient(quadratics, w, data, read)
     expected = apply(quadratics.curvature, w - quadratics.centre) + mu * (w - read)
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
-    assert Proximal(mu).pull == mu
     assert torch.equal(Proximal(mu).personalise(quadratics, w, data), w)
 
 

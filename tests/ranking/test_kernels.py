@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -148,6 +149,34 @@ def test_descents_are_those_of_autograd(
         ours = task.descend(*given)
         torch.testing.assert_close(ours, ByAutograd.descend(task, *given), rtol=1e-8, atol=1e-9)
     assert tolerance < 1e9 or torch.equal(ours, w)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    problems(),
+    st.integers(0, 4),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 2.5]),
+    st.sampled_from([0.0, 0.3]),
+    st.sampled_from([1, 12, 20_000]),
+)
+def test_laps_are_those_of_autograd(
+    problem: tuple[RankingTask, RankingBatch, Tensor, Tensor],
+    steps: int,
+    laps: int,
+    pull: float,
+    tolerance: float,
+    together: int,
+) -> None:
+    """However many slates are looked at between two questions whether anybody still waits."""
+    task, batch, w, _ = problem
+    shifts = torch.stack([batch.index.roll(by, dims=0) for by in range(2 * laps)])
+    for numbers in (shifts[:laps], shifts):
+        batches = RankingBatches(task.train, numbers, batch.weight)
+        given = (w, w, batches, Descent(steps, 0.01, pull, tolerance, laps, 0.6))
+        with patch("ranking.compiled.TOGETHER", together):
+            ours = task.descend(*given)
+        torch.testing.assert_close(ours, ByAutograd.descend(task, *given), rtol=1e-8, atol=1e-9)
 
 
 SHAPES = [MLP().network(12, TEXTS), MLPCNN().network(12, TEXTS)]
