@@ -5,6 +5,7 @@ a model is evaluated, or with a restart; and PYTHONHASHSEED has no part in it.
 """
 
 import zlib
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,9 @@ _U64 = np.uint64
 _LOW = np.uint64(0xFFFFFFFF)
 _Wide = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 """128-bit numbers as their high and low halves."""
+FEW = 24
+"""Streams that are found sooner one by one."""
+
 _MULTIPLIER = (0x2360ED051FC65DA4, 0x4385DF649FCCF645)
 """Of PCG64, high and low half."""
 
@@ -31,6 +35,30 @@ def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
     with suppress(OverflowError):
         key = np.array(key, np.uint32)  # the same words, found in half the time
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def generators(seed: int, purpose: str, counters: NDArray[np.int64]) -> Iterable[np.random.Generator]:
+    """The streams of many keys, ``generator(seed, purpose, *c)`` for each c, found all at once.
+
+    It may be one object that goes from stream to stream, so draw from each before you take the next.
+
+    Args:
+        seed: the run's seed.
+        purpose: see `generator`.
+        counters: (N, 2) whole numbers from 0 to 2³² − 1.
+    """
+    if len(counters) < FEW or seed >> 32:
+        yield from (generator(seed, purpose, *key) for key in counters.tolist())
+        return
+    words = counters.astype(np.uint64)
+    fixed = [np.full(len(words), word, np.uint64) for word in (seed, zlib.crc32(purpose.encode()))]
+    (high, low), (above, below) = _seeded(_seed_words([*fixed, words[:, 0], words[:, 1]]))
+    bits = np.random.PCG64(0)
+    stream = np.random.Generator(bits)
+    for a, b, c, d in np.stack([high, low, above, below], axis=1).tolist():
+        where: Any = {"state": a << 64 | b, "inc": c << 64 | d}
+        bits.state = {"bit_generator": "PCG64", "state": where, "has_uint32": 0, "uinteger": 0}
+        yield stream
 
 
 def integers(
@@ -60,19 +88,28 @@ def integers(
 
 
 def _first_half_words(seed: int, purpose: str, counters: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """The low 32 bits of what PCG64 (O'Neill 2014) first gives after numpy's `SeedSequence` of each key."""
-    words = _seed_words((seed, zlib.crc32(purpose.encode())), counters.astype(np.uint64))
-    state = [(words[2 * i + 1] << _U64(32)) | words[2 * i] for i in range(4)]
-    increment = ((state[2] << _U64(1)) | (state[3] >> _U64(63)), (state[3] << _U64(1)) | _U64(1))
-    high, low = _add(increment, (state[0], state[1]))
-    high, low = _add(_times_multiplier(high, low), increment)
+    """The low 32 bits of what PCG64 first gives after numpy's `SeedSequence` of each key."""
+    last = counters.astype(np.uint64)
+    fixed = [np.full_like(last, word) for word in (seed, zlib.crc32(purpose.encode()))]
+    (high, low), increment = _seeded(_seed_words([*fixed, last, np.zeros_like(last)]))
     high, low = _add(_times_multiplier(high, low), increment)
     turned, by = high ^ low, high >> _U64(58)
     return ((turned >> by) | (turned << ((_U64(64) - by) & _U64(63)))) & _LOW
 
 
-def _seed_words(fixed: tuple[int, int], last: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
-    """Eight 32-bit words for each key (*fixed, last), as `SeedSequence.generate_state` makes them."""
+def _seeded(words: list[NDArray[np.uint64]]) -> tuple[_Wide, _Wide]:
+    """State and increment of PCG64 (O'Neill 2014) that eight 32-bit words begin."""
+    state = [(words[2 * i + 1] << _U64(32)) | words[2 * i] for i in range(4)]
+    increment = ((state[2] << _U64(1)) | (state[3] >> _U64(63)), (state[3] << _U64(1)) | _U64(1))
+    high, low = _add(increment, (state[0], state[1]))
+    return _add(_times_multiplier(high, low), increment), increment
+
+
+def _seed_words(entropy: list[NDArray[np.uint64]]) -> list[NDArray[np.uint64]]:
+    """Eight 32-bit words for each key of four words, as `SeedSequence.generate_state` makes them.
+
+    A key of three words has the same as one with a 0 behind them.
+    """
     scale = 0x43B0D7E5
 
     def mixed_in(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -82,7 +119,6 @@ def _seed_words(fixed: tuple[int, int], last: NDArray[np.uint64]) -> list[NDArra
         word = (word * _U64(scale)) & _LOW
         return word ^ (word >> _U64(16))
 
-    entropy = [np.full_like(last, fixed[0]), np.full_like(last, fixed[1]), last, np.zeros_like(last)]
     pool = [mixed_in(word) for word in entropy]
     for source in range(4):
         for target in range(4):

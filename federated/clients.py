@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from data.progress import Tell, silent
-from data.randomness import generator
+from data.randomness import generator, generators
 from federated.objectives import Objective, Positive
 from federated.patience import EndlessError, Patience, Unbounded
 from federated.tasks import Batch, Chance, Descent, Slopes, Task
@@ -38,11 +38,14 @@ AT_ONCE = 10_000
 MOST_LOOKS = 1_000_000
 """How often, at most, an update looks at a sample."""
 
+MOST = 200
+"""Clients, at most, that are computed one by one by a task that shares the work itself."""
+
 WORTH_SPLITTING = 8
 """Clients of a stack for which a second thread is worth its trouble."""
 
 FEW = 16
-"""Clients, at most, that a thread takes at a time where they are computed one by one."""
+"""Clients, at most, whose own models a thread finds at a time where they are computed one by one."""
 
 INDICES = 1_000_000
 """Samples, at most, whose numbers are drawn at once where no more than numbers is held of them."""
@@ -132,8 +135,8 @@ class Clients:
             in_parallel(piece, _pieces(len(users), self._step_samples))
             return found
         with one_thread():  # the task shares the work itself
-            for part in _pieces(len(users), self._step_samples, 1):
-                piece(part)
+            for begin in range(0, len(users), MOST):
+                piece(slice(begin, begin + MOST))
         return found
 
     def personalise(
@@ -201,24 +204,32 @@ class Clients:
 
     def _draw(self, users: list[int], counters: list[int]) -> Iterator[Tensor]:
         """(K, C, B) sample indices of C updates, K = Q · draws, in parts of not too many steps Q."""
-        local, draws = self.local, self.objective.draws
+        local = self.local
+        most = max((AT_ONCE // STACK if self.task.stacked else INDICES // MOST) // self._step_samples, 1)
+        steps = [min(most, local.local_steps - begin) for begin in range(0, local.local_steps, most)]
+        shapes = [(now * self.objective.draws, local.batch_size) for now in steps]
         held = self.samples[torch.tensor(users)]
-        streams = []
         if local.sampling == "random":
+            yield from self._at_random(users, counters, held.tolist(), shapes)
+            return
+        first = torch.tensor(counters)[:, None] * local.local_steps * self._step_samples
+        for shape in shapes:
+            number = shape[0] * shape[1]
+            yield ((first + torch.arange(number)) % held[:, None]).view(-1, *shape).transpose(0, 1)
+            first = first + number
+
+    def _at_random(
+        self, users: list[int], counters: list[int], held: list[int], shapes: list[tuple[int, int]]
+    ) -> Iterator[Tensor]:
+        streams = generators(self.seed, "batch", np.stack([users, counters], axis=1))
+        if len(shapes) > 1:  # each stream is gone on with
             pairs = zip(users, counters, strict=True)
             streams = [generator(self.seed, "batch", user, counter) for user, counter in pairs]
-        held_at_once = (AT_ONCE if self.task.stacked else INDICES) // STACK
-        most = max(held_at_once // self._step_samples, 1)  # whoever is in the stack: the same parts
-        for begin in range(0, local.local_steps, most):
-            steps = min(most, local.local_steps - begin)
-            shape = (steps * draws, local.batch_size)
-            if local.sampling == "in-order":
-                first = torch.tensor(counters) * local.local_steps + begin
-                taken = first[:, None] * self._step_samples + torch.arange(int(np.prod(shape)))
-                yield (taken % held[:, None]).view(-1, *shape).transpose(0, 1)
-                continue
-            sizes = zip(streams, held.tolist(), strict=True)
-            drawn = [stream.integers(size, size=shape, dtype=np.int64) for stream, size in sizes]
+        for shape in shapes:
+            drawn = [
+                stream.integers(size, size=shape, dtype=np.int64)
+                for stream, size in zip(streams, held, strict=True)
+            ]
             yield torch.from_numpy(np.stack(drawn, axis=1))
 
 
@@ -251,15 +262,14 @@ def _alike(sizes: Tensor, most: int) -> list[Tensor]:
     return [torch.tensor(piece) for piece in pieces if piece]
 
 
-def _pieces(clients: int, samples: int = 1, threads: int = 2) -> list[slice]:
+def _pieces(clients: int, samples: int = 1) -> list[slice]:
     """C clients in stacks of like size. Who is stacked with whom depends on C alone, so that bits do not.
 
     Args:
         clients: C.
         samples: that each of them needs at once.
-        threads: for which there should be a stack, if it is worth their trouble.
     """
     most = max(min(STACK, AT_ONCE // samples), 1)
-    number = max(-(-clients // most), min(threads, clients // WORTH_SPLITTING), 1)
+    number = max(-(-clients // most), min(2, clients // WORTH_SPLITTING), 1)
     edges = [clients * piece // number for piece in range(number + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]

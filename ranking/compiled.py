@@ -13,8 +13,8 @@ from torch import Tensor
 from ranking.kernels import GRADIENT, Steps
 from ranking.slates import StoredSlates
 
-TOGETHER = 20_000
-"""Slates, at most, that are looked at before it is asked whether anybody still waits: part of a second."""
+TOGETHER = 500_000
+"""Rows, at most, that are looked at before it is asked whether anybody still waits: part of a second."""
 
 
 Share = Callable[[Callable[[range], None], int], Any]
@@ -106,7 +106,7 @@ class Compiled:
             near = anchor.detach().contiguous() if how.pull else nothing
             self._walk(theta, near, index, weight, how, ask)
             return theta
-        each, together = len(index) // how.laps, TOGETHER // max(1, how.steps * index[0].numel())
+        each, together = len(index) // how.laps, self._together // max(1, how.steps * index[0].numel())
         for laps in _parts(how.laps, max(1, together)):
             part = index[laps.start * each : laps.stop * each]
             if together:
@@ -128,7 +128,7 @@ class Compiled:
         ask: Callable[[], None],
     ) -> None:
         """The steps of one lap, in place, with asking in between."""
-        for steps in _parts(how.steps, max(1, TOGETHER // max(1, index[0].numel()))):
+        for steps in _parts(how.steps, max(1, self._together // max(1, index[0].numel()))):
             ask()
             some = index if len(index) == 1 else index[torch.tensor(steps) % len(index)]
             self._descend(theta, near, theta[:0], some, weight, how._replace(steps=len(steps), laps=0))
@@ -145,6 +145,11 @@ class Compiled:
         how = Steps(how.steps, lr, pull, tolerance, way, how.laps)
         rest = (counted, self._net, self.loss, how)
         self.share(lambda some: clients.descend(some.start, some.stop, *arrays, *rest), len(theta))
+
+    @cached_property
+    def _together(self) -> int:
+        """Slates of mean size that have `TOGETHER` rows."""
+        return TOGETHER * len(self.slates) // max(1, len(self.slates.features))
 
     @cached_property
     def _store(self) -> Any:

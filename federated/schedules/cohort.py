@@ -69,11 +69,11 @@ class Cohort(Timed, ServerOptimiser):
         clock = Clock(self, clients.seed, clients.number)
         while True:
             members: dict[int, int] = {}  # user → which of their updates this is
-            ends, roster = state.time, state.roster.copy()
+            turns, roster = [], state.roster.copy()
             for _ in range(size):
-                user, counter, begin = roster.next(members, clock.back, state.time)
-                members[user] = counter
-                ends = max(ends, clock.arrival(user, counter, begin))
+                turns.append(roster.next(members, clock.back, state.time))
+                members[turns[-1][0]] = turns[-1][1]
+            ends = max(state.time, *clock.arrivals(turns))
             deltas = clients.deltas(list(members), list(members.values()), state.w.expand(size, -1))
             state.time, state.roster = ends, roster
             why = refusals(deltas, state.w, self.max_update_norm)

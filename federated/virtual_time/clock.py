@@ -3,7 +3,7 @@
 Every draw is keyed by the user and the number of the update, so it does not depend on what else happens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from data.randomness import generator
+from data.randomness import generator, generators
 from federated.objectives import Positive
 from federated.patience import EndlessError
 from federated.virtual_time.presence import Presence
@@ -102,6 +102,15 @@ class Clock:
         """When the counter-th update of a user, begun at ``start``, reaches the server."""
         return self._presence.after(user, start, self.round_trip(user, counter))
 
+    def arrivals(self, turns: Sequence[tuple[int, int, float]]) -> list[float]:
+        """`arrival` of each (user, counter, start), sooner than one by one."""
+        if self._trace:
+            return [self.arrival(*turn) for turn in turns]
+        keys = np.array([turn[:2] for turn in turns])
+        delays = map(LAWS[self._timed.delay_law], generators(self._seed, "delay", keys))
+        pairs = zip(turns, delays, strict=True)
+        return [self._presence.after(user, start, self._sum(user, *both)) for (user, _, start), both in pairs]
+
     def back(self, user: int, now: float) -> float:
         """When the user is there: ``now``, or the time of their return."""
         return self._presence.back(user, now)
@@ -109,9 +118,11 @@ class Clock:
     def round_trip(self, user: int, counter: int) -> float:
         """Download and upload delay together of a user's counter-th update."""
         if self._trace:
-            down, up = self._trace.delays(self._seed, user, counter)
-        else:
-            down, up = LAWS[self._timed.delay_law](generator(self._seed, "delay", user, counter))
+            return self._sum(user, *self._trace.delays(self._seed, user, counter))
+        draw = generator(self._seed, "delay", user, counter)
+        return self._sum(user, *LAWS[self._timed.delay_law](draw))
+
+    def _sum(self, user: int, down: float, up: float) -> float:
         return self._pace(user) * float(self._timed.download_delay * down + self._timed.upload_delay * up)
 
     def _require_few_stays(self, users: int) -> None:

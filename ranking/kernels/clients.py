@@ -93,7 +93,7 @@ def descend(
         begin, end: whose turn it is.
         theta: (C, P).
         anchor: (C, P); (0, P) where nothing pulls, or in laps, which have anchors of their own.
-        slope: (C, P) receives each client's last slope; (0, P) where nobody wants to see them.
+        slope: (C, P) receives each client's last gradient; (0, P) where nobody wants to see them.
         index: (K, C, B): of a lap's part, step s is on batch s modulo how many there are.
         store, weight, net, loss: as elsewhere.
         how: the steps; one with lr = 0 and pull = 0 gives the gradient.
@@ -114,12 +114,18 @@ def descend(
                     batch = index[lap * each + s % each, c]
                     number = gather(store, batch, weight[c], net.sizes[0], work.acts, work.rows)
                 _gradient(w, net, loss, weight[c], number, work, now)
-                if how.pull:
-                    for p in range(P):
-                        now[p] += how.pull * (w[p] - near[p])
-                if how.tolerance and np.sqrt(np.dot(now, now)) <= how.tolerance:
-                    if each == 1:
+                if how.tolerance:
+                    if how.pull:
+                        for p in range(P):
+                            now[p] += how.pull * (w[p] - near[p])
+                    if np.sqrt(np.dot(now, now)) > how.tolerance:
+                        for p in range(P):
+                            w[p] -= how.lr * now[p]
+                    elif each == 1:
                         break  # nothing would change any more
+                elif how.pull:
+                    for p in range(P):
+                        w[p] -= how.lr * (now[p] + how.pull * (w[p] - near[p]))
                 elif how.lr:
                     for p in range(P):
                         w[p] -= how.lr * now[p]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.randomness import generator, integers
+from data.randomness import generator, generators, integers
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345, 2**32 - 1])
@@ -17,6 +17,18 @@ def test_drawn_together_and_one_by_one(seed: int, purpose: str) -> None:
         for c, h in zip(counters.tolist(), high.tolist(), strict=True)
     ]
     assert integers(seed, purpose, counters, 3, high).tolist() == one_by_one
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**40 + 3])
+@pytest.mark.parametrize("number", [0, 1, 23, 24, 300])
+def test_streams_of_many_keys_are_those_of_each(seed: int, number: int) -> None:
+    """Also where numbers of 32 bits, of which a stream keeps one half, were drawn from the one before."""
+    keys = np.random.default_rng(1).integers(0, 2**32, (number, 2))
+    keys[:3] = [[0, 0], [1, 0], [0, 2**32 - 1]][: len(keys[:3])]
+    for key, stream in zip(keys.tolist(), generators(seed, "batch", keys), strict=True):
+        own = generator(seed, "batch", *key)
+        assert stream.exponential(size=2).tolist() == own.exponential(size=2).tolist()
+        assert stream.integers(7, size=9).tolist() == own.integers(7, size=9).tolist()
 
 
 def test_draws_that_numpy_has_to_repeat() -> None:

