@@ -24,7 +24,7 @@ def test_drawn_together_and_one_by_one(seed: int, purpose: str) -> None:
 def test_streams_of_many_keys_are_those_of_each(seed: int, number: int) -> None:
     """Also where numbers of 32 bits, of which a stream keeps one half, were drawn from the one before."""
     keys = np.random.default_rng(1).integers(0, 2**32, (number, 2))
-    keys[:3] = [[0, 0], [1, 0], [0, 2**32 - 1]][: len(keys[:3])]
+    keys[:3] = np.array([[0, 0], [1, 0], [0, 2**32 - 1]])[:number]
     for key, stream in zip(keys.tolist(), generators(seed, "batch", keys), strict=True):
         own = generator(seed, "batch", *key)
         assert stream.exponential(size=2).tolist() == own.exponential(size=2).tolist()
