@@ -13,7 +13,7 @@ from data.progress import Tell, silent
 from data.schema import DataError
 from federated.tasks import Ask, Chance, Descent, Rehearsal, nobody
 from federated.tasks.autograd import ByAutograd
-from federated.workers import shared
+from federated.workers import in_parallel, shared
 from ranking.compiled import Compiled
 from ranking.kernels import Steps
 from ranking.losses import LOSSES
@@ -206,18 +206,25 @@ class RankingTask(ByAutograd):
             w: one model (P,) for all, or one for each user (U, P).
             loss: (S,) of slates, given their scores (S, N), themselves and the number of their chunk.
         """
-        losses, ranked = [], []
-        self.tell(VALIDATION, 0, len(self.validation))
-        for chunk, slates in enumerate(self.validation.chunks(JUDGED)):
+
+        def piece(chunk: int) -> tuple[Tensor, Tensor]:
+            slates = self.validation[chunks[chunk]]
             scores = network_scores(self.network, w, slates)
             if not torch.isfinite(scores).all():
                 raise FloatingPointError("the model's scores are no longer finite")
-            losses.append(loss(scores, slates, chunk))
-            if not torch.isfinite(losses[-1]).all():
+            losses = loss(scores, slates, chunk)
+            if not torch.isfinite(losses).all():
                 raise FloatingPointError("the model's loss is no longer finite")
-            ranked.append(nmrr(scores, slates))
-            self.tell(VALIDATION, min((chunk + 1) * JUDGED, len(self.validation)), len(self.validation))
-        return summarise({"loss": torch.cat(losses), "nmrr": torch.cat(ranked)}, self.validation.user)
+            return losses, nmrr(scores, slates)
+
+        number = len(self.validation)
+        chunks = torch.arange(number).split(JUDGED)
+        self.tell(VALIDATION, 0, number)
+        judged = in_parallel(
+            piece, range(len(chunks)), lambda done: self.tell(VALIDATION, min(done * JUDGED, number), number)
+        )
+        losses, ranked = map(torch.cat, zip(*judged, strict=True))
+        return summarise({"loss": losses, "nmrr": ranked}, self.validation.user)
 
     def rehearsal(self) -> Rehearsal | None:
         """See `Task.rehearsal`: by validation slates; everybody keeps at least one slate to learn from."""
@@ -232,18 +239,20 @@ class RankingTask(ByAutograd):
     def _losses(self, users: Tensor, w: Tensor) -> Tensor:
         """1 − NMRR, averaged over a user's validation slates, see `Rehearsal.losses`."""
         place = torch.full((len(self.samples),), -1).scatter_(0, users, torch.arange(len(users)))
-        found, counted = torch.zeros(len(users), dtype=torch.float64), torch.zeros(len(users))
-        for slates in self.validation.chunks(JUDGED):
-            theirs = slates[(place[slates.user] >= 0).nonzero().squeeze(1)]
-            if not len(theirs):
-                continue
-            theirs = replace(theirs, user=place[theirs.user])
-            scores = network_scores(self.network, w, theirs)
+        theirs = (place[self.validation.user] >= 0).nonzero().squeeze(1)
+
+        def piece(numbers: Tensor) -> Tensor:
+            slates = self.validation[numbers]
+            slates = replace(slates, user=place[slates.user])
+            scores = network_scores(self.network, w, slates)
             finite = torch.isfinite(scores).all(1)
-            loss = 1 - nmrr(torch.where(finite[:, None], scores, 0), theirs)
-            found.index_add_(0, theirs.user, torch.where(finite, loss, torch.inf))
-            counted.index_add_(0, theirs.user, torch.ones(len(theirs)))
-        return found / counted
+            loss = 1 - nmrr(torch.where(finite[:, None], scores, 0), slates)
+            return torch.where(finite, loss, torch.inf)
+
+        whose = place[self.validation.user[theirs]]
+        losses = torch.cat([whose.new_zeros(0), *in_parallel(piece, theirs.split(JUDGED))]).double()
+        found = losses.new_zeros(len(users)).index_add_(0, whose, losses)
+        return found / torch.bincount(whose, minlength=len(users))
 
     def pooled(self) -> "RankingTask":
         """See `Task.pooled`."""
