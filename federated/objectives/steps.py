@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.objectives.bounds import NonNegative, Positive, Steps
-from federated.objectives.strength import AUTO, MULTIPLES, STEPS, Strength
+from federated.objectives.strength import AUTO, LONGEST, MULTIPLES, STEPS, Strength
 from federated.tasks import Batch, Descent, Slopes
 
 
@@ -39,7 +39,7 @@ class MAML:
     def strength(self) -> Strength:
         """See `Objective.strength`: u steps, as many as the objective looks ahead."""
         u = self.maml_steps
-        multiples = tuple(u * times for times in MULTIPLES) if u else ()
+        multiples = tuple(u * m for m in MULTIPLES if u * m <= max(u, LONGEST)) if u else ()
         return Strength.of("personal_steps", self.personal_steps, u, multiples)
 
     @property
@@ -60,11 +60,11 @@ class MAML:
         u = self.maml_steps
         path = [w]
         for r in range(u):
-            path.append(path[r] - self.alpha * task.gradient(path[r], batches[r]))
+            path.append(path[r].sub(task.gradient(path[r], batches[r]), alpha=self.alpha))
         v = task.gradient(path[u], batches[u])
         if self.curvature != "first-order":
             for r in reversed(range(u)):
-                v = v - self.alpha * self._hessian_times(task, path[r], v, batches[u + 1 + r])
+                v = v.sub(self._hessian_times(task, path[r], v, batches[u + 1 + r]), alpha=self.alpha)
         return v
 
     def personalise(

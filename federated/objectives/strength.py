@@ -15,6 +15,9 @@ TALK = 15.0
 MULTIPLES = (0, 1, 2, 5, 10, 20, 50)
 """Of the steps that MAML looks ahead, among which validation chooses."""
 
+LONGEST = 100
+"""Steps of MAML, at most, that are a candidate beside as many as it looks ahead."""
+
 STEPS = (0, 2, 5, 10, 20, 40)
 """Of Reptile, among which validation chooses."""
 

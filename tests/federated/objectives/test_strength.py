@@ -20,7 +20,9 @@ def test_prices_that_steps_of_this_size_cannot_follow_are_no_candidates(
 
 
 def test_steps_are_multiples_of_those_that_maml_looks_ahead() -> None:
-    assert MAML(maml_steps=3).strength == Strength("personal_steps", 3, (0, 3, 6, 15, 30, 60, 150))
+    assert MAML(maml_steps=3).strength == Strength("personal_steps", 3, (0, 3, 6, 15, 30, 60))
+    assert MAML(maml_steps=5).strength.candidates == (0, 5, 10, 25, 50, 100), "no more than 100 steps"
+    assert MAML(maml_steps=99).strength.candidates == (0, 99)
     assert MAML(maml_steps=0).strength.candidates == (), "there is nothing to multiply"
     assert Reptile().strength.candidates[0] == 0, "the first leaves users with what they had"
 
