@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from data.randomness import generator
 from federated.clients import Clients, LocalSGD
-from federated.network.graphs import Graph, draw
+from federated.network.graphs import Graph
 from federated.network.push_sum import PushSum
+from federated.network.topology import draw
 from federated.objectives import MAML
 from federated.schedules.gossip import Gossip
 from federated.tasks.linear import Linear

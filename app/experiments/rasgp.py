@@ -18,8 +18,9 @@ from torch import Tensor
 from data.randomness import generator
 from data.schema import DataError
 from federated.clients import Clients, LocalSGD
-from federated.network.graphs import Graph, Kind, draw
+from federated.network.graphs import Graph, Kind
 from federated.network.push_sum import PushSum
+from federated.network.topology import draw
 from federated.objectives import Vanilla
 from federated.schedules.gossip import Gossip
 from federated.tasks.linear import Linear

@@ -14,7 +14,6 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.clients import Clients
-from federated.network import graphs
 from federated.network.graphs import Graph, Ints, Kind
 from federated.network.push_sum import PushSum
 from federated.network.weather import Faults
@@ -33,7 +32,7 @@ class Gossip(Faults):
     """Everyone who is awake: x ← x − s Δ_i(z), then push-sum; z = x/y. More settings from `Faults`.
 
     Attributes:
-        graph: who sends to whom, see `graphs.draw`; file: the links are read from ``edge_list``.
+        graph: who sends to whom, see `topology.draw`; file: the links are read from ``edge_list``.
         degree: links that leave a node (of a regular graph; on average of a random one).
         edge_list: a text file with one link a line, two user numbers.
         step_sizes: Δ counts fully in every round, or in round t like 1/t: t₀/(t₀ + t) times. s is the sum
@@ -76,10 +75,12 @@ class Gossip(Faults):
         Raises:
             DataError: the file does not hold a strongly connected network of them.
         """
+        from federated.network import topology  # only who has no server waits for it
+
         if self.graph == "file":
             assert self.edge_list is not None, "graph = file and edge_list belong together"
-            return graphs.read(self.edge_list, clients.number)
-        return graphs.draw(self.graph, clients.number, self.degree, clients.seed)
+            return topology.read(self.edge_list, clients.number)
+        return topology.draw(self.graph, clients.number, self.degree, clients.seed)
 
     def run(self, clients: Clients, state: PushSum) -> Iterator[Merge]:
         """See `Schedule.run`; each turn is one round of the network."""

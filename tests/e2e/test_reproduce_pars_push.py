@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.experiments import convex, pars_push, rasgp
-from federated.network.graphs import draw
+from federated.network.topology import draw
 from federated.schedules.gossip import Gossip
 from tests.conftest import REAL_DATA
 

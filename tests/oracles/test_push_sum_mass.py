@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from data.randomness import generator
-from federated.network.graphs import Graph, Kind, draw
+from federated.network.graphs import Graph, Kind
 from federated.network.push_sum import PushSum
+from federated.network.topology import draw
 from federated.network.weather import Faults
 
 P, ROUNDS = 3, 20_000

@@ -9,7 +9,8 @@ import pytest
 
 from data.schema import DataError
 from federated.clients import Clients, LocalSGD
-from federated.network.graphs import Graph, Kind, draw, read
+from federated.network.graphs import Graph, Kind
+from federated.network.topology import draw, read
 from federated.objectives import Vanilla
 from federated.schedules.gossip import Gossip
 from tests.oracles.test_reductions import quadratics

@@ -6,8 +6,8 @@ import torch
 
 from data.randomness import generator
 from federated.network import shares as module
-from federated.network.graphs import draw
 from federated.network.shares import Shares
+from federated.network.topology import draw
 
 GRAPH = draw("random", 6, 2, 0)
 LINKS = len(GRAPH.source)

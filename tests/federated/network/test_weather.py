@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from data.randomness import generator
-from federated.network.graphs import Bools, draw
+from federated.network.graphs import Bools
+from federated.network.topology import draw
 from federated.network.weather import Faults, Weather
 
 HARSH = Faults(wake_within=3, max_delay=4, max_failures=3)
