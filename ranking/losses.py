@@ -56,4 +56,7 @@ def listmle(scores: Tensor, position: Tensor, mask: Tensor) -> Tensor:
     return ((left - ranked) * member.gather(-1, order)).sum(-1)
 
 
+POINTWISE = ("bce", "mse")
+"""Losses that judge every candidate by itself: a score is the logit of its being wanted."""
+
 LOSSES: dict[str, Loss] = {"bce": bce, "mse": mse, "softmax": softmax, "listmle": listmle}

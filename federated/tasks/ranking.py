@@ -16,7 +16,7 @@ from federated.tasks.autograd import ByAutograd
 from federated.workers import in_parallel, shared
 from ranking.compiled import Compiled
 from ranking.kernels import Steps
-from ranking.losses import LOSSES
+from ranking.losses import LOSSES, POINTWISE
 from ranking.metrics import nmrr, summarise
 from ranking.rankers.network import Network
 from ranking.scoring import network_scores
@@ -27,6 +27,10 @@ Known = Slates | StoredSlates
 
 VALIDATION = "validation"
 """What it is called where its progress is shown."""
+
+RARE = -3.0
+"""The logit at which scores begin: most candidates are not wanted (Lin 2017, section 4.1: "prior"). From a
+probability of ½ all scores would fall together, past where a squared error has a slope."""
 
 JUDGED = 1000
 """Validation slates scored at once."""
@@ -139,8 +143,11 @@ class RankingTask(ByAutograd):
         return self.start.diff()
 
     def initial(self, seed: int) -> Tensor:
-        """See `Task.initial`."""
-        return self.network.layout.initial(torch.Generator().manual_seed(seed))
+        """See `Task.initial`; where candidates are judged one by one, scores begin at what most deserve."""
+        start = self.network.layout.initial(torch.Generator().manual_seed(seed))
+        if self.loss_name in POINTWISE:
+            start[-1] += RARE  # the last layer's bias
+        return start
 
     def batches(self, users: Tensor, index: Tensor, chance: Chance) -> RankingBatches:
         """See `Task.batches`."""
