@@ -24,11 +24,11 @@ _MULTIPLIER = (0x2360ED051FC65DA4, 0x4385DF649FCCF645)
 
 
 def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
-    """The stream of random numbers that belongs to this key and to no other.
+    """The stream of random numbers that belongs to this key; one with zeros behind it is the same key.
 
     Args:
         seed: the run's seed, ≥ 0.
-        purpose: what the draw is for, e.g. ``"batch"``; two purposes never share a stream.
+        purpose: what the draw is for, e.g. ``"batch"``; purposes are told apart by their checksum (CRC32).
         counters: whole numbers ≥ 0 that place the draw, e.g. user and local step.
     """
     key: Any = (seed, zlib.crc32(purpose.encode()), *counters)

@@ -64,7 +64,8 @@ class LocalSGD:
         personal_samples: a user's own model is found on so many of their samples, the latest ones, so that
             it costs little more for who has thousands; who has fewer is served with all.
         keep_common: whether users whose own model does not win on their own validation samples, as far as
-            these can tell, keep what it would be made from; see `personal.choose`.
+            these can tell, keep what it would be made from, whether its strength is chosen or set; see
+            `personal.choose`.
     """
 
     lr: Positive = 0.05
@@ -221,8 +222,9 @@ class Clients:
     def _at_random(
         self, users: list[int], counters: list[int], held: list[int], shapes: list[tuple[int, int]]
     ) -> Iterator[Tensor]:
-        streams = generators(self.seed, "batch", np.stack([users, counters], axis=1))
-        if len(shapes) > 1:  # each stream is gone on with
+        if len(shapes) == 1:
+            streams = generators(self.seed, "batch", np.stack([users, counters], axis=1))
+        else:  # each stream is gone on with
             pairs = zip(users, counters, strict=True)
             streams = [generator(self.seed, "batch", user, counter) for user, counter in pairs]
         for shape in shapes:

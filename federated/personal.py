@@ -16,6 +16,7 @@ from torch import Tensor
 
 from data.progress import Tell, silent
 from federated.clients import Clients
+from federated.objectives import Strength
 from federated.workers import one_thread
 
 CHOOSERS = 300
@@ -34,7 +35,8 @@ class Choice:
         strength: its value.
         losses: mean validation loss by candidate; empty where the strength was set.
         users: how many users were asked.
-        kept: (U,) who keeps what their own model would be made from, as theirs did not win; None: nobody.
+        kept: (U,) who keeps what their own model would be made from, as theirs did not win; None: nobody is
+            to be looked at.
     """
 
     name: str
@@ -50,32 +52,39 @@ class Choice:
 
 
 def choose(clients: Clients, w: Tensor, tell: Tell = silent) -> Choice:
-    """The strength for users' own models made from w, (P,) or one each (U, P)."""
-    strength = clients.objective.strength
-    rehearsal = clients.task.rehearsal() if strength.candidates else None
+    """The strength for users' own models made from w, (P,) or one each (U, P), and who keeps w."""
+    strength, keep = clients.objective.strength, clients.local.keep_common
+    rehearsal = clients.task.rehearsal() if strength.candidates or keep else None
     if rehearsal is None:
         return Choice(strength.name, strength.usual)
     older = replace(clients, task=rehearsal.task)
-    users = torch.linspace(0, clients.number - 1, min(CHOOSERS, clients.number)).long()
 
-    def losses(users: Tensor, value: float) -> Tensor:
-        models = older.personalise(w, tell, value, users)
+    def judged(users: Tensor, models: Tensor) -> Tensor:
         with one_thread():
-            judged = rehearsal.losses(users, models)
-        return torch.where(torch.isfinite(models).all(1), judged, torch.inf)
+            losses = rehearsal.losses(users, models)
+        return torch.where(torch.isfinite(models).all(1), losses, torch.inf)
 
-    table = torch.stack([losses(users, value) for value in strength.candidates]).double()
-    table = table[:, ~table[0].isnan()]
-    if not table.shape[1]:
+    def losses(users: Tensor, value: float | None) -> Tensor:
+        return judged(users, older.personalise(w, tell, value, users))
+
+    asked = torch.linspace(0, clients.number - 1, min(CHOOSERS, clients.number)).long()
+    table = [losses(asked, value) for value in strength.candidates]
+    choice = _chosen(strength, table)
+    if not keep or choice.nobody:
+        return choice
+    everyone = torch.arange(clients.number)
+    gains = judged(everyone, w.expand(clients.number, -1)) - losses(everyone, choice.strength)
+    return replace(choice, kept=~(shrunk(gains, rehearsal.samples) > 0))
+
+
+def _chosen(strength: Strength, losses: list[Tensor]) -> Choice:
+    """Of the losses of those who were asked, by candidate; NaN for who has nothing to judge by."""
+    table = torch.stack(losses).double() if losses else torch.zeros(0, 0)
+    table = table[:, ~table[0].isnan()] if losses else table
+    if not table.numel():
         return Choice(strength.name, strength.usual)
-    value = strength.candidates[simplest(table)]
-    kept = None
-    if clients.local.keep_common and value != strength.candidates[0]:
-        everyone = torch.arange(clients.number)
-        gains = losses(everyone, strength.candidates[0]) - losses(everyone, value)
-        kept = ~(shrunk(gains, rehearsal.samples) > 0)
     means = zip(strength.candidates, table.mean(1).tolist(), strict=True)
-    return Choice(strength.name, value, tuple(means), table.shape[1], kept)
+    return Choice(strength.name, strength.candidates[simplest(table)], tuple(means), table.shape[1])
 
 
 def simplest(losses: Tensor) -> int:
@@ -99,11 +108,12 @@ def simplest(losses: Tensor) -> int:
 def shrunk(gains: Tensor, samples: Tensor) -> Tensor:
     """Users' gains (U,), drawn to the mean of all, the more the fewer samples (U,) they were seen on.
 
-    Who has none, and whose gain is no number, is left with the mean.
+    Who has none, and whose gain is no number, is left with the mean; who loses everything, a gain of −∞,
+    with that.
     """
     seen = torch.isfinite(gains) & (samples > 0)
     if not seen.any():
-        return torch.zeros_like(gains)
+        return torch.where(gains == -torch.inf, gains, 0.0)
     mean = gains[seen].mean()
-    own = torch.where(seen, gains, mean)
+    own = torch.where(seen | (gains == -torch.inf), gains, mean)
     return (samples * own + PRIOR * mean) / (samples + PRIOR)

@@ -8,12 +8,12 @@ for the next one by spinning, which would take the cores from those that work.
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from functools import cache, lru_cache
 from importlib import import_module
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 _state = threading.local()
 
 MANY = 8
-"""Things that a thread takes, for which it is worth its trouble to come twice."""
+"""Things for each thread from which on it takes them in two ranges, so that none waits long for another."""
 
 
 def in_parallel(
@@ -37,6 +37,9 @@ def in_parallel(
         function: of one piece.
         pieces: all of them.
         done: is told, in this thread, how many have their result; if it raises, no further piece is begun.
+
+    Raises:
+        Exception: what the first failing piece or ``done`` raised, when all that was begun has ended.
     """
     results = []
     with one_thread() as threads, closing(_mapped(function, pieces, threads)) as coming:
@@ -48,6 +51,8 @@ def in_parallel(
 
 def shared(function: Callable[[range], None], number: int) -> None:
     """Call a function for all of so many things, in ranges: one for each thread, or two if they are many."""
+    if number == 0:
+        return
     with one_thread() as threads:
         parts = min(threads if number < MANY * threads else 2 * threads, number)
         edges = [number * part // parts for part in range(parts + 1)]
@@ -69,6 +74,7 @@ def _mapped(
     finally:
         for future in coming:
             future.cancel()
+        wait(coming)
 
 
 @contextmanager
@@ -83,19 +89,52 @@ def one_thread() -> Iterator[int]:
         return
     _state.threads = threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    _blas().hold()
     try:
-        with _blas().limit(limits=1):
-            yield threads
+        yield threads
     finally:
+        _blas().let_go()
         torch.set_num_threads(threads)
         _state.threads = None
 
 
+class _BLAS:
+    """The libraries that compiled kernels multiply matrices by, held at one thread while anybody wants it.
+
+    Unlike torch's, their setting is the whole process's.
+    """
+
+    def __init__(self) -> None:
+        import_module("scipy.linalg.cython_blas")  # only what has been loaded can be found
+        self._libraries = ThreadpoolController().select(user_api="blas")
+        self._lock, self._holders = threading.Lock(), 0
+        self._limit: Any = None
+
+    def hold(self) -> None:
+        with self._lock:
+            if self._holders == 0:
+                self._take_over()
+                self._limit = self._libraries.limit(limits=1)
+            self._holders += 1
+
+    def let_go(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                self._take_over()
+                self._limit.restore_original_limits()
+                self._take_over()
+
+    def _take_over(self) -> None:
+        """threadpoolctl (from 3.8 on) hears only one thread, but who comes first need not leave last."""
+        for library in self._libraries.lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
+
+
 @cache
-def _blas() -> ThreadpoolController:
-    """The libraries that compiled kernels multiply matrices by."""
-    import_module("scipy.linalg.cython_blas")  # only what has been loaded can be found
-    return ThreadpoolController().select(user_api="blas")
+def _blas() -> _BLAS:
+    return _BLAS()
 
 
 @lru_cache(maxsize=1)

@@ -76,7 +76,7 @@ class Compiled:
         """∇f_i(w) (C, P)."""
         w = w.detach().contiguous()
         slope = torch.empty_like(w)
-        self._descend(w, w[:0], slope, index[None], weight, GRADIENT)
+        self._call(w, w[:0], slope, index[None], weight, GRADIENT)
         return slope
 
     def hessian_times(self, w: Tensor, v: Tensor, index: Tensor, weight: Tensor) -> Tensor:
@@ -102,23 +102,25 @@ class Compiled:
         """Proximal gradient steps from w, step s on the slates index[s modulo K] (K, C, B)."""
         theta = w.detach().clone(memory_format=torch.contiguous_format)
         nothing = theta[:0]
+        if theta.numel() == 0 or len(index) == 0:
+            return theta
         if not how.laps:
             near = anchor.detach().contiguous() if how.pull else nothing
-            self._walk(theta, near, index, weight, how, ask)
+            self._in_parts(theta, near, index, weight, how, ask)
             return theta
         each, together = len(index) // how.laps, self._together // max(1, how.steps * index[0].numel())
         for laps in _parts(how.laps, max(1, together)):
             part = index[laps.start * each : laps.stop * each]
             if together:
                 ask()
-                self._descend(theta, nothing, nothing, part, weight, how._replace(laps=len(laps)))
+                self._call(theta, nothing, nothing, part, weight, how._replace(laps=len(laps)))
             else:
                 near = theta.clone()
-                self._walk(theta, near, part, weight, how, ask)
+                self._in_parts(theta, near, part, weight, how, ask)
                 theta.sub_(near).mul_(how.way).add_(near)
         return theta
 
-    def _walk(
+    def _in_parts(
         self,
         theta: Tensor,
         near: Tensor,
@@ -131,11 +133,12 @@ class Compiled:
         for steps in _parts(how.steps, max(1, self._together // max(1, index[0].numel()))):
             ask()
             some = index if len(index) == 1 else index[torch.tensor(steps) % len(index)]
-            self._descend(theta, near, theta[:0], some, weight, how._replace(steps=len(steps), laps=0))
+            self._call(theta, near, theta[:0], some, weight, how._replace(steps=len(steps), laps=0))
 
-    def _descend(
+    def _call(
         self, theta: Tensor, anchor: Tensor, slope: Tensor, index: Tensor, weight: Tensor, how: Steps
     ) -> None:
+        """The kernel, for all clients; see it for what may be empty."""
         from ranking.kernels import clients
 
         arrays = (theta.numpy(), anchor.numpy(), slope.numpy(), self._store, index.contiguous().numpy())

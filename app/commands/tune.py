@@ -24,7 +24,9 @@ def seeds_of(text: str) -> list[int]:
         if not (first.isdecimal() and (last.isdecimal() or not dash)):
             raise click.UsageError(f"--seeds is a number, 0-2 or 0,3, not {text!r}.")
         ends = int(first), int(last or first)
-        if not 0 <= ends[1] - ends[0] < MOST_SEEDS or ends[1] >= 2**32:
+        if max(ends) >= 2**32:
+            raise click.UsageError(f"--seeds {text!r}: seeds are whole numbers from 0 to {2**32 - 1}.")
+        if not 0 <= ends[1] - ends[0] < MOST_SEEDS:
             raise click.UsageError(f"--seeds {text!r}: a range goes up, and holds up to {MOST_SEEDS}.")
         numbers |= dict.fromkeys(range(ends[0], ends[1] + 1))
     if len(numbers) > MOST_SEEDS:
@@ -78,13 +80,14 @@ def tune(
         from app.experiments.candidates import Base, parse_over
         from app.experiments.race import race_of
         from app.reports.search import search
-        from app.runs.given import given_from, parse_overrides
+        from app.runs.given import given_from, parse_overrides, read_toml
         from data.storage import read
 
         leaving.begun()
         users = read(data).users.num_rows
         base = Base(*given_from(config, {**given, "preset": preset}, sets or [], data))
         fixed = [*(name for name, value in given.items() if value is not None), *parse_overrides(sets or [])]
+        fixed += [name for part in (read_toml(config) if config else ()) for name in part]
         values = parse_over(over or [])
         race = race_of(base, fixed, values, numbers, budget, data, users)
         for sentence in (*race.impossible, race.announced()):

@@ -37,6 +37,15 @@ from federated import checkpoint
 ASKED, RUNGS, BEST = "tune.json", "rungs.json", "best.toml"
 Content = TypeVar("Content", dict[str, Any], list[dict[str, Any]])
 
+IN_A_RUNG: tuple[tuple[str, type], ...] = (
+    ("updates", dict),
+    ("validation_nmrr", dict),
+    ("out", dict),
+    ("goes_on", list),
+)
+IN_A_RESULT = ("candidates", "seeds", "rungs", "winner", "test", "verdict")
+"""What files of ours hold, by which damaged ones are known."""
+
 LOST_OR_WORTHLESS = (4, 6)
 """Exit codes of `train` that are no failure here: a candidate has diverged, or is no better than chance."""
 
@@ -91,7 +100,7 @@ def tune(
     with workplace(out):
         _require_same(out, {"data": read_manifest(race.data)["fingerprint"], **asked})
         if (out / RESULT).is_file():
-            return _read(out / RESULT, {})
+            return _finished(out / RESULT)
         for number, candidate in enumerate(race.candidates):
             write_bytes(_config(out, number), encoded(candidate.settings.to_toml({})))
         rungs = _rungs(out, race, tell, progress, run)
@@ -104,7 +113,7 @@ def _rungs(
     out: Path, race: Race, tell: Callable[[str], None], progress: Tell, run: Runner
 ) -> list[dict[str, Any]]:
     """What comes out of every rung; those that are remembered are not run again."""
-    rungs: list[dict[str, Any]] = _read(out / RUNGS, []) if (out / RUNGS).is_file() else []
+    rungs = _remembered(out / RUNGS, race) if (out / RUNGS).is_file() else []
     for number in race.plan.rungs:
         running = rungs[number - 1]["goes_on"] if number else list(range(len(race.candidates)))
         if number == len(rungs):
@@ -272,7 +281,7 @@ def _require_same(out: Path, asked: Mapping[str, Any]) -> None:
     if other:
         raise RunError(
             f"{out} holds a search with other {' and '.join(other)}: choose another --out, or go on with "
-            "the arguments that it was begun with."
+            "the arguments that it was begun with, in their order."
         )
 
 
@@ -289,6 +298,35 @@ def _read(path: Path, like: Content) -> Content:
     if type(content) is not type(like):
         raise RunError(f"{path} is damaged: choose another --out.")
     return content
+
+
+def _remembered(path: Path, race: Race) -> list[dict[str, Any]]:
+    """The rungs that are finished.
+
+    Raises:
+        RunError: they are not rungs of this race, so that runs might be taken for those of candidates that
+            are out of it.
+    """
+    rungs = _read(path, [])
+    running = set(range(len(race.candidates)))
+    for rung in rungs:
+        good = isinstance(rung, dict) and all(isinstance(rung.get(name), kind) for name, kind in IN_A_RUNG)
+        if not good or not rung["goes_on"] or not running.issuperset(rung["goes_on"]):
+            raise RunError(f"{path} is damaged: choose another --out.")
+        running = set(rung["goes_on"])
+    return rungs
+
+
+def _finished(path: Path) -> dict[str, Any]:
+    """What a search has found.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    result = _read(path, {})
+    if not all(name in result for name in IN_A_RESULT):
+        raise RunError(f"{path} is damaged: choose another --out.")
+    return result
 
 
 def _sentence(race: Race, number: int, rung: Mapping[str, Any]) -> str:

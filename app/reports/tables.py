@@ -66,12 +66,17 @@ def _own_models(chosen: dict[str, Any]) -> str:
     told = f"Own models: {chosen['setting']} = {_infinite(chosen['value'])}"
     if chosen["losses"]:
         among = ", ".join(f"{_infinite(c['value'])}: {_gain(c['loss'])}" for c in chosen["losses"])
-        told += f", chosen by {chosen['users_asked']} users' NMRR on validation slates ({among})"
+        whose = "one user's" if chosen["users_asked"] == 1 else f"{chosen['users_asked']} users'"
+        told += f", chosen by {whose} NMRR on validation slates ({among})"
     if chosen["nobody"]:
         told += "; nobody is better off with a model of their own, so all keep the common one"
-    elif chosen["kept_common"]:
-        told += f"; {chosen['kept_common']} users keep what theirs would be made from"
+    elif chosen["kept_common"] is not None:
+        told += f"; {_people(chosen['kept_common'])} what theirs would be made from"
     return f"{told}."
+
+
+def _people(number: int) -> str:
+    return "one user keeps" if number == 1 else f"{number} users keep"
 
 
 def _infinite(value: float | str) -> str:
@@ -163,11 +168,13 @@ def labelled(changed: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value as people write it: numbers short, a dash for nothing."""
+    """A value as people write it: numbers short, truth values as in TOML, a dash for nothing."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {plain(part)}" for name, part in value.items()) or "–"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(plain(part) for part in value) + "]"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, bool):
+        return str(value).lower()
     return "–" if value is None else str(value)

@@ -230,7 +230,7 @@ def _own_models(choice: Choice | None) -> dict[str, Any] | None:
         "losses": [{"value": plain(value), "loss": plain(loss)} for value, loss in choice.losses],
         "users_asked": choice.users,
         "nobody": choice.nobody,
-        "kept_common": 0 if choice.kept is None else int(choice.kept.sum()),
+        "kept_common": None if choice.kept is None else int(choice.kept.sum()),
     }
 
 

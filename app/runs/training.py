@@ -206,7 +206,7 @@ def _own_models_lost(settings: Settings, out: Path, summary: dict[str, Any]) -> 
 def _gentler(objective: Objective) -> dict[str, Any]:
     """Smaller values for the settings that only own models depend on: the defaults, or a tenth of them.
 
-    What validation chooses is not among them.
+    What validation chooses is not among them. None, if all are as small already.
     """
     defaults = type(objective)()
     smaller: dict[str, Any] = {}
@@ -219,7 +219,7 @@ def _gentler(objective: Objective) -> dict[str, Any]:
             continue
         less = min(value, default) if value != default else value / 10
         smaller[name] = max(1, round(less)) if isinstance(value, int) else less
-    return smaller
+    return smaller if any(getattr(objective, name) != value for name, value in smaller.items()) else {}
 
 
 def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:

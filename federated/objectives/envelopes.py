@@ -21,8 +21,8 @@ class MoreauEnvelope:
     and is then at most tolerance/(λ − L) away from θ̂.
 
     Attributes:
-        lam: λ; ∞ is Vanilla, 0 leaves users alone. "auto": 15, and for the users' own models what validation
-            finds best.
+        lam: λ; towards ∞ it is Vanilla, towards 0 users are alone. "auto": 15, and for the users' own models
+            what validation finds best, ∞ included.
         inner_steps: at most K steps in a gradient.
         inner_lr: size of the inner steps.
         tolerance: ν, the norm of ∇h that is accurate enough.

@@ -89,7 +89,7 @@ def read(w: Array, reader: Reader, rows: Rows, number: int, x: Array, strongest:
                     for f in range(filters):
                         response[f] += typed_weight[k, f]
             for f in range(filters):
-                stronger = response[f] > best[f]
+                stronger = not response[f] <= best[f] and best[f] == best[f]  # what is no number stays none
                 best[f] = response[f] if stronger else best[f]
                 where[f] = place if stronger else where[f]
         for f in range(filters):

@@ -102,10 +102,10 @@ def descend(
     each, B = len(index) // laps, index.shape[2]
     work = _work(most_rows(begin, end, store, index, weight), B, net, theta)
     number, anchors, slopes_wanted = 0, len(anchor) > 0, len(slope) > 0
-    room = np.empty((2, P), theta.dtype)
+    own = np.empty((2, P), theta.dtype)
     for c in range(begin, end):
         w = theta[c]
-        near, now = anchor[c] if anchors else room[0], slope[c] if slopes_wanted else room[1]
+        near, now = anchor[c] if anchors else own[0], slope[c] if slopes_wanted else own[1]
         for lap in range(laps):
             if how.laps:
                 near[:] = w

@@ -33,7 +33,8 @@ def forward(w: Array, sizes: Array, rows: int, acts: Array) -> Array:
         bias = w[at : at + o]
         for r in range(rows):
             for j in range(o):
-                z[r, j] = max(z[r, j] + bias[j], zero)
+                value = z[r, j] + bias[j]
+                z[r, j] = zero if value <= zero else value  # what is no number stays none
         begin, at = begin + rows * i, at + o
     i = sizes[-2]
     scores = acts[begin + rows * i : begin + rows * (i + 1)]
@@ -67,7 +68,7 @@ def backward(
     for r in range(rows):
         for j in range(i):
             value = slope[r] * reads[j]  # not in a branch, so that many are computed at once
-            last[r, j] = value if a[r, j] > zero else zero
+            last[r, j] = zero if a[r, j] <= zero else value
     for layer in range(len(sizes) - 3, -1, -1):
         i, o = sizes[layer], sizes[layer + 1]
         begin, at = begin - rows * i, at - (i + 1) * o
@@ -126,7 +127,7 @@ def _where_active(a: Array, values: Array) -> None:
     for r in range(a.shape[0]):
         for j in range(a.shape[1]):
             value = values[r, j]
-            values[r, j] = value if a[r, j] > zero else zero
+            values[r, j] = zero if a[r, j] <= zero else value
 
 
 @compiled
@@ -151,7 +152,7 @@ def r_forward(w: Array, v: Array, sizes: Array, rows: int, acts: Array, racts: A
         for r in range(rows):
             for j in range(o):
                 value = rz[r, j] + bias[j]
-                rz[r, j] = value if z[r, j] > zero else zero
+                rz[r, j] = zero if z[r, j] <= zero else value
         begin, at = begin + rows * i, at + o
     i = sizes[-2]
     rscores = racts[begin + rows * i : begin + rows * (i + 1)]
@@ -193,8 +194,8 @@ def r_backward(
     for r in range(rows):
         for j in range(i):
             value, change = slope[r] * reads[j], rslope[r] * reads[j] + slope[r] * changes[j]
-            g[r, j] = value if a[r, j] > zero else zero
-            rg[r, j] = change if a[r, j] > zero else zero
+            g[r, j] = zero if a[r, j] <= zero else value
+            rg[r, j] = zero if a[r, j] <= zero else change
     for layer in range(len(sizes) - 3, -1, -1):
         i, o = sizes[layer], sizes[layer + 1]
         begin, at = begin - rows * i, at - (i + 1) * o

@@ -127,57 +127,83 @@ def _picked(position: Array) -> Array:
 
 
 @compiled
-def _odds(scores: Array) -> Array:
-    """e^score up to a factor, in 64 bits."""
-    most = -math.inf
-    for score in scores:
-        most = max(most, score)
-    odds = np.empty(len(scores), np.float64)
+def _logs_of_left(scores: Array, position: Array, order: Array) -> Array:
+    """log Σ e^score over the rows that are left before each pick: all but those picked before.
+
+    Each is computed from its own greatest score, so that none is lost, however far apart scores are.
+    """
+    most, total = -math.inf, 0.0
     for r in range(len(scores)):
-        odds[r] = math.exp(np.float64(scores[r]) - most)
-    return odds
+        if not position[r] > 0:
+            most = max(most, scores[r])
+    for r in range(len(scores)):
+        if not position[r] > 0:
+            total += math.exp(scores[r] - most)
+    log = most + math.log(total) if total else -math.inf
+    logs = np.empty(len(order), np.float64)
+    for j in range(len(order) - 1, -1, -1):
+        log = _log_sum(log, np.float64(scores[order[j]]))
+        logs[j] = log
+    return logs
 
 
 @compiled
-def _totals(values: Array, position: Array, order: Array) -> Array:
-    """Sums of values over the rows that are left before each pick: all but those picked before."""
-    left = 0.0
-    for r in range(len(values)):
-        left += values[r] if not position[r] > 0 else 0.0
-    totals = np.empty(len(order), np.float64)
-    for j in range(len(order) - 1, -1, -1):
-        left += values[order[j]]
-        totals[j] = left
-    return totals
+def _log_sum(a: float, b: float) -> float:
+    """log(e^a + e^b), b finite."""
+    return max(a, b) + math.log1p(math.exp(-abs(a - b)))
 
 
 @compiled
 def _listmle_slope(scores: Array, position: Array, weight: float, slope: Array) -> None:
-    """Of one slate: how often a row was expected to be picked while it was there, less whether it was."""
-    order, odds = _picked(position), _odds(scores)
-    totals, inverse = _totals(odds, position, order), 0.0
+    """Of one slate: how often a row was expected to be picked while it was there, less whether it was.
+
+    With L_j the logs of what is left, that is e^(s − L_j) Σ_(i ≤ j) e^(L_j − L_i) for the row of pick j.
+    """
+    order = _picked(position)
+    if len(order) == 0:
+        slope[:] = 0
+        return
+    logs, often = _logs_of_left(scores, position, order), 0.0
     for j in range(len(order)):
-        inverse += 1 / totals[j] if totals[j] > 0 else 0.0
-        slope[order[j]] = weight * (odds[order[j]] * inverse - 1)
+        often = 1.0 + (often * math.exp(logs[j] - logs[j - 1]) if j else 0.0)
+        slope[order[j]] = weight * (math.exp(scores[order[j]] - logs[j]) * often - 1)
     for r in range(len(scores)):
         if not position[r] > 0:
-            slope[r] = weight * odds[r] * inverse
+            slope[r] = weight * math.exp(scores[r] - logs[-1]) * often
 
 
 @compiled
 def _listmle_curvature(scores: Array, change: Array, position: Array, weight: float, curved: Array) -> None:
     """Of one slate: the sum over picks of p (change − Σ p · change), p the softmax of what is left."""
-    order, odds = _picked(position), _odds(scores)
-    changed = np.empty(len(odds), np.float64)
-    for r in range(len(odds)):
-        changed[r] = odds[r] * change[r]
-    totals, moved = _totals(odds, position, order), _totals(changed, position, order)
-    inverse = mean = 0.0
+    order = _picked(position)
+    if len(order) == 0:
+        curved[:] = 0
+        return
+    logs = _logs_of_left(scores, position, order)
+    means = _means_of_left(scores, change, position, order, logs)
+    often = drawn = 0.0
     for j in range(len(order)):
-        if totals[j] > 0:
-            inverse += 1 / totals[j]
-            mean += moved[j] / totals[j] / totals[j]
-        curved[order[j]] = weight * (changed[order[j]] * inverse - odds[order[j]] * mean)
+        fewer = math.exp(logs[j] - logs[j - 1]) if j else 0.0
+        often, drawn = often * fewer + 1, drawn * fewer + means[j]
+        row = order[j]
+        curved[row] = weight * math.exp(scores[row] - logs[j]) * (change[row] * often - drawn)
     for r in range(len(scores)):
         if not position[r] > 0:
-            curved[r] = weight * (changed[r] * inverse - odds[r] * mean)
+            curved[r] = weight * math.exp(scores[r] - logs[-1]) * (change[r] * often - drawn)
+
+
+@compiled
+def _means_of_left(scores: Array, change: Array, position: Array, order: Array, logs: Array) -> Array:
+    """Σ p · change over the rows that are left before each pick, p their softmax."""
+    last = len(order) - 1
+    mean = math.exp(scores[order[last]] - logs[last]) * change[order[last]]
+    for r in range(len(scores)):
+        if not position[r] > 0:
+            mean += math.exp(scores[r] - logs[last]) * change[r]
+    means = np.empty(len(order), np.float64)
+    means[last] = mean
+    for j in range(last - 1, -1, -1):
+        row = order[j]
+        mean = mean * math.exp(logs[j + 1] - logs[j]) + math.exp(scores[row] - logs[j]) * change[row]
+        means[j] = mean
+    return means

@@ -140,6 +140,10 @@ def test_who_is_worse_off_keeps_the_common_model_if_that_is_wanted() -> None:
     assert chosen.kept is not None
     assert torch.equal(chosen.kept, turned), "others lose too little, or gain"
     assert choose(clients_of(task), W).kept is None
+    there = choose(clients_of(task, keep_common=True, objective=Ditto(lam=7)), W)
+    assert (there.strength, there.losses, there.users) == (7, (), 0), "it was set, so nobody was asked"
+    assert there.kept is not None
+    assert torch.equal(there.kept, turned)
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -188,6 +192,9 @@ def test_gains_are_drawn_to_their_mean() -> None:
     # The mean of who has seen something is 0; half and three quarters of the rest is their own.
     assert shrunk(gains, samples).tolist() == pytest.approx([0.5, -0.75, 0, 0])
     assert shrunk(gains, torch.zeros(4)).tolist() == [0] * 4
+    lost = torch.tensor([0.05, 0.05, -torch.inf, 0.05])
+    assert shrunk(lost, torch.full((4,), 10)).tolist() == pytest.approx([0.05, 0.05, -torch.inf, 0.05])
+    assert shrunk(lost[2:3], torch.tensor([1])).tolist() == [-torch.inf], "nobody else is there"
 
 
 # users of slates

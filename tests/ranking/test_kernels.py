@@ -179,6 +179,49 @@ def test_laps_are_those_of_autograd(
         torch.testing.assert_close(ours, ByAutograd.descend(task, *given), rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("far", [1.0, 1e3, 1e4])
+def test_scores_may_lie_far_apart(loss: str, far: float) -> None:
+    """So far that e^score of one is nothing beside that of another."""
+    features = [1, 0, -1, 0.3, 1, 0.5, 0, -1, -0.2]
+    slates = replace(
+        stored([3, 1, 5], 1, 0),
+        features=torch.tensor(features, dtype=torch.float64)[:, None],
+        position=torch.tensor([1, 2, 0, 1, 2, 1, 3, 0, 0], dtype=torch.int16),
+    )
+    task = task_of(MLP(hidden=()).network(1, TEXTS), loss, slates)
+    batch = RankingBatch(slates, torch.arange(3)[None], torch.full((1, 3), 1 / 3))
+    w, v = torch.tensor([[far, 0.0]], dtype=torch.float64), torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    gradients = task.gradient(w, batch), ByAutograd.gradient(task, w, batch)
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-11)
+    products = task.hessian_times(w, v, batch), ByAutograd.hessian_times(task, w, v, batch)
+    torch.testing.assert_close(*products, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("network", [MLP(hidden=(4, 3)).network(2, TEXTS), MLPCNN().network(2, TEXTS)])
+def test_what_is_no_number_is_not_hidden(network: Network) -> None:
+    """A gradient is not finite wherever that of autograd is not, so that servers refuse it."""
+    task = task_of(network, "bce", stored([6, 4], 2, 0))
+    batch = RankingBatch(task.train, torch.tensor([[0, 1]]), torch.full((1, 2), 0.5))
+    whole = parameters(network, 1, torch.float64, 0)
+    for broken in range(0, whole.shape[1], max(1, whole.shape[1] // 40)):
+        w = whole.clone()
+        w[0, broken] = torch.nan
+        lost = ByAutograd.gradient(task, w, batch).isnan().any()
+        assert task.gradient(w, batch).isnan().any() == lost
+
+
+def test_no_clients_and_no_batches_give_what_there_is() -> None:
+    task = task_of(MLP().network(3, TEXTS), "bce", stored([4, 2], 3, 0))
+    w = parameters(task.network, 2, torch.float64, 0)
+    weight = torch.full((2, 1), 1.0)
+    none = RankingBatches(task.train, torch.zeros(0, 2, 1, dtype=torch.int64), weight)
+    assert torch.equal(task.descend(w, w, none, Descent(0, 0.1)), w)
+    nobody = RankingBatches(task.train, torch.zeros(1, 0, 1, dtype=torch.int64), weight[:0])
+    assert task.descend(w[:0], w[:0], nobody, Descent(2, 0.1, laps=1)).shape == w[:0].shape
+    assert task.gradient(w[:0], nobody[0]).shape == w[:0].shape
+
+
 SHAPES = [MLP().network(12, TEXTS), MLPCNN().network(12, TEXTS)]
 SIZES = [40, 3, 0, 75, 1, 22]
 

@@ -71,7 +71,7 @@ def test_what_validation_chose_is_told_everywhere_and_is_what_users_get(
     values = ["inf", *PRICES]
     losses = [{"value": value, "loss": loss} for value, loss in zip(values, LOSSES, strict=True)]
     own = {"setting": "lam", "value": 3.0, "losses": losses}
-    own |= {"users_asked": 20, "nobody": False, "kept_common": 0}
+    own |= {"users_asked": 20, "nobody": False, "kept_common": None}
     assert summary["own_models"] == own
     sentence = (
         "Own models: lam = 3, chosen by 20 users' NMRR on validation slates (∞: 0.5000, 30: 0.5500, "
@@ -88,7 +88,7 @@ def test_what_validation_chose_is_told_everywhere_and_is_what_users_get(
         "losses": [],
         "users_asked": 0,
         "nobody": False,
-        "kept_common": 0,
+        "kept_common": None,
     }
     assert "Own models: lam = 3." in said
     assert "Own models: lam = 3." in evaluated(cli, tmp_path / "set")[1]

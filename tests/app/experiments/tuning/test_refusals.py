@@ -86,7 +86,7 @@ def test_a_run_of_other_settings_is_refused(begun: Path, few: Path, cli: Cli, he
 
 
 @pytest.mark.parametrize("name", ["tune.json", "rungs.json"])
-@pytest.mark.parametrize("content", ["", "{", "3", "null"])
+@pytest.mark.parametrize("content", ["", "{", "3", "null", "[{}]", '[{"goes_on": [7]}]', "[1]"])
 def test_damaged_records_are_named(
     name: str, content: str, begun: Path, few: Path, cli: Cli, here: Here
 ) -> None:
@@ -94,6 +94,39 @@ def test_damaged_records_are_named(
     here.left = None
     called = cli("tune", "--data", few, "--out", begun, *PLANTED)
     refused(called, BAD_RUN, f"{begun / name} is damaged: choose another --out.")
+
+
+def test_damaged_records_cost_no_run(begun: Path, few: Path, cli: Cli, here: Here) -> None:
+    """Not even where they say that a candidate who is not there goes on."""
+    here.left = None
+    same = ("tune", "--data", few, "--out", begun, *PLANTED)
+    assert cli(*same).code == OK
+    rungs, result = (begun / "rungs.json").read_bytes(), (begun / "result.json").read_bytes()
+    (begun / "result.json").write_text("{}")
+    refused(cli(*same), BAD_RUN, f"{begun / 'result.json'} is damaged: choose another --out.")
+    (begun / "result.json").unlink()
+    (begun / "rungs.json").write_text('[{"updates": {}, "validation_nmrr": {}, "out": {}, "goes_on": [7]}]')
+    before = files_of(begun / "runs")
+    refused(cli(*same), BAD_RUN, f"{begun / 'rungs.json'} is damaged: choose another --out.")
+    assert files_of(begun / "runs") == before
+    (begun / "rungs.json").write_bytes(rungs)
+    assert cli(*same).code == OK
+    assert (begun / "result.json").read_bytes() == result
+
+
+def test_what_a_config_sets_is_not_searched(few: Path, tmp_path: Path, cli: Cli, here: Here) -> None:
+    """As little as what --set sets."""
+    (tmp_path / "c.toml").write_text('[run]\nloss = "bce"\n[local]\nlr = 0.01\n')
+    here.left = 1
+    with pytest.raises(Ended):
+        main.main(["tune", f"--data={few}", f"--out={tmp_path / 'out'}", f"--config={tmp_path / 'c.toml'}"])
+    searched = {
+        name
+        for changed in json.loads((tmp_path / "out" / "tune.json").read_text())["candidates"]
+        for name in changed
+    }
+    assert "server_lr" in searched
+    assert not searched & {"loss", "lr"}
 
 
 def test_without_validation_slates_nothing_can_be_chosen(
