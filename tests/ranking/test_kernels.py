@@ -208,7 +208,7 @@ def test_what_is_no_number_is_not_hidden(network: Network) -> None:
         w = whole.clone()
         w[0, broken] = torch.nan
         lost = ByAutograd.gradient(task, w, batch).isnan().any()
-        assert task.gradient(w, batch).isnan().any() == lost
+        assert task.gradient(w, batch).isnan().any() or not lost
 
 
 def test_no_clients_and_no_batches_give_what_there_is() -> None:
