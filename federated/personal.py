@@ -1,7 +1,8 @@
 """How far users' own models go from the common one, chosen by validation without anybody's data.
 
 Each user makes models of their own at every candidate of a few strengths, judges them on validation data that
-never leaves them, and reports those losses alone; the server picks one strength for all.
+never leaves them, and reports those losses alone; the server picks one strength for all. It begins with those
+that change least, and stops asking once it is clear that more change is worse.
 
 What is judged is made from a user's older data only: the latest samples are left out, as many as there are
 for validation. So the candidates are judged as far ahead of what they were made from as the chosen models
@@ -33,7 +34,7 @@ class Choice:
     Attributes:
         name: of the hyper-parameter.
         strength: its value.
-        losses: mean validation loss by candidate; empty where the strength was set.
+        losses: mean validation loss by candidate that users were asked about; none where strength was set.
         users: how many users were asked.
         kept: (U,) who keeps what their own model would be made from, as theirs did not win; None: nobody is
             to be looked at.
@@ -68,8 +69,12 @@ def choose(clients: Clients, w: Tensor, tell: Tell = silent) -> Choice:
         return judged(users, older.personalise(w, tell, value, users))
 
     asked = torch.linspace(0, clients.number - 1, min(CHOOSERS, clients.number)).long()
-    table = [losses(asked, value) for value in strength.candidates]
-    choice = _chosen(strength, table)
+    table: list[Tensor] = []
+    for value in strength.candidates:
+        table.append(losses(asked, value))
+        if settled(_who_judges(table)):
+            break
+    choice = _chosen(strength, _who_judges(table))
     if not keep or choice.nobody:
         return choice
     everyone = torch.arange(clients.number)
@@ -77,14 +82,35 @@ def choose(clients: Clients, w: Tensor, tell: Tell = silent) -> Choice:
     return replace(choice, kept=~(shrunk(gains, rehearsal.samples) > 0))
 
 
-def _chosen(strength: Strength, losses: list[Tensor]) -> Choice:
-    """Of the losses of those who were asked, by candidate; NaN for who has nothing to judge by."""
-    table = torch.stack(losses).double() if losses else torch.zeros(0, 0)
-    table = table[:, ~table[0].isnan()] if losses else table
-    if not table.numel():
+def _who_judges(losses: list[Tensor]) -> Tensor:
+    """(S, U) losses of those users who have anything to judge by, for whom it is not NaN."""
+    table = torch.stack(losses).double() if losses else torch.zeros(1, 0)
+    return table[:, ~table[0].isnan()]
+
+
+def _chosen(strength: Strength, losses: Tensor) -> Choice:
+    """Of the losses (S, U) of candidates that were asked about, the first ones."""
+    if not losses.numel():
         return Choice(strength.name, strength.usual)
-    means = zip(strength.candidates, table.mean(1).tolist(), strict=True)
-    return Choice(strength.name, strength.candidates[simplest(table)], tuple(means), table.shape[1])
+    means = zip(strength.candidates, losses.mean(1).tolist(), strict=False)
+    return Choice(strength.name, strength.candidates[simplest(losses)], tuple(means), losses.shape[1])
+
+
+def settled(losses: Tensor) -> bool:
+    """Whether the last two of S candidates are worse than the best by more than a standard error.
+
+    Then nobody is asked about those that change even more.
+
+    Args:
+        losses: (S, U) of users, the candidates that change least first.
+    """
+    users = losses.shape[1]
+    if users == 0:
+        return True  # nobody knows
+    behind = losses - losses[int(losses.mean(1).argmin())]
+    error = behind.std(1, correction=min(1, users - 1)) / math.sqrt(users)
+    worse = (behind.mean(1) > error) | ~torch.isfinite(behind).all(1)
+    return len(losses) > 2 and bool(worse[-2:].all())
 
 
 def simplest(losses: Tensor) -> int:
