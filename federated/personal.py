@@ -20,7 +20,7 @@ from federated.clients import Clients
 from federated.objectives import Strength
 from federated.workers import one_thread
 
-CHOOSERS = 300
+CHOOSERS = 100
 """Users, at most, who are asked; they are spread evenly."""
 
 PRIOR = 10
