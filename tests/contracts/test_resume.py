@@ -36,14 +36,14 @@ SCHEDULES: dict[str, Schedule] = {
     "mixing a buffer": Arrivals(concurrency=8, merge="model", server_lr=0.5, buffer=3),
     "not too stale": Arrivals(concurrency=6, max_staleness=5),
     "not too stale, a buffer": Arrivals(concurrency=8, max_staleness=2, buffer=3, weighting="polynomial"),
-    "not too large": Arrivals(concurrency=6, max_update_norm=1.25, buffer=2),
-    "not too large, a cohort": Cohort(cohort=6, max_update_norm=1.25),
+    "not too large": Arrivals(concurrency=6, max_update_norm=1.975, buffer=2),
+    "not too large, a cohort": Cohort(cohort=6, max_update_norm=1.975),
     "momentum": Arrivals(concurrency=6, server_optimiser="momentum"),
     "yogi, a buffer": Arrivals(concurrency=8, buffer=3, server_lr=0.02, server_optimiser="yogi"),
     "adam, a cohort": Cohort(cohort=3, server_lr=0.02, server_optimiser="adam"),
     "a bad network": Gossip(wake_within=4, max_delay=5, max_failures=4, graph="scale-free", degree=2),
     "a network of sleepers": Gossip(wake_within=3, asleep_too=True, step_sizes="1/t", graph="ring"),
-    "not too large, a network": Gossip(wake_within=2, max_update_norm=1.25, least_weight=0.3),
+    "not too large, a network": Gossip(wake_within=2, max_update_norm=1.975, least_weight=0.3),
 }
 MEMRL = ALGORITHMS["memrl"]
 VARIANTS = {name: Row(Vanilla(), schedule, "") for name, schedule in SCHEDULES.items()}
