@@ -76,9 +76,9 @@ def tune(
     same += ["--json"] if as_json else []
     with Leaving(f"stopped; what is finished is kept. Go on with: {command(*same)}") as leaving:
         from app.commands.progress import ProgressBars
-        from app.experiments import tuning
-        from app.experiments.candidates import Base, parse_over
-        from app.experiments.race import race_of
+        from app.experiments.tuning import search as tuning
+        from app.experiments.tuning.candidates import Base, parse_over
+        from app.experiments.tuning.race import race_of
         from app.reports.search import search
         from app.runs.given import given_from, parse_overrides, read_toml
         from data.storage import read

@@ -195,8 +195,23 @@ def test_a_wrong_inner_loop(
 ) -> None:
     def inject(patch: Patch) -> None:
         patch.setattr(MoreauEnvelope, "_minimise", defect)
+        patch.setattr(MoreauEnvelope, "descent", lambda self, lr, steps: None)
 
     caught(inject, test_objectives.test_moreau, quadratics, w, "same")
+    caught(inject, test_naive_twin.test_stacked_updates_equal_a_loop_over_clients, MoreauEnvelope(), task)
+
+
+@pytest.mark.parametrize(
+    "defect", [{"pull": 0.0}, {"steps": 1}, {"tolerance": 1e3}, {"laps": 1}, {"way": 1.0}]
+)
+def test_local_steps_as_one_descent_of_another_kind(
+    defect: dict[str, float], task: RankingTask, caught: Caught
+) -> None:
+    descent = MoreauEnvelope.descent
+
+    def inject(patch: Patch) -> None:
+        patch.setattr(MoreauEnvelope, "descent", lambda self, *how: replace(descent(self, *how), **defect))
+
     caught(inject, test_naive_twin.test_stacked_updates_equal_a_loop_over_clients, MoreauEnvelope(), task)
 
 
@@ -305,8 +320,11 @@ def same_for_every_update(seed: int, purpose: str, user: int, *counters: int) ->
 
 @pytest.mark.parametrize("defect", [same_for_every_seed, same_for_every_update])
 def test_batches_that_ignore_their_key(defect: Any, task: RankingTask, caught: Caught) -> None:
+    def together(seed: int, purpose: str, counters: Any) -> list[Any]:
+        return [defect(seed, purpose, *key) for key in counters.tolist()]
+
     def inject(patch: Patch) -> None:
-        patch.setattr(federated.clients, "generator", defect)
+        patch.setattr(federated.clients, "generators", together)
 
     check = test_naive_twin.test_stacked_updates_equal_a_loop_over_clients
     caught(inject, check, ALGORITHMS["fedavg"].objective, task)

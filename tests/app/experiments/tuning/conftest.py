@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.commands.exits import OK
-from app.experiments import tuning
+from app.experiments.tuning import search as tuning
 from data.simulator import simulate
 from data.storage import write
 from tests.app.experiments.tuning.searching import CONFIG, Here

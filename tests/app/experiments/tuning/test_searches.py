@@ -105,7 +105,7 @@ def test_test_slates_are_read_only_in_the_end(
     assert {trained for split, trained in read if split == "test"} == {13}, "all trainings had ended"
     chosen = (tmp_path / "out" / "best.toml").read_bytes()
     (tmp_path / "out" / "result.json").unlink()
-    monkeypatch.setattr("app.experiments.winner.prepare", None)
+    monkeypatch.setattr("app.experiments.tuning.winner.prepare", None)
     with pytest.raises(AssertionError, match="unexpected TypeError"):
         tune(tmp_path / "out", *PLANTED)
     assert (tmp_path / "out" / "best.toml").read_bytes() == chosen, "which is known without them"

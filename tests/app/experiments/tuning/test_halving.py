@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from app.experiments.halving import FINAL, HALVINGS, Plan, affordable, most_halvings, planned
+from app.experiments.tuning.halving import FINAL, HALVINGS, Plan, affordable, most_halvings, planned
 
 
 def slow_cost(updates: list[int], halvings: int) -> int:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.experiments.candidates import Base, Candidate, Values, combinations, drawn, space
-from app.experiments.halving import Plan, affordable, planned
+from app.experiments.tuning.candidates import Base, Candidate, Values, combinations, drawn, space
+from app.experiments.tuning.halving import Plan, affordable, planned
 from app.runs.settings import ConfigError, Settings
 
 USUAL, MOST = 23, 63

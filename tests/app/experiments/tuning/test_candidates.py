@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.experiments.candidates import FACTORS, Base, combinations, drawn, parse_over, space
-from app.experiments.race import MOST, USUAL, race_of
+from app.experiments.tuning.candidates import FACTORS, Base, combinations, drawn, parse_over, space
+from app.experiments.tuning.race import MOST, USUAL, race_of
 from app.runs.presets import has
 from app.runs.settings import ConfigError, resolve
 from federated.algorithms import ALGORITHMS

@@ -1,0 +1,1 @@
+"""`persarank tune`: settings chosen by successive halving on validation slates."""
