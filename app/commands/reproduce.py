@@ -1,7 +1,6 @@
 """The command `persarank reproduce`: run a whole experiment."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,22 +10,18 @@ import typer
 from app.commands.leaving import Leaving
 from app.commands.paths import path
 from app.commands.printing import Json, warn
+from app.experiments.table import EXPERIMENTS
+from app.runs.shell import command
 
-
-class Experiment(StrEnum):
-    """What `reproduce` can run."""
-
-    persa_fl = "persa-fl"
-    pars_push = "pars-push"
-    memrl = "memrl"
+File = Path | None
 
 
 def reproduce(
     experiment: Annotated[
-        Experiment,
+        str,
         typer.Argument(
-            help="persa-fl: all algorithms with a server; pars-push: the network without one; "
-            "memrl: navigation, and rankings learned from what they are paid."
+            click_type=click.Choice(list(EXPERIMENTS)),
+            help="; ".join(f"{name}: {row.summary}" for name, row in EXPERIMENTS.items()) + ".",
         ),
     ],
     out: Annotated[
@@ -34,33 +29,28 @@ def reproduce(
     ],
     quick: Annotated[bool, typer.Option("--quick", help="A small version, to see that it works.")] = False,
     shell: Annotated[
-        Path | None,
-        typer.Option(parser=path, help="The CSV log of shell commands, as second data (persa-fl)."),
+        File, typer.Option(parser=path, help="The CSV log of shell commands, as further data.")
     ] = None,
     points: Annotated[
-        Path | None,
-        typer.Option(parser=path, help="The .npz file of RASGP's points; else some are drawn (pars-push)."),
+        File, typer.Option(parser=path, help="The .npz file of RASGP's points; else some are drawn.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a whole experiment; stopped and called again, it goes on."""
-    for option, given, owner in (
-        ("shell", shell, Experiment.persa_fl),
-        ("points", points, Experiment.pars_push),
-    ):
-        if given is not None and experiment != owner:
-            raise click.UsageError(f"--{option} belongs to {owner.value}.")
+    row = EXPERIMENTS[experiment]
+    given = {name: file for name, file in {"shell": shell, "points": points}.items() if file is not None}
+    for option in given:
+        if option not in row.inputs:
+            owners = [name for name, other in EXPERIMENTS.items() if option in other.inputs]
+            raise click.UsageError(f"--{option} belongs to {' and '.join(owners)}.")
     with Leaving("stopped; what is finished is kept, and the same command goes on.") as leaving:
-        from app.experiments import grid, memrl, pars_push
+        from app.experiments import account
 
+        made = row.experiment()
         leaving.begun()
-        if experiment == Experiment.persa_fl:
-            result = grid.reproduce(out, grid.QUICK if quick else grid.Scale(), shell, warn)
-            table = grid.markdown(result)
-        elif experiment == Experiment.pars_push:
-            result = pars_push.reproduce(out, pars_push.QUICK if quick else pars_push.Scale(), points, warn)
-            table = pars_push.markdown(result)
-        else:
-            result = memrl.reproduce(out, memrl.QUICK if quick else memrl.Scale(), warn)
-            table = memrl.markdown(result)
-    print(json.dumps(result, allow_nan=False) if as_json else table, flush=True)
+        words: list[str | Path] = ["reproduce", experiment, *(["--quick"] if quick else []), "--out", out]
+        words += [word for option, file in given.items() for word in (f"--{option}", file)]
+        scale = made.quick if quick else made.full
+        inputs = {option: given.get(option) for option in row.inputs}
+        result = account.make(out, made, scale, inputs, command(*words), warn)
+    print(json.dumps(result, allow_nan=False) if as_json else made.markdown(result), flush=True)

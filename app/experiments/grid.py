@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.experiments.account import Experiment
 from app.experiments.children import run_all
+from app.experiments.figures import Curve, Panel, draw
 from app.experiments.workspace import (
-    TABLE,
     alone,
     missing,
     read_metrics,
@@ -28,7 +29,6 @@ from app.experiments.workspace import (
 )
 from app.runs.directory import RunError, open_run
 from app.runs.evaluation import Ground, judge, prepare
-from data.files import write_bytes
 from data.log_import import PUBLISHED, import_log
 from data.storage import MANIFEST, sha256, write
 from federated.algorithms import ALGORITHMS
@@ -43,6 +43,22 @@ MARKS = {"95 %": 0.95, "99 %": 0.99}
 """Shares of FedAvg's final NMRR on validation slates: what the common models are timed against."""
 TIMELESS = ("local", "pooled")
 """Rows whose virtual time means something else: nothing travels."""
+
+FIGURE = "asynchrony-with-a-server"
+DRAWN = (
+    "fedavg",
+    "fedasync",
+    "fedbuff",
+    "pfedme",
+    "persa-fl",
+    "persa-fl-me",
+    "persa-fl-me-buffered",
+    "persa-fl-ditto",
+)
+"""Rows in the figure; with all of them nobody could tell the curves apart."""
+
+LONGEST = 2.0
+"""How far the figure goes, in FedAvg's virtual time."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +75,14 @@ QUICK = Scale(users=20, seeds=(0,), updates=200, evaluations=10)
 
 
 @alone
-def reproduce(out: Path, scale: Scale, shell: Path | None, tell: Callable[[str], None]) -> dict[str, Any]:
+def make(out: Path, scale: Scale, tell: Callable[[str], None], shell: Path | None = None) -> dict[str, Any]:
     """Make what is missing of the experiment in ``out``, and its result.
 
     Args:
         out: a directory; runs that are there already are kept, and unfinished ones go on.
         scale: users, seeds, updates.
-        shell: the log of shell commands, if there is one: the second dataset.
         tell: is told what has been done.
+        shell: the log of shell commands, if there is one: the second dataset.
 
     Raises:
         RunError: ``out`` holds the experiment at another scale, or on another log.
@@ -88,8 +104,8 @@ def reproduce(out: Path, scale: Scale, shell: Path | None, tell: Callable[[str],
     ]
     run_all([command for command in commands if command], tell)
     result = {name: _judge(name, seeds, places) for name, seeds in sources.items()}
+    _draw(out / FIGURE, sources, places)
     save(out, result)
-    write_bytes(out / TABLE, markdown(result).encode())
     return result
 
 
@@ -192,3 +208,41 @@ def _path(run: Path) -> list[tuple[float, int, float]]:
         else:
             path.append((time, event["updates"], event["metrics"]["nmrr"]))
     return path
+
+
+def _draw(path: Path, sources: dict[str, dict[int, Path]], places: dict[tuple[str, int, str], Path]) -> None:
+    """NMRR of common models on validation slates against virtual time."""
+    panels = []
+    for name, seeds in sources.items():
+        longest = LONGEST * min(_path(places[name, seed, "fedavg"])[-1][0] for seed in seeds)
+        curves = {
+            algorithm: _curve([_path(places[name, seed, algorithm]) for seed in seeds], longest)
+            for algorithm in DRAWN
+            if algorithm in SERVED
+        }
+        panels.append(Panel(name, "virtual time", "NMRR of the common model, validation", curves))
+    draw(path, "algorithm", panels)
+
+
+def _curve(paths: list[list[tuple[float, int, float]]], longest: float) -> Curve:
+    """NMRR of some runs against virtual time, as far as all of them have come."""
+    first = max(path[0][0] for path in paths)
+    last = max(min(longest, *(path[-1][0] for path in paths)), first)
+    x = np.linspace(first, last, len(paths[0]))
+    return Curve.of(x, [np.interp(x, [t for t, *_ in path], [n for *_, n in path]) for path in paths])
+
+
+EXPERIMENT = Experiment(
+    title="PersA-FL beside every algorithm with a server, on query suggestions",
+    asks="Which users' own models rank best after equally many client updates, and what does it buy in "
+    "virtual time not to wait for each other?",
+    known="the talk's setting (200 users, λ = 15, η ≈ 0.05, β = 1/n) and its algorithms.",
+    unknown="any figure of the paper, the number of updates, and the concurrency of its runs beyond a mean "
+    "staleness of about 4.4. None of the numbers here is the paper's.",
+    full=Scale(),
+    quick=QUICK,
+    make=make,
+    markdown=markdown,
+    figures={FIGURE: "NMRR of common models against virtual time: medians and quartiles over seeds"},
+)
+"""`reproduce persa-fl`."""

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from app.experiments import convex, rasgp
+from app.experiments.account import Experiment
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
 from app.experiments.workspace import (
-    TABLE,
     alone,
     missing,
     once,
@@ -28,7 +28,6 @@ from app.experiments.workspace import (
 )
 from app.runs.directory import open_run
 from app.runs.evaluation import Ground, judge, prepare
-from data.files import write_bytes
 from federated.schedules.gossip import Gossip
 from ranking.metrics import paired_bootstrap, per_user
 
@@ -95,14 +94,14 @@ QUICK = Scale(
 
 
 @alone
-def reproduce(out: Path, scale: Scale, points: Path | None, tell: Callable[[str], None]) -> dict[str, Any]:
+def make(out: Path, scale: Scale, tell: Callable[[str], None], points: Path | None = None) -> dict[str, Any]:
     """Make what is missing of the experiment in ``out``, its result and its figures.
 
     Args:
         out: a directory; runs that are there already are kept, and unfinished ones go on.
         scale: how large it is.
-        points: the data of RASGP's own experiment; None: points are drawn like them.
         tell: is told what has been done.
+        points: the data of RASGP's own experiment; None: points are drawn like them.
 
     Raises:
         RunError: ``out`` holds an experiment at another scale.
@@ -135,7 +134,6 @@ def reproduce(out: Path, scale: Scale, points: Path | None, tell: Callable[[str]
         }
         tell(f"drawn {out / figure}.svg")
     save(out, result)
-    write_bytes(out / TABLE, markdown(result).encode())
     return result
 
 
@@ -255,3 +253,23 @@ def _draw(
         curves = {name: _curve(runs, along) for name, runs in ranking.items()}
         panels.append(Panel(f"Ranking, by {title}", title, "NMRR of own models, validation", curves, levels))
     draw(path, LEGENDS[figure], panels)
+
+
+EXPERIMENT = Experiment(
+    title="PARS-Push: personal models without a server",
+    asks="What does a budget of personal steps buy, and what do late, lossy, one-way links and sleeping "
+    "nodes cost?",
+    known="the algorithm, the bounds Γw, Γd, Γf, the titles of its two figures, and RASGP's own experiment "
+    "(Spiridonoff, Olshevsky and Paschalidis, JMLR 2020), whose data and settings are public.",
+    unknown="the data, the graph, the step sizes and every value in the two figures of the paper. None of "
+    "the numbers here is the paper's.",
+    full=Scale(),
+    quick=QUICK,
+    make=make,
+    markdown=markdown,
+    figures={
+        "personalization": "Personalization impact: u personal steps in the harshest network",
+        "asynchrony": "Robustness to asynchrony: networks with more and more faults",
+    },
+)
+"""`reproduce pars-push`."""

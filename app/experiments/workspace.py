@@ -25,7 +25,7 @@ from ranking.persistence import checked
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
-RESULT, TABLE = "result.json", "table.md"
+RESULT = "result.json"
 
 
 def alone(make: Callable[Concatenate[Path, Given], Made]) -> Callable[Concatenate[Path, Given], Made]:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_it_is_told_at_once(
     request: pytest.FixtureRequest,
 ) -> None:
     like, damage, code, sentence = BROKEN[case]
-    monkeypatch.setattr(grid, "QUICK", SMALL)
+    monkeypatch.setattr(grid, "EXPERIMENT", replace(grid.EXPERIMENT, quick=SMALL))
     shutil.copytree(tiny, tmp_path / "data" / "simulated-0")
     place = tmp_path / "runs" / "simulated" / f"{grid.SERVED[-1]}-0"
     shutil.copytree(request.getfixturevalue(like), place)
@@ -92,8 +93,12 @@ def test_also_before_what_is_not_trained(
     experiment: str, run: str, tiny: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Navigation and RASGP's table, which take long, come first in their experiments."""
-    monkeypatch.setattr(memrl, "QUICK", memrl.Scale(seeds=(0,), users=20))
-    monkeypatch.setattr(pars_push, "QUICK", pars_push.Scale(seeds=(0,), users=20))
+    monkeypatch.setattr(
+        memrl, "EXPERIMENT", replace(memrl.EXPERIMENT, quick=memrl.Scale(seeds=(0,), users=20))
+    )
+    monkeypatch.setattr(
+        pars_push, "EXPERIMENT", replace(pars_push.EXPERIMENT, quick=pars_push.Scale(seeds=(0,), users=20))
+    )
     monkeypatch.setattr(pars_push, "REFERENCES", ("per-fedavg",))
     shutil.copytree(tiny, tmp_path / "data" / "simulated-0")
     (tmp_path / "runs" / run).mkdir(parents=True)

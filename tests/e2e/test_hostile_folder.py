@@ -8,10 +8,12 @@ import pytest
 from tests.e2e.hostile import INSTALLED, OTHERS, OWN, lay, start
 
 SMALL = """
+from dataclasses import replace
 import persarank
 from app.experiments import grid
 grid.SERVED = ("fedavg",)
-grid.QUICK = grid.Scale(users=5, seeds=(0,), updates=10, evaluations=2)
+SMALL = grid.Scale(users=5, seeds=(0,), updates=10, evaluations=2)
+grid.EXPERIMENT = replace(grid.EXPERIMENT, quick=SMALL)
 persarank.main()
 """
 """All experiments start their children in one place; this is the quickest."""

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ NAMES = ("local", "fedavg", "persa-fl-me")
 @pytest.fixture(autouse=True)
 def few_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grid, "SERVED", NAMES)
-    monkeypatch.setattr(grid, "QUICK", SMALL)
+    monkeypatch.setattr(grid, "EXPERIMENT", replace(grid.EXPERIMENT, quick=SMALL))
 
 
 def test_the_grid_is_made_and_a_second_call_only_judges(tmp_path: Path, cli: Callable[..., object]) -> None:
@@ -39,8 +40,16 @@ def test_the_grid_is_made_and_a_second_call_only_judges(tmp_path: Path, cli: Cal
     assert rows["fedavg"]["95 %"]["updates"] <= rows["fedavg"]["99 %"]["updates"] <= 48
     gain = rows["persa-fl-me"]["nmrr"]["mean"] - rows["fedavg"]["nmrr"]["mean"]
     assert rows["persa-fl-me"]["minus_fedavg"]["mean"] == pytest.approx(gain)
-    table = (tmp_path / "table.md").read_text()
-    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == [f"`{name}`" for name in NAMES]
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert [line.split("|")[1].strip() for line in page.splitlines() if "| `" in line] == [
+        f"`{name}`" for name in NAMES
+    ]
+    assert f"    persarank reproduce persa-fl --quick --out {tmp_path}\n" in page
+    assert "seeds = 0 / 1" in page
+    assert f"numba {version('numba')}" in page
+    (picture,) = [line for line in page.splitlines() if line.startswith("![")]
+    svg = (tmp_path / picture[picture.index("](") + 2 : -1]).read_text()
+    assert all(name in svg for name in NAMES if name != "local")
 
     trained = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("model.safetensors")}
     assert len(trained) == 6
@@ -134,7 +143,7 @@ def test_another_log_is_another_experiment(
     tmp_path: Path, cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grid, "SERVED", ("fedavg",))
-    monkeypatch.setattr(grid, "QUICK", replace(SMALL, seeds=(0,)))
+    monkeypatch.setattr(grid, "EXPERIMENT", replace(grid.EXPERIMENT, quick=replace(SMALL, seeds=(0,))))
     log = tmp_path / "shell.csv"
     rows = [f"u{u},{1_600_000_000 + 60 * e},{'ls' if e % 2 else 'cd'},t" for u in range(8) for e in range(40)]
     log.write_text("\n".join(["user,timestamp,query,training", *rows]) + "\n")

@@ -24,7 +24,7 @@ FEW = ("memrl", "maml", "random")
 def test_the_experiment_is_made_and_a_second_call_only_judges(
     tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memrl, "QUICK", SMALL)
+    monkeypatch.setattr(memrl, "EXPERIMENT", replace(memrl.EXPERIMENT, quick=SMALL))
     monkeypatch.setattr(navigation, "METHODS", {name: navigation.METHODS[name] for name in FEW})
     monkeypatch.setattr(navigation, "SIZES", (0.1, 0.3))
     monkeypatch.setattr(memrl, "RANKING", {name: memrl.RANKING[name] for name in ("memrl", "persa-fl-me")})

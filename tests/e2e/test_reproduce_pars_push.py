@@ -112,7 +112,7 @@ def test_the_experiment_is_made_and_a_second_call_only_judges(
 ) -> None:
     few = {figure: {name: pars_push.ARMS[figure][name] for name in names} for figure, names in FEW.items()}
     monkeypatch.setattr(pars_push, "ARMS", few)
-    monkeypatch.setattr(pars_push, "QUICK", SMALL)
+    monkeypatch.setattr(pars_push, "EXPERIMENT", replace(pars_push.EXPERIMENT, quick=SMALL))
     called = cli("reproduce", "pars-push", "--quick", "--out", tmp_path, "--json")
     assert called.code == 0, called.err
     result = json.loads(called.out)

@@ -1,0 +1,36 @@
+"""The experiments that `persarank reproduce` knows; adding one is adding a row and a file."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.experiments.account import Experiment
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where an experiment is, so that nothing is imported that is not made.
+
+    Attributes:
+        summary: what it is, for the list of commands.
+        place: the module of this folder, and the name in it.
+        inputs: the options that it reads files from.
+    """
+
+    summary: str
+    place: tuple[str, str]
+    inputs: tuple[str, ...] = ()
+
+    def experiment(self) -> "Experiment":
+        """The experiment itself."""
+        module, name = self.place
+        found: Experiment = getattr(import_module(f"app.experiments.{module}"), name)
+        return found
+
+
+EXPERIMENTS = {
+    "persa-fl": Row("all algorithms with a server", ("grid", "EXPERIMENT"), ("shell",)),
+    "pars-push": Row("the network without a server", ("pars_push", "EXPERIMENT"), ("points",)),
+    "memrl": Row("navigation, and rankings learned from what they are paid", ("memrl", "EXPERIMENT")),
+}
