@@ -30,6 +30,7 @@ class Row:
 
 
 EXPERIMENTS = {
+    "staleness": Row("how stale updates are, and what that costs", ("staleness", "EXPERIMENT")),
     "persa-fl": Row("all algorithms with a server", ("grid", "EXPERIMENT"), ("shell",)),
     "pars-push": Row("the network without a server", ("pars_push", "EXPERIMENT"), ("points",)),
     "memrl": Row("navigation, and rankings learned from what they are paid", ("memrl", "EXPERIMENT")),
