@@ -10,6 +10,7 @@ from app.commands.demo import demo
 from app.commands.evaluate import evaluate
 from app.commands.listing import list_tables
 from app.commands.reproduce import reproduce
+from app.commands.suggest import suggest
 from app.commands.train import resume, train
 from app.commands.tune import tune
 
@@ -26,6 +27,7 @@ commands.add_typer(data_commands, name="data")
 commands.command()(train)
 commands.command()(resume)
 commands.command()(evaluate)
+commands.command()(suggest)
 commands.command()(tune)
 commands.command("list")(list_tables)
 commands.command()(reproduce)

@@ -31,6 +31,9 @@ def reproduce(
     shell: Annotated[
         File, typer.Option(parser=path, help="The CSV log of shell commands, as further data.")
     ] = None,
+    packages: Annotated[
+        File, typer.Option(parser=path, help="The CSV log of package commits, as further data.")
+    ] = None,
     points: Annotated[
         File, typer.Option(parser=path, help="The .npz file of RASGP's points; else some are drawn.")
     ] = None,
@@ -38,7 +41,8 @@ def reproduce(
 ) -> None:
     """Run a whole experiment; stopped and called again, it goes on."""
     row = EXPERIMENTS[experiment]
-    given = {name: file for name, file in {"shell": shell, "points": points}.items() if file is not None}
+    files = {"shell": shell, "packages": packages, "points": points}
+    given = {name: file for name, file in files.items() if file is not None}
     for option in given:
         if option not in row.inputs:
             owners = [name for name, other in EXPERIMENTS.items() if option in other.inputs]

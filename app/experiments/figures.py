@@ -1,7 +1,7 @@
 """Curves with bands, and ways through the plane, side by side, as PNG and SVG."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,17 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """A figure with its interval, in a row of a chart, of one of several series."""
+
+    row: str
+    series: str
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Panel:
     """What one of several charts shows: curves, and perhaps levels to compare with, by their names."""
 
@@ -56,6 +67,33 @@ def draw(path: Path, legend: str, panels: Sequence[Panel]) -> None:
     order = list(panels[0].curves)
     charts = [_chart(panel, legend, order) for panel in panels]
     _save(alt.hconcat(*charts, spacing=30).resolve_scale(color="shared"), path)
+
+
+def draw_intervals(path: Path, panels: Mapping[str, Sequence[Interval]], title: str) -> None:
+    """Write ``path`` with the suffixes .png and .svg: means with their intervals, side by side.
+
+    Args:
+        path: without a suffix.
+        panels: by their titles, from left to right.
+        title: of the axis.
+    """
+    charts = []
+    for name, intervals in panels.items():
+        order = list(dict.fromkeys(one.row for one in intervals))
+        series = list(dict.fromkeys(one.series for one in intervals))
+        base = alt.Chart(pd.DataFrame(map(asdict, intervals))).encode(
+            y=alt.Y("row:N", title=None, sort=order, scale=alt.Scale(paddingInner=0.3)),
+            yOffset=alt.YOffset("series:N", sort=series),
+            color=alt.Color("series:N", title=None, sort=series),
+        )
+        scale = alt.Scale(zero=False)
+        range_ = base.mark_rule().encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q")
+        point = base.mark_point(filled=True, size=35).encode(
+            x=alt.X("mean:Q", title=title, scale=scale), shape=alt.Shape("series:N", sort=series)
+        )
+        height = alt.Step(9)
+        charts.append(alt.layer(range_, point).properties(title=name, width=WIDTH, height=height))
+    _save(alt.hconcat(*charts, spacing=30), path)
 
 
 def draw_paths(path: Path, goals: ArrayLike, panels: Mapping[str, ArrayLike]) -> None:

@@ -20,17 +20,15 @@ from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
 from app.experiments.workspace import (
     alone,
+    imported,
     missing,
     read_metrics,
-    remembered,
     same_scale,
     save,
     simulated,
 )
-from app.runs.directory import RunError, open_run
+from app.runs.directory import open_run
 from app.runs.evaluation import Ground, judge, prepare
-from data.log_import import PUBLISHED, import_log
-from data.storage import MANIFEST, sha256, write
 from federated.algorithms import ALGORITHMS
 from federated.schedules.gossip import Gossip
 from ranking.metrics import paired_bootstrap, per_user
@@ -140,16 +138,9 @@ def _datasets(
     out: Path, scale: Scale, shell: Path | None, tell: Callable[[str], None]
 ) -> dict[str, dict[int, Path]]:
     """Name → seed → directory."""
-    if shell is not None and not remembered(out / "data" / "shell.json", sha256(shell)):
-        raise RunError(f"{out} holds the experiment on another log than {shell}: choose another --out.")
-    ours = simulated(out, scale.users, scale.seeds, tell)
-    if shell is None:
-        return {"simulated": ours}
-    place = out / "data" / "shell"
-    if not (place / MANIFEST).is_file():
-        write(import_log(shell, "user", "timestamp", "query", "training", PUBLISHED), place)
-        tell(f"imported {place}")
-    return {"simulated": ours, "shell": dict.fromkeys(scale.seeds, place)}
+    log = None if shell is None else imported(out, "shell", shell, "training", tell)
+    found = {"simulated": simulated(out, scale.users, scale.seeds, tell)}
+    return found if log is None else found | {"shell": dict.fromkeys(scale.seeds, log)}
 
 
 def _judge(name: str, seeds: dict[int, Path], places: dict[tuple[str, int, str], Path]) -> dict[str, Any]:

@@ -30,6 +30,9 @@ class Row:
 
 
 EXPERIMENTS = {
+    "ranking": Row(
+        "the talk's table of rankers, losses and algorithms", ("ranking", "EXPERIMENT"), ("shell", "packages")
+    ),
     "staleness": Row("how stale updates are, and what that costs", ("staleness", "EXPERIMENT")),
     "persa-fl": Row("all algorithms with a server", ("grid", "EXPERIMENT"), ("shell",)),
     "pars-push": Row("the network without a server", ("pars_push", "EXPERIMENT"), ("points",)),

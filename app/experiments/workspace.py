@@ -18,8 +18,9 @@ from app.runs.directory import (
 from app.runs.settings import Settings, resolve
 from data.files import write_bytes
 from data.folders import TakenError, require_free
+from data.log_import import PUBLISHED, import_log
 from data.simulator import STRENGTH, simulate
-from data.storage import MANIFEST, read_manifest, write
+from data.storage import MANIFEST, read_manifest, sha256, write
 from federated import checkpoint
 from ranking.persistence import checked
 
@@ -76,6 +77,29 @@ def simulated(out: Path, users: int, seeds: Iterable[int], tell: Callable[[str],
     return places
 
 
+def imported(out: Path, name: str, log: Path, group: str | None, tell: Callable[[str], None]) -> Path:
+    """The directory of a log's dataset, imported if it is missing, by the published protocol.
+
+    Args:
+        out: of the experiment.
+        name: of the dataset.
+        log: has the columns user, timestamp and query.
+        group: its column of groups, if it has one.
+        tell: is told of it.
+
+    Raises:
+        RunError: the experiment was begun with another log.
+        DataError: it is none.
+    """
+    if not remembered(out / "data" / f"{name}.json", sha256(log)):
+        raise RunError(f"{out} holds the experiment on another log than {log}: choose another --out.")
+    place = out / "data" / name
+    if not (place / MANIFEST).is_file():
+        write(import_log(log, "user", "timestamp", "query", group, PUBLISHED), place)
+        tell(f"imported {place}")
+    return place
+
+
 def missing(
     place: Path, data: Path, options: dict[str, Any], sets: dict[str, Any] | None = None
 ) -> list[str] | None:
@@ -95,7 +119,10 @@ def missing(
         return rest(place, data, resolve(options, sets or {}))
     pairs = {"data": data, **options}.items()
     command = ["train", "--json", f"--out={place}", *(f"--{name}={value}" for name, value in pairs)]
-    return command + [f"--set={name}={value}" for name, value in (sets or {}).items()]
+    return command + [
+        f"--set={name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in (sets or {}).items()
+    ]
 
 
 def rest(place: Path, data: Path, settings: Settings) -> list[str] | None:

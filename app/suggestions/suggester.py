@@ -1,14 +1,17 @@
 """The suggestion service: one user, one keystroke, the same features and models as in evaluation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from app.runs.directory import open_run
 from data.completions import Completions
 from data.log_import import clean
 from data.schema import Dataset
+from data.storage import read
 from ranking.features import Moments, features
 from ranking.history import HISTORY, Past, PublicStatistics, full_past
 from ranking.models import Model
@@ -108,3 +111,21 @@ class Suggester:
             Suggestion(self._public.texts[pool[at]], float(scores[0, at]), pool[at] in searched)
             for at in best
         ]
+
+
+def of_run(directory: Path, data: Path | None = None) -> Suggester:
+    """The service for one run: its common model ranks for everyone, the users' own for each of them.
+
+    Args:
+        directory: of the run.
+        data: its dataset, if it has moved since training.
+
+    Raises:
+        RunError, DataError, ModelError: the run, its data or its model cannot be read, or do not
+            belong together.
+    """
+    run = open_run(directory)
+    dataset = read(run.source(data))
+    public = PublicStatistics(dataset)
+    model = run.model(dataset, public)
+    return Suggester(dataset, public, model, model)

@@ -55,27 +55,28 @@ def second_rung(out: Path) -> bool:
     return (out / "rungs.json").is_file()
 
 
-@pytest.mark.parametrize(("number", "moment"), [(signal.SIGKILL, learning), (signal.SIGTERM, second_rung)])
-def test_the_same_call_goes_on_to_the_same_bits(
-    number: int, moment: Callable[[Path], bool], data: Path, whole: dict[str, bytes], tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
+def ended(data: Path, out: Path, number: int, moment: Callable[[Path], bool]) -> tuple[int, str]:
+    """The exit code and last words of a search that gets a signal at some moment."""
     process = search(data, out)
     until(lambda: moment(out) or process.poll() is not None, 120)
     time.sleep(0.3)
     os.kill(process.pid, number)
     said = process.communicate(timeout=90)[1]
     until(lambda: not members(process.pid), 60)
-    if number == signal.SIGKILL:
-        assert process.returncode == KILLED
-    else:
-        assert process.returncode == INTERRUPTED
-        assert said.splitlines()[-1] == (
-            "persarank: stopped; what is finished is kept. Go on with: persarank tune "
-            f"--data={data} --out={out} --seeds=0 --updates=120 "
-            "--over=lr=0.2,1e-6,0.02 '--set=hidden=[8]' --json"
-        )
     assert not (out / "result.json").exists()
+    return process.returncode, said
+
+
+def test_the_same_call_goes_on_to_the_same_bits(data: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert ended(data, out, signal.SIGKILL, learning)[0] == KILLED
+    code, said = ended(data, out, signal.SIGTERM, second_rung)
+    assert code == INTERRUPTED
+    assert said.splitlines()[-1] == (
+        "persarank: stopped; what is finished is kept. Go on with: persarank tune "
+        f"--data={data} --out={out} --seeds=0 --updates=120 "
+        "--over=lr=0.2,1e-6,0.02 '--set=hidden=[8]' --json"
+    )
     again = search(data, out)
     _, err = again.communicate(timeout=300)
     assert again.returncode == OK, err

@@ -1,0 +1,62 @@
+"""`persarank suggest`: the lists of a user, their own beside everyone's."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.commands.exits import BAD_DATA, BAD_RUN, OK, USAGE
+from app.suggestions.suggester import of_run
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import app.commands.main
+
+    out = tmp_path_factory.mktemp("suggest") / "run"
+    command = ["train", "--data", str(tiny), "--out", str(out), "--algorithm", "local", "--updates", "60"]
+    with pytest.raises(SystemExit) as ended:
+        app.commands.main.main([*command, "--json"])
+    assert ended.value.code == OK
+    return out
+
+
+def test_the_lists_are_the_services(run: Path, cli: Cli) -> None:
+    suggester = of_run(run)
+    name = suggester.users[7]
+    called = cli("suggest", run, "ho", "--user", name, "--k", 4, "--json")
+    assert called.code == OK, called.err
+    told = json.loads(called.out)
+    answer = suggester.suggest(7, suggester.history(7), "ho", 4)
+    assert (told["run"], told["user"], told["prefix"]) == (str(run), name, "ho")
+    for ours, theirs in ((told["personal"], answer.personal), (told["everyone"], answer.everyone)):
+        assert ours == [{"text": s.text, "score": s.score, "own": s.own} for s in theirs]
+        assert len(ours) == 4
+
+
+def test_what_people_see(run: Path, cli: Cli) -> None:
+    suggester = of_run(run)
+    latest = suggester.recent(suggester.history(3), 1)[0]
+    asked = ("suggest", run, latest[:3], "--user", suggester.users[3], "--k", 75)
+    called = cli(*asked)
+    told = json.loads(cli(*asked, "--json").out)["personal"]
+    before = sum(one["own"] for one in told)
+    assert any(one["own"] and one["text"] == latest for one in told)
+    assert called.out.count("│ • ") == before >= 1
+    assert called.out.endswith(f"• {suggester.users[3]} has searched it before.\n")
+    assert cli("suggest", run, "zzzz", "--user", suggester.users[3]).out == (
+        f"There is nothing to suggest to {suggester.users[3]} for 'zzzz'.\n"
+    )
+
+
+def test_who_or_what_is_unknown_gets_a_sentence(run: Path, cli: Cli, tmp_path: Path) -> None:
+    name = of_run(run).users[3]
+    called = cli("suggest", run, "ho", "--user", name + "x")
+    assert called.code == USAGE
+    assert f"no user of this run is called '{name}x'; did you mean {name}" in called.err.replace("\n", " ")
+    assert cli("suggest", tmp_path, "ho", "--user", name).code == BAD_RUN
+    assert cli("suggest", run, "ho", "--user", name, "--data", tmp_path).code == BAD_DATA
