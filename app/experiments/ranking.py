@@ -6,7 +6,6 @@ the users' own models; the defaults of today stand beside them.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,54 +14,23 @@ from numpy.typing import NDArray
 
 from app.experiments.account import Experiment
 from app.experiments.children import run_all
-from app.experiments.figures import Interval, draw_intervals
+from app.experiments.figures import draw_intervals
+from app.experiments.ranking_cells import (
+    DEFAULT,
+    DEFAULTS,
+    JUDGED,
+    QUICK,
+    YARDSTICKS,
+    Cell,
+    Scale,
+    cells,
+    options,
+    sets,
+)
+from app.experiments.ranking_tables import intervals, markdown
 from app.experiments.workspace import alone, imported, missing, same_scale, save, simulated
 from app.runs.directory import REPORT, RunError
-from app.runs.presets import PRESETS, has
-from app.runs.settings import ConfigError, resolve
-from federated.algorithms import ALGORITHMS
-from federated.objectives import MAML, MoreauEnvelope
-from federated.schedules.arrivals import Arrivals
 from ranking.metrics import paired_bootstrap
-from ranking.rankers import TREES
-
-LOSSES = ("bce", "mse")
-NETWORKS = ("mlp", "mlp-cnn")
-TAUGHT = ("local", "pooled", "fedavg", "per-fedavg", "pfedme", "persa-fl", "persa-fl-maml", "persa-fl-me")
-"""The algorithms of the talk, for networks."""
-
-DEFAULTS = (("persa-fl-ditto", "mlp", "listmle"), ("pooled", "lightgbm", "lambdarank"))
-"""What stands beside the table: today's default, and the strongest trees on everyone's raw log."""
-
-YARDSTICKS = ("random", "popularity", "history", "oracle")
-JUDGED = {"nmrr": "NMRR", "accuracy@10": "accuracy@10, weighted by position"}
-"""The talk's two criteria."""
-
-Cell = tuple[str, str, str]
-"""Algorithm, ranker and loss."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How large the experiment is.
-
-    Attributes:
-        users: of simulated data.
-        seeds: every cell is trained with each of them.
-        mlp_updates, cnn_updates: client updates of the networks.
-        default_updates: of the default beside them; None: as many as it has by itself.
-        rankers: which ones.
-    """
-
-    users: int = 200
-    seeds: tuple[int, ...] = (0, 1, 2)
-    mlp_updates: int = 4000
-    cnn_updates: int = 1000
-    default_updates: int | None = None
-    rankers: tuple[str, ...] = (*TREES, *NETWORKS)
-
-
-QUICK = Scale(users=20, seeds=(0,), mlp_updates=200, cnn_updates=40, default_updates=200)
 
 
 @alone
@@ -108,63 +76,10 @@ def make(
         name: _figures({cell: places for (data, cell), places in runs.items() if data == name})
         for name in sources
     }
-    panels = {name: _intervals(rows) for name, rows in result.items()}
+    panels = {name: intervals(figures) for name, figures in result.items()}
     draw_intervals(out / "ranking", panels, "NMRR of own models, test")
     save(out, result)
     return result
-
-
-def cells(scale: Scale) -> list[Cell]:
-    """Every cell of the table."""
-    return [
-        (algorithm, ranker, loss)
-        for ranker in scale.rankers
-        for loss in LOSSES
-        for algorithm in (TAUGHT if ranker in NETWORKS else ALGORITHMS)
-        if _possible(algorithm, ranker)
-    ]
-
-
-def _possible(algorithm: str, ranker: str) -> bool:
-    """Whether such a ranker can be trained so."""
-    try:
-        resolve({"algorithm": algorithm, "ranker": ranker}, {})
-    except ConfigError:
-        return False
-    return True
-
-
-def options(cell: Cell, scale: Scale) -> dict[str, Any]:
-    """Of `persarank train`, for one cell."""
-    algorithm, ranker, loss = cell
-    given: dict[str, Any] = {"algorithm": algorithm, "ranker": ranker, "loss": loss}
-    if cell in DEFAULTS:
-        updates = scale.default_updates if ranker in NETWORKS else None
-        return given | ({"updates": updates} if updates else {})
-    if ranker in NETWORKS:
-        updates = scale.mlp_updates if ranker == "mlp" else scale.cnn_updates
-        given |= {"updates": updates, "evaluations": 0, "keep": "last"}
-    return given
-
-
-def sets(cell: Cell, scale: Scale) -> dict[str, Any]:
-    """The talk's hyper-parameters, as far as a cell's algorithm has them."""
-    algorithm, ranker, _ = cell
-    if cell in DEFAULTS or ranker not in NETWORKS:
-        return {}
-    row, preset = ALGORITHMS[algorithm], PRESETS["talk"]
-    known: dict[str, Any] = {k: v for k, v in preset.sets.items() if k.startswith("local.")}
-    if isinstance(row.schedule, Arrivals):
-        known |= {k: v for k, v in preset.sets.items() if k.startswith("schedule.")}
-        known["schedule.server_lr"] = 1 / scale.users
-    if algorithm == preset.given["algorithm"]:
-        known |= {k: v for k, v in preset.sets.items() if k.startswith("objective.")}
-    elif isinstance(row.objective, MoreauEnvelope):
-        known["objective.lam"] = preset.sets["objective.lam"]
-    elif isinstance(row.objective, MAML):
-        known["objective.personal_steps"] = row.objective.maml_steps
-    bare = resolve({"algorithm": algorithm, "ranker": ranker}, {})
-    return {name: value for name, value in known.items() if has(bare, name)}
 
 
 def _judge(
@@ -181,30 +96,36 @@ def _judge(
     run_all([["evaluate", *some, f"--data={data}", "--json"] for data, some in lacking.items()], tell)
 
 
-def _figures(runs: Mapping[Cell, Mapping[int, Path]]) -> list[dict[str, Any]]:
-    """Every cell on one dataset: figures of the users' own models, and the yardsticks' over seeds."""
+def _figures(runs: Mapping[Cell, Mapping[int, Path]]) -> dict[str, Any]:
+    """On one dataset: the yardsticks, the talk's table, and today's defaults, by users' own models."""
     reports = {cell: [_report(run) for run in places.values()] for cell, places in runs.items()}
-    fedavg = {ranker: reports.get(("fedavg", ranker, "bce")) for ranker in NETWORKS}
-    rows: list[dict[str, Any]] = []
-    first, *_ = reports.values()
-    for name in YARDSTICKS:
-        known = [report["result"]["metrics"][name] for report in first]
-        if all(known):
-            figures = {metric: float(np.mean([one[metric] for one in known])) for metric in JUDGED}
-            rows.append({"yardstick": name, **figures})
-    for (algorithm, ranker, loss), some in reports.items():
-        base = fedavg.get(ranker)
-        rows.append(
-            {
-                "algorithm": algorithm,
-                "ranker": ranker,
-                "loss": loss,
-                "default": (algorithm, ranker, loss) in DEFAULTS,
-                **{metric: paired_bootstrap(_users(some, metric)) for metric in JUDGED},
-                "minus_fedavg": base and paired_bootstrap(_users(some, "nmrr") - _users(base, "nmrr")),
-            }
-        )
-    return rows
+    return {
+        "yardsticks": _yardsticks(reports[DEFAULT]),
+        "talk": [_row(cell, some) for cell, some in reports.items() if cell not in DEFAULTS],
+        "defaults": [_row(cell, reports[cell], reports[DEFAULT]) for cell in DEFAULTS],
+    }
+
+
+def _yardsticks(reports: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Their figures, averaged over seeds."""
+    known = {name: [report["result"]["metrics"][name] for report in reports] for name in YARDSTICKS}
+    return {
+        name: {metric: float(np.mean([one[metric] for one in figures])) for metric in JUDGED}
+        for name, figures in known.items()
+        if all(figures)
+    }
+
+
+def _row(
+    cell: Cell, reports: list[dict[str, Any]], best: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Figures of one cell; and how far the default is ahead of it."""
+    row: dict[str, Any] = dict(zip(("algorithm", "ranker", "loss"), cell, strict=True))
+    for metric in JUDGED:
+        row[metric] = paired_bootstrap(_users(reports, metric))
+    if best is not None:
+        row["default_minus"] = paired_bootstrap(_users(best, "nmrr") - _users(reports, "nmrr"))
+    return row
 
 
 def _report(run: Path) -> dict[str, Any]:
@@ -229,49 +150,6 @@ def _users(reports: list[dict[str, Any]], metric: str) -> NDArray[np.float64]:
     same = len({report["result"]["fingerprint"] for report in reports}) == 1
     mean: NDArray[np.float64] = np.mean(values, axis=0) if same else np.concatenate(values)
     return mean
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """The result as tables: one for each dataset and criterion."""
-    tables = [
-        _table(f"{name}, {told}", rows, metric)
-        for name, rows in result.items()
-        for metric, told in JUDGED.items()
-    ]
-    return "\n\n".join(tables) + "\n"
-
-
-def _table(title: str, rows: list[dict[str, Any]], metric: str) -> str:
-    cells = {(r["algorithm"], r["ranker"], r["loss"]): r for r in rows if not r.get("yardstick")}
-    columns = list(dict.fromkeys((r, loss) for (_, r, loss), row in cells.items() if not row["default"]))
-    algorithms = dict.fromkeys(a for (a, *_), row in cells.items() if not row["default"])
-    heads = [f"{ranker} {loss}" for ranker, loss in columns]
-    lines = ["| " + " | ".join([title, *heads]) + " |", "|---" * (len(heads) + 1) + "|"]
-    for algorithm in algorithms:
-        of = [cells.get((algorithm, *column)) for column in columns]
-        lines.append("| " + " | ".join([f"`{algorithm}`", *(_cell(row, metric) for row in of)]) + " |")
-    beside = [f"{row['yardstick']} {row[metric]:.3f}" for row in rows if row.get("yardstick")]
-    for (algorithm, ranker, loss), row in cells.items():
-        if row["default"]:
-            beside.append(f"`{algorithm}` × `{ranker}` × `{loss}` {_cell(row, metric, wide=True)}")
-    return "\n".join(lines) + f"\n\nBeside it: {', '.join(beside)}."
-
-
-def _cell(row: dict[str, Any] | None, metric: str, wide: bool = False) -> str:
-    if row is None:
-        return "–"
-    figure = row[metric]
-    around = f" ({figure['low']:.3f} to {figure['high']:.3f})" if wide else ""
-    return f"{figure['mean']:.3f}{around}"
-
-
-def _intervals(rows: list[dict[str, Any]]) -> list[Interval]:
-    """Every cell for the figure."""
-    return [
-        Interval(row["algorithm"], f"{row['ranker']}, {row['loss']}", **row["nmrr"])
-        for row in rows
-        if not row.get("yardstick") and not row["default"]
-    ]
 
 
 EXPERIMENT = Experiment(

@@ -1,0 +1,82 @@
+"""The talk's table, small: which cells it has, with which settings, and that its figures are `evaluate`'s."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.experiments import ranking
+from app.experiments.ranking_cells import DEFAULTS, Scale, cells, options, sets
+from app.runs.directory import open_run
+from app.runs.presets import PRESETS
+from app.runs.settings import resolve
+from ranking.rankers import TREES
+
+SMALL = Scale(users=8, seeds=(0, 1), mlp_updates=20, cnn_updates=10, default_updates=20, rankers=("mlp",))
+
+
+def test_all_cells_of_the_talk() -> None:
+    every = cells(Scale())
+    assert len(every) == len(set(every))
+    assert ("persa-fl-me", "mlp-cnn", "mse") in every
+    for ranker in TREES:
+        assert {("local", ranker, "bce"), ("pooled", ranker, "mse")} < set(every)
+        assert ("fedavg", ranker, "bce") not in every
+
+
+def test_settings_are_the_presets_as_far_as_an_algorithm_has_them() -> None:
+    scale = Scale()
+    talk = PRESETS["talk"]
+    for cell in cells(scale):
+        settings = resolve(options(cell, scale), sets(cell, scale))
+        row = settings.row
+        if settings.fitted:
+            continue
+        assert (row.local.lr, row.local.local_steps, row.local.batch_size, settings.keep) == (
+            0.05,
+            10,
+            4,
+            "last",
+        )
+        if cell[0].startswith("persa-fl"):
+            assert (row.schedule.server_lr, row.schedule.concurrency) == (1 / 200, 5)
+        if cell[0] in ("pfedme", "persa-fl-me"):
+            assert row.objective.lam == 15
+        if cell[0] in ("per-fedavg", "persa-fl-maml"):
+            assert row.objective.personal_steps == row.objective.maml_steps == 1
+        if cell[0] == "persa-fl-me":
+            named = {f"{section}.{k}": v for section, p in settings.sections().items() for k, v in p.items()}
+            expected = {k: 1 / 200 if v == "1/n" else v for k, v in talk.sets.items()}
+            expected.pop("ranker.hidden")
+            assert expected.items() <= named.items()
+    for cell in DEFAULTS:
+        given = dict(zip(("algorithm", "ranker", "loss"), cell, strict=True))
+        assert resolve(options(cell, scale), sets(cell, scale)) == resolve(given, {})
+
+
+def test_the_experiment(tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "EXPERIMENT", replace(ranking.EXPERIMENT, quick=SMALL))
+    monkeypatch.setattr(ranking, "cells", lambda scale: [("fedavg", "mlp", "bce"), ("local", "mlp", "mse")])
+    called = cli("reproduce", "ranking", "--quick", "--out", tmp_path, "--json")
+    assert called.code == 0, called.err
+    result = json.loads(called.out)["simulated users"]
+    assert [row["algorithm"] for row in result["talk"]] == ["fedavg", "local"]
+    assert [(r["algorithm"], r["ranker"], r["loss"]) for r in result["defaults"]] == list(DEFAULTS)
+    seeds = [tmp_path / "runs" / "simulated" / f"fedavg-mlp-bce-{seed}" for seed in (0, 1)]
+    judged = json.loads(cli("evaluate", *seeds, "--json").out)["runs"]
+    for metric in ("nmrr", "accuracy@10"):
+        figure = sum(run["metrics"]["personal"][metric] for run in judged) / 2
+        assert result["talk"][0][metric]["mean"] == pytest.approx(figure, abs=1e-12)
+        chance = sum(run["metrics"]["random"][metric] for run in judged) / 2
+        assert result["yardsticks"]["random"][metric] == pytest.approx(chance, abs=1e-12)
+    own = {row["algorithm"]: row for row in result["defaults"] if row["ranker"] == "mlp"}
+    ahead = own["persa-fl-ditto"]["nmrr"]["mean"] - own["fedavg"]["nmrr"]["mean"]
+    assert own["fedavg"]["default_minus"]["mean"] == pytest.approx(ahead, abs=1e-12)
+    assert own["persa-fl-ditto"]["default_minus"] == {"mean": 0, "low": 0, "high": 0}
+    assert open_run(seeds[0]).settings.updates == 20
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert f"| `fedavg` | {result['talk'][0]['nmrr']['mean']:.3f} | – |" in page
+    assert "| oracle |" in page
