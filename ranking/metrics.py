@@ -34,6 +34,11 @@ METRICS = ("accuracy@10", "plain_accuracy@10", "nmrr", "mrr@10", "success@1", "s
 CUTOFF = 10
 
 
+def with_cutoff(name: str, k: int) -> str:
+    """The name in METRICS, e.g. ``mrr@10``, of the same metric at another cut-off: ``mrr@5``."""
+    return name.replace(f"@{CUTOFF}", f"@{k}")
+
+
 def slate_metrics(scores: Tensor, slates: Slates, k: int = CUTOFF) -> dict[str, Tensor]:
     """Every metric of every slate, for S slates of N candidates.
 

@@ -19,6 +19,9 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     average: Annotated[str, typer.Option(help="Average over 'users' or over 'slates'.")] = "users",
+    cutoff: Annotated[
+        int, typer.Option(min=1, max=1000, help="Places that accuracy@k, MRR@k and Success@k look at.")
+    ] = 10,
     permute_users: Annotated[
         bool, typer.Option("--permute-users", help="Rank each user by the next one's model, to break a gain.")
     ] = False,
@@ -37,7 +40,7 @@ def evaluate(
     if average not in ("users", "slates"):
         raise click.UsageError(f"--average is 'users' or 'slates', not {average!r}.")
     with ProgressBars(quiet=as_json) as bars:
-        judged = judge_all(runs, data, split, permute_users, bars.tell)
+        judged = judge_all(runs, data, split, permute_users, bars.tell, cutoff)
     if split == "test" and not permute_users:
         for run in judged:
             try:

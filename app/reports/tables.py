@@ -20,6 +20,12 @@ COLUMNS = {
 }
 
 
+def columns(cutoff: int) -> dict[str, str]:
+    """COLUMNS at another cut-off than 10; at 1, Success@1 and Success@k are one column."""
+    at = f"@{cutoff}"
+    return {name.replace("@10", at): heading.replace("@10", at) for name, heading in COLUMNS.items()}
+
+
 def card(result: dict[str, Any], console: Console) -> None:
     """A dataset's validity card."""
     rows = []
@@ -113,12 +119,13 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         title += f"{run['missed']} missed, averaged over {run['averaged_over']}"
         title += "" if run["finished"] else ", of an unfinished run"
         title += ", every user ranked by the next one's model" if run["permuted"] else ""
+        named = columns(run["cutoff"])
         rows = [
-            (ranking, *(f"{metrics[name]:.4f}" for name in COLUMNS))
+            (ranking, *(f"{metrics[name]:.4f}" for name in named))
             for ranking, metrics in run["metrics"].items()
             if metrics is not None
         ]
-        draw(console, ("ranking", *COLUMNS.values()), rows, title=title, figures=True)
+        draw(console, ("ranking", *named.values()), rows, title=title, figures=True)
         if run.get("own_models"):
             say(console, _own_models(run["own_models"]))
         for name, difference in run["personal_minus_global"].items():

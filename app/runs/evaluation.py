@@ -19,17 +19,17 @@ from data.schema import Dataset, column, ragged
 from data.storage import read, read_manifest
 from ranking.building import build, split_rows
 from ranking.history import PublicStatistics
-from ranking.metrics import paired_bootstrap, per_user, slate_metrics, summarise
+from ranking.metrics import CUTOFF, paired_bootstrap, per_user, slate_metrics, summarise, with_cutoff
 from ranking.rankers.trees import ModelError
 from ranking.slates import Slates, StoredSlates, pad
 from ranking.yardsticks import yardsticks
 
 Metrics = dict[str, Tensor]
-JUDGING = "judging"
-"""What it is called where its progress is shown."""
-
 COMPARED = ("nmrr", "mrr@10")
 """Metrics whose differences are told."""
+
+JUDGING = "judging"
+"""What it is called where its progress is shown."""
 
 COLD = 5
 """A user with fewer training events is cold."""
@@ -43,6 +43,8 @@ class Ground:
     public: PublicStatistics
     slates: StoredSlates
     baselines: dict[str, Metrics | None]
+    cutoff: int = CUTOFF
+    """Of the metrics that have one, e.g. ``mrr@10``."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Judged:
     doubts: list[dict[str, str]]
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """COMPARED, at the cut-off of these metrics."""
+        return tuple(with_cutoff(name, self.ground.cutoff) for name in COMPARED)
+
+    @property
     def personal(self) -> Metrics:
         """The metrics of the users' own rankings, which every run has."""
         metrics = self.metrics["personal"]
@@ -64,27 +71,27 @@ class Judged:
         return metrics
 
 
-def prepare(data: Path, split: str, tell: Tell = silent) -> Ground:
+def prepare(data: Path, split: str, tell: Tell = silent, cutoff: int = CUTOFF) -> Ground:
     """Read a dataset, build its slates and judge the yardsticks; ``tell`` is told how far that is.
 
     Raises:
         DataError: it is no dataset.
     """
-    return ground_of(read(data, truth=True, tell=tell), split, tell)
+    return ground_of(read(data, truth=True, tell=tell), split, tell, cutoff)
 
 
-def ground_of(dataset: Dataset, split: str, tell: Tell = silent) -> Ground:
+def ground_of(dataset: Dataset, split: str, tell: Tell = silent, cutoff: int = CUTOFF) -> Ground:
     """The same of a dataset that has been read."""
     public = PublicStatistics(dataset)
     slates = build(dataset, public, split, None, tell)
     baselines: dict[str, Metrics | None] = {
-        name: _metrics(slates, partial(_alone, by)) for name, by in yardsticks(public).items()
+        name: _metrics(slates, partial(_alone, by), cutoff) for name, by in yardsticks(public).items()
     }
     baselines["oracle"] = None
     if dataset.truth:
         utilities = split_utilities(dataset, split)
-        baselines["oracle"] = _metrics(slates, lambda _, numbers: utilities[numbers])
-    return Ground(dataset, public, slates, baselines)
+        baselines["oracle"] = _metrics(slates, lambda _, numbers: utilities[numbers], cutoff)
+    return Ground(dataset, public, slates, baselines, cutoff)
 
 
 def _alone(scores: Callable[[Slates], Tensor], some: Slates, _: slice) -> Tensor:
@@ -92,12 +99,14 @@ def _alone(scores: Callable[[Slates], Tensor], some: Slates, _: slice) -> Tensor
     return scores(some)
 
 
-def _metrics(slates: StoredSlates, scores: Callable[[Slates, slice], Tensor], tell: Tell = silent) -> Metrics:
+def _metrics(
+    slates: StoredSlates, scores: Callable[[Slates, slice], Tensor], cutoff: int, tell: Tell = silent
+) -> Metrics:
     """The metrics (S,) of all slates, given the scores (C, N) of some of them and their numbers."""
     parts, begin = [], 0
     tell(JUDGING, 0, len(slates))
     for some in slates.chunks(JUDGED):
-        parts.append(slate_metrics(scores(some, slice(begin, begin + len(some))), some))
+        parts.append(slate_metrics(scores(some, slice(begin, begin + len(some))), some, cutoff))
         begin += len(some)
         tell(JUDGING, begin, len(slates))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -116,11 +125,12 @@ def evaluate(
     split: str,
     permuted: bool = False,
     tell: Tell = silent,
+    cutoff: int = CUTOFF,
 ) -> list[Judged]:
     """Judge every run on one split; runs on the same data share its preparation, wherever copies of it lie.
 
     With ``permuted`` every user is ranked by the next user's own model: a gain that survives is a leak.
-    ``tell`` is told how far the work is.
+    ``tell`` is told how far the work is; ``cutoff`` is that of the metrics.
 
     Raises:
         RunError, DataError, ModelError: see their modules.
@@ -130,7 +140,7 @@ def evaluate(
     for run in runs:
         if run.fingerprint not in grounds:
             run.require(read_manifest(run.source(data))["fingerprint"])  # before anything is made of it
-            grounds[run.fingerprint] = prepare(run.source(data), split, tell)
+            grounds[run.fingerprint] = prepare(run.source(data), split, tell, cutoff)
     return [judge(run, grounds[run.fingerprint], split, permuted, tell) for run in runs]
 
 
@@ -154,8 +164,8 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Te
 
     metrics = {
         **ground.baselines,
-        "global": _metrics(ground.slates, common, tell) if model.has_common else None,
-        "personal": _metrics(ground.slates, personal, tell),
+        "global": _metrics(ground.slates, common, ground.cutoff, tell) if model.has_common else None,
+        "personal": _metrics(ground.slates, personal, ground.cutoff, tell),
     }
     lost = [warning for warning in run.summary.get("warnings", ()) if warning["kind"] == NOT_FINITE]
     found = doubts({name: m["nmrr"] for name, m in metrics.items() if m is not None}, ground.slates)
@@ -199,12 +209,13 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
         "all_users": judged.ground.dataset.users.num_rows,
         "slates": len(user),
         "averaged_over": over,
+        "cutoff": judged.ground.cutoff,
         "permuted": judged.permuted,
         "missed": int(judged.ground.slates.missed.sum()),
         "metrics": {name: _summary(metrics, user, over) for name, metrics in judged.metrics.items()},
         "personal_minus_global": {
             name: None if common is None else _difference(judged.personal, common, name, user, over)
-            for name in COMPARED
+            for name in judged.compared
         },
         "cold_users": {"users": cold, "personal_nmrr": share},
         "own_models": judged.run.summary.get("own_models"),
@@ -224,9 +235,9 @@ def compare(judged: Judged, base: Judged, over: str = "users") -> dict[str, Any]
     ours, theirs = judged.run.fingerprint, base.run.fingerprint
     if ours != theirs:
         why = f"the first ran on data {ours}, the second on {theirs}"
-        return report | dict.fromkeys((*COMPARED, "gap_closed")) | {"why": why}
+        return report | dict.fromkeys((*judged.compared, "gap_closed")) | {"why": why}
     user = judged.ground.slates.user
-    report |= {name: _difference(judged.personal, base.personal, name, user, over) for name in COMPARED}
+    report |= {name: _difference(judged.personal, base.personal, name, user, over) for name in judged.compared}
     oracle = judged.metrics["oracle"]
     gap = None if oracle is None else _difference(oracle, base.personal, "nmrr", user, over)
     return report | {"gap": gap, "gap_closed": _ratio(report["nmrr"], gap)}
@@ -240,7 +251,7 @@ def _ratio(part: dict[str, Any], whole: dict[str, Any] | None) -> float | None:
 
 
 def users_table(judged: Judged) -> list[dict[str, Any]]:
-    """Per user, by name: slates, and accuracy@10 and NMRR of the global and the personal ranking."""
+    """Per user, by name: slates, and accuracy@k and NMRR of the global and the personal ranking."""
     user = judged.ground.slates.user
     names = judged.ground.dataset.users.column("name").to_pylist()
     ids, counts = torch.unique(user, return_counts=True)
@@ -249,7 +260,7 @@ def users_table(judged: Judged) -> list[dict[str, Any]]:
     ]
     for ranking in ("global", "personal"):
         metrics = judged.metrics[ranking]
-        for name in ("accuracy@10", "nmrr"):
+        for name in (with_cutoff("accuracy@10", judged.ground.cutoff), "nmrr"):
             values = [None] * len(rows) if metrics is None else per_user(metrics[name], user)[1].tolist()
             for row, value in zip(rows, values, strict=True):
                 row.setdefault(ranking, {})[name] = value

@@ -20,7 +20,7 @@ class ShowcaseError(Exception):
 
 @dataclass(frozen=True)
 class Showcase:
-    """A suggester, and for each of its users held-out ``accuracy@10`` and ``nmrr``: (personal, global)."""
+    """A suggester, and for each of its users their held-out figures, by name: (personal, global)."""
 
     suggester: Suggester
     scores: list[dict[str, Any]]
@@ -61,7 +61,9 @@ def _scores(directory: Path, users: list[str], fingerprint: str) -> list[dict[st
         {
             "slates": personal[user]["slates"],
             **{
-                n: (personal[user]["personal"][n], common[user]["global"][n]) for n in ("accuracy@10", "nmrr")
+                name: (figure, common[user]["global"][name])
+                for name, figure in personal[user]["personal"].items()
+                if name in common[user]["global"]  # else the two were judged at different cut-offs
             },
         }
         for user in users

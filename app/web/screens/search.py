@@ -58,10 +58,9 @@ def show_scores(showcase: Showcase, user: int) -> None:
     """The user's own figures on held-out searches, personal against global."""
     scores = showcase.scores[user]
     columns = st.columns(4)
-    for column, (name, label) in zip(
-        columns, (("accuracy@10", "accuracy@10"), ("nmrr", "NMRR")), strict=False
-    ):
-        personal, common = scores[name]
+    figures = [(name, both) for name, both in scores.items() if name != "slates"]
+    for column, (name, (personal, common)) in zip(columns, figures, strict=False):
+        label = name if "@" in name else name.upper()
         column.metric(
             f"{label}, personal", f"{personal:.3f}", f"{personal - common:+.3f} against global {common:.3f}"
         )
