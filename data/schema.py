@@ -29,15 +29,15 @@ class DataError(Exception):
     """The data is not what it must be; the message is one sentence for the person who brought it."""
 
 
-def _schema(**columns: pa.DataType) -> pa.Schema:
+def schema_of(**columns: pa.DataType) -> pa.Schema:
     """Every column is required to hold values, unless its name is marked with a trailing underscore."""
     return pa.schema([pa.field(n.rstrip("_"), t, nullable=n.endswith("_")) for n, t in columns.items()])
 
 
 SCHEMAS: dict[str, pa.Schema] = {
-    "users": _schema(user_id=pa.int32(), name=pa.string()),
-    "queries": _schema(query_id=pa.int32(), text=pa.string(), topic_=pa.string(), public_count=pa.int64()),
-    "events": _schema(
+    "users": schema_of(user_id=pa.int32(), name=pa.string()),
+    "queries": schema_of(query_id=pa.int32(), text=pa.string(), topic_=pa.string(), public_count=pa.int64()),
+    "events": schema_of(
         event_id=pa.int64(),
         user_id=pa.int32(),
         timestamp=pa.timestamp("us", tz="UTC"),
@@ -46,7 +46,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         group_=pa.string(),
         split=pa.string(),
     ),
-    "slates": _schema(
+    "slates": schema_of(
         slate_id=pa.int64(),
         event_id=pa.int64(),
         prefix=pa.string(),
@@ -55,8 +55,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 TRUTH_SCHEMAS: dict[str, pa.Schema] = {
-    "weights": _schema(user_id=pa.int32(), cluster=pa.int32(), weights=pa.list_(pa.float64())),
-    "utilities": _schema(slate_id=pa.int64(), utility=pa.list_(pa.float64())),
+    "weights": schema_of(user_id=pa.int32(), cluster=pa.int32(), weights=pa.list_(pa.float64())),
+    "utilities": schema_of(slate_id=pa.int64(), utility=pa.list_(pa.float64())),
 }
 
 

@@ -19,7 +19,10 @@ from data.progress import Tell, silent
 from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.validation import SlateChecks, validate, validate_base, validate_truth
 
-FORMAT = "persarank-dataset"
+FORMAT, FEATURES = "persarank-dataset", "persarank-features"
+TABLES = {FORMAT: tuple(SCHEMAS), FEATURES: ("users", "slates", "candidates")}
+"""What a manifest says it is of, and the tables that it then must list."""
+
 VERSION = 1
 MANIFEST = "manifest.json"
 TRUTH = "truth/"
@@ -76,22 +79,46 @@ def fill_parts(
         The finished manifest.
     """
     validate_base(dataset)
+    with whole(out) as building:
+        files = _write_tables(dataset, slates, building)
+        return write_manifest(building, FORMAT, files, manifest())
+
+
+def write_manifest(
+    building: Path, kind: str, files: Mapping[str, Any], said: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the manifest of a dataset that is being built, and return it.
+
+    Args:
+        building: its folder, see `whole`.
+        kind: FORMAT or FEATURES.
+        files: rows and checksum of every file.
+        said: what is to be said beside them.
+    """
+    finished = {"format": kind, "version": VERSION, **said, "files": files}
+    finished["fingerprint"] = _fingerprint(files)
+    (building / MANIFEST).write_text(json.dumps(finished, indent=2) + "\n")
+    return finished
+
+
+@contextmanager
+def whole(out: Path) -> Iterator[Path]:
+    """A folder for files that appear in ``out``, which is held, when all are finished; the manifest last."""
     building = out / BUILDING
     shutil.rmtree(building, ignore_errors=True)  # of a process that was killed
     building.mkdir()
     try:
-        files = _write_tables(dataset, slates, building)
-        finished = {"format": FORMAT, "version": VERSION, **manifest(), "files": files}
-        finished["fingerprint"] = _fingerprint(files)
-        (building / MANIFEST).write_text(json.dumps(finished, indent=2) + "\n")
-        _appear(building, [*files, MANIFEST], out)
+        yield building
+        files = sorted(
+            path.relative_to(building).as_posix() for path in building.rglob("*") if path.is_file()
+        )
+        _appear(building, sorted(files, key=lambda name: name == MANIFEST), out)
     except OSError as error:
         if error.errno and not error.filename:  # pyarrow names no file, and says the cause in its own words
             raise OSError(error.errno, os.strerror(error.errno), str(out)) from error
         raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return finished
 
 
 def _appear(building: Path, names: Sequence[str], out: Path) -> None:
@@ -116,15 +143,19 @@ def _write_tables(dataset: Dataset, slates: Iterable[pa.Table], building: Path) 
             parts[f"truth/{name}.parquet"] = [dataset.truth[name]], schema
     files = {}
     for name, (tables, schema) in parts.items():
-        path = building / name
-        path.parent.mkdir(exist_ok=True)
-        rows = 0
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            for table in tables:
-                writer.write_table(table.cast(schema))
-                rows += table.num_rows
-        files[name] = {"rows": rows, "sha256": sha256(path)}
+        files[name] = write_table(building / name, tables, schema)
     return files
+
+
+def write_table(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> dict[str, Any]:
+    """Write the parts of a table to a Parquet file; returns how many rows there are, and its checksum."""
+    path.parent.mkdir(exist_ok=True)
+    rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table.cast(schema))
+            rows += table.num_rows
+    return {"rows": rows, "sha256": sha256(path)}
 
 
 def _checked(dataset: Dataset, slates: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -176,20 +207,26 @@ def read(directory: Path, truth: bool = False, tell: Tell = silent) -> Dataset:
     """
     _require_text(directory)
     manifest = read_manifest(directory)
+    if manifest["format"] != FORMAT:
+        raise DataError(f"{directory} holds imported features without their queries, and this needs a log.")
     files = manifest["files"]
-    tables = {n: _read_table(directory / f"{n}.parquet", s) for n, s in SCHEMAS.items()}
+    tables = {n: read_table(directory / f"{n}.parquet", s) for n, s in SCHEMAS.items()}
     truths = {}
     if truth and any(name.startswith(TRUTH) for name in files):
-        truths = {n: _read_table(directory / f"{TRUTH}{n}.parquet", s) for n, s in TRUTH_SCHEMAS.items()}
-    for name, entry in files.items():
-        if not (directory / name).is_file():
-            raise DataError(f"{directory / name} is missing: the manifest lists it.")
-        unread = name.startswith(TRUTH) and not truth
-        if not unread and sha256(directory / name) != entry["sha256"]:
-            raise DataError(f"{directory / name} has changed since it was written: its checksum differs.")
+        truths = {n: read_table(directory / f"{TRUTH}{n}.parquet", s) for n, s in TRUTH_SCHEMAS.items()}
+    require_unchanged(directory, files, () if truth else TRUTH)
     dataset = Dataset(**tables, manifest=manifest, truth=truths)
     validate(dataset, tell)
     return dataset
+
+
+def require_unchanged(directory: Path, files: Mapping[str, Any], unread: str | tuple[()] = ()) -> None:
+    """Raise DataError unless all files are there and, but for those that are not read, as written."""
+    for name, entry in files.items():
+        if not (directory / name).is_file():
+            raise DataError(f"{directory / name} is missing: the manifest lists it.")
+        if not name.startswith(unread) and sha256(directory / name) != entry["sha256"]:
+            raise DataError(f"{directory / name} has changed since it was written: its checksum differs.")
 
 
 def _require_text(directory: Path) -> None:
@@ -209,7 +246,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     manifest = _parsed_manifest(directory)
     path, files = directory / MANIFEST, manifest["files"]
     truths = [f"{TRUTH}{name}.parquet" for name in TRUTH_SCHEMAS]
-    wanted = [f"{name}.parquet" for name in SCHEMAS] + (truths if any(t in files for t in truths) else [])
+    tables = TABLES[manifest["format"]]
+    wanted = [f"{name}.parquet" for name in tables] + (truths if any(t in files for t in truths) else [])
     for name in wanted:
         if name not in files:
             raise DataError(f"{path} is damaged: it does not list {name}.")
@@ -229,7 +267,7 @@ def _parsed_manifest(directory: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
     except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    if not isinstance(manifest, dict) or manifest.get("format") not in list(TABLES):
         raise DataError(f"{path} is not the manifest of a PersaRank dataset.")
     if manifest.get("version") != VERSION or not isinstance(manifest.get("files"), dict):
         raise DataError(
@@ -238,7 +276,12 @@ def _parsed_manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """A Parquet file with these columns.
+
+    Raises:
+        DataError: it is not there, cannot be read, or has others.
+    """
     if not path.is_file():
         raise DataError(f"{path} is missing.")
     try:

@@ -126,6 +126,8 @@ class StoredSlates:
         wanted, user, typed: (S,), see `Slates`.
         widest: N, to which slates are padded whichever of them are taken: the most candidates of any, and at
             least 1, also where all pools are empty.
+        grade: (R,) int16, how much each candidate is wanted, 0 for not at all; None: nothing but the order
+            of a reference is known.
     """
 
     offsets: Tensor
@@ -136,6 +138,7 @@ class StoredSlates:
     user: Tensor
     typed: Tensor
     widest: int
+    grade: Tensor | None = None
 
     @classmethod
     def empty(cls, sizes: Tensor, features: int, directory: Path | None = None) -> "StoredSlates":
@@ -224,7 +227,17 @@ class StoredSlates:
             wanted=self.wanted[numbers],
             user=self.user[numbers],
             typed=self.typed[numbers],
+            grade=None if self.grade is None else self.grade[rows],
         )
+
+    def graded(self, grade: Tensor) -> "StoredSlates":
+        """The same slates with the grades (R,) of their candidates."""
+        return replace(self, grade=grade)
+
+    @property
+    def relevance(self) -> Tensor:
+        """(R,) grades, or where there are none, 1 in the reference and 0 outside it."""
+        return (self.position > 0).short() if self.grade is None else self.grade
 
     def marks(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The ``mask`` and the ``position`` (…, N) of some slates, as `__getitem__` gives them."""

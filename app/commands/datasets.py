@@ -135,14 +135,57 @@ def data_import(
         show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)
 
 
+@data_commands.command("import-features")
+def data_import_features(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=path,
+            help="SVMlight files with qid:, as LETOR has them, perhaps .gz, .zst, .bz2 or .xz: one, which is split "
+            "60/20/20 inside each user, or three: training, validation and test.",
+        ),
+    ],
+    out: Out,
+    users: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            help="A file with a line for each query, its number and its user. [default: user:NAME in the comments, "
+            "or one user for all]",
+        ),
+    ] = None,
+    log1p: Annotated[
+        bool, typer.Option("--log1p", help="Take sign(x)·ln(1 + |x|) of all features: networks want it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Turn others' features into a dataset that rankers can be trained and judged on."""
+    from app.commands.progress import ProgressBars
+    from app.reports import tables
+    from data.feature_import import read_features
+    from data.feature_sets import card, fill, open_data
+    from data.reading.svmlight import read_users
+    from data.storage import fresh
+
+    if len(files) not in (1, 3):
+        raise click.UsageError(f"give one file, or three: training, validation and test; not {len(files)}.")
+    with fresh(out), ProgressBars(quiet=as_json) as bars:
+        coming = read_features(files, read_users(users) if users else None, log1p, bars.tell)
+        fill(coming.found, coming.candidates(), coming.manifest(), out)
+        found = open_data(out)
+    with undisturbed():
+        show(tables.card, card(found), as_json)
+
+
 @data_commands.command("check")
 def data_check(directory: Annotated[Path, typer.Argument(parser=path)], as_json: Json = False) -> None:
     """Validate a dataset, checksums included, and print its validity card."""
     from app.commands.progress import ProgressBars
     from app.reports import tables
-    from data.card import card
-    from data.storage import read
+    from data import card, feature_sets
+    from data.schema import Dataset
 
     with ProgressBars(quiet=as_json) as bars:
-        dataset = read(directory, truth=True, tell=bars.tell)
-    show(tables.card, card(dataset), as_json)
+        found = feature_sets.open_data(directory, truth=True, tell=bars.tell)
+    figures = card.card(found) if isinstance(found, Dataset) else feature_sets.card(found)
+    show(tables.card, figures, as_json)

@@ -60,8 +60,8 @@ def train(
     """Train a ranker into a run directory."""
     from app.runs.given import settings_from
     from app.runs.training import train_run
+    from data.feature_sets import open_data
     from data.progress import READING
-    from data.storage import read
 
     given: dict[str, Any] = {
         "algorithm": algorithm,
@@ -76,7 +76,7 @@ def train(
 
     def begin(watch: "Watch", phases: "Phases") -> dict[str, Any]:
         phases.enter(READING)
-        dataset = read(data, tell=phases.tell)
+        dataset = open_data(data, tell=phases.tell)
         return train_run(settings, data, dataset, out, watch, phases, until)
 
     _train(settings, as_json, begin)
@@ -96,8 +96,8 @@ def resume(
     from app.runs.directory import CHECKPOINTS, RunError, finished, locked, open_started
     from app.runs.given import parse_overrides
     from app.runs.training import resume_run
+    from data.feature_sets import open_data
     from data.progress import READING
-    from data.storage import read
     from federated import checkpoint
 
     started = open_started(run)
@@ -115,7 +115,7 @@ def resume(
 
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
         phases.enter(READING)
-        dataset = read(started.source(data), tell=phases.tell)
+        dataset = open_data(started.source(data), tell=phases.tell)
         return resume_run(started, dataset, watch, warn, phases, overrides, until)
 
     _train(started.settings, as_json, go_on)

@@ -81,10 +81,10 @@ def tune(
         from app.experiments.tuning.race import race_of
         from app.reports.search import search
         from app.runs.given import given_from, parse_overrides, read_toml
-        from data.storage import read
+        from data.feature_sets import open_data
 
         leaving.begun()
-        users = read(data).users.num_rows
+        users = open_data(data).users.num_rows
         base = Base(*given_from(config, {**given, "preset": preset}, sets or [], data))
         fixed = [*(name for name, value in given.items() if value is not None), *parse_overrides(sets or [])]
         fixed += [name for part in (read_toml(config) if config else ()) for name in part]

@@ -23,15 +23,16 @@ from typing import Any
 from app.runs.given import read_toml
 from app.runs.settings import ConfigError, Settings, resolve
 from app.runs.shell import command
+from data.feature_sets import Data
 from data.files import PARTIAL, expanded, read_text, write_bytes
 from data.folders import BusyError, FolderError, TakenError, filling, held, remove
-from data.schema import DataError, Dataset
+from data.schema import DataError
 from federated import checkpoint
-from ranking.features import VERSION, feature_names
-from ranking.history import PublicStatistics
+from ranking.features import VERSION
 from ranking.models import Model
 from ranking.persistence import INDEX, NEURAL, load
 from ranking.rankers.trees import ModelError
+from ranking.sources import Source
 
 CONFIG, METRICS, SUMMARY, REPORT = "config.toml", "metrics.jsonl", "summary.json", "report.json"
 CHECKPOINTS, SLATES = "checkpoints", "slates"
@@ -85,19 +86,19 @@ class Run(Started):
 
     summary: dict[str, Any]
 
-    def model(self, dataset: Dataset, public: PublicStatistics) -> Model:
-        """The trained model, for the data it was trained on.
+    def model(self, source: Source) -> Model:
+        """The trained model, for slates of the data it was trained on.
 
         Raises:
-            RunError: ``dataset`` is other data, or another process is writing the model.
+            RunError: another process is writing the model, or ``source`` is of other data.
             ModelError: a model file is not as it was written.
         """
-        self.require(dataset.fingerprint)
+        self.require(source.fingerprint)
         network = None
         if not self.settings.fitted:
-            network = self.settings.network(len(feature_names(public)), public.texts)
+            network = self.settings.network(len(source.feature_names), source.texts or ())
         try:
-            return load(self.directory, self.settings.ranker_name, network, dataset.users.num_rows)
+            return load(self.directory, self.settings.ranker_name, network, len(source.users))
         except ModelError:
             with suppress(OSError), locked(self.directory):
                 pass  # else the model is just being replaced by another process, which is said
@@ -105,7 +106,7 @@ class Run(Started):
 
 
 @contextmanager
-def created(directory: Path, settings: Settings, data: Path, dataset: Dataset) -> Iterator[None]:
+def created(directory: Path, settings: Settings, data: Path, dataset: Data) -> Iterator[None]:
     """Start a run directory by writing its config, and hold it. It disappears again if it is left empty.
 
     Raises:

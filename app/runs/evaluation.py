@@ -1,28 +1,25 @@
 """Judges finished runs on held-out slates, beside yardsticks and, for simulated data, the truth."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from app.runs.directory import REPORT, Run, RunError, locked, open_run
+from app.runs.scorers import Scorer, model_scorers, yardstick_scorers
 from app.runs.verdict import JUDGED, NOT_FINITE, doubts, exchanged, told
+from data.feature_sets import Data, open_data
 from data.files import write_bytes
 from data.progress import Tell, silent
-from data.schema import Dataset, column, ragged
-from data.storage import read, read_manifest
-from ranking.building import build, split_rows
-from ranking.history import PublicStatistics
+from data.schema import DataError, Dataset
+from data.storage import read_manifest
 from ranking.metrics import CUTOFF, paired_bootstrap, per_user, slate_metrics, summarise, with_cutoff
-from ranking.rankers.trees import ModelError
-from ranking.slates import Slates, StoredSlates, pad
-from ranking.yardsticks import yardsticks
+from ranking.slates import StoredSlates
+from ranking.sources import Log, Source, source_of
 
 Metrics = dict[str, Tensor]
 COMPARED = ("nmrr", "mrr@10")
@@ -39,12 +36,22 @@ COLD = 5
 class Ground:
     """One split of one dataset, with the yardsticks that do not depend on a run."""
 
-    dataset: Dataset
-    public: PublicStatistics
+    source: Source
     slates: StoredSlates
     baselines: dict[str, Metrics | None]
     cutoff: int = CUTOFF
     """Of the metrics that have one, e.g. ``mrr@10``."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The log that these slates are of.
+
+        Raises:
+            DataError: they are imported features, of which there is no log.
+        """
+        if not isinstance(self.source, Log):
+            raise DataError("the data holds imported features without a log, and this needs one.")
+        return self.source.dataset
 
 
 @dataclass(frozen=True)
@@ -77,31 +84,19 @@ def prepare(data: Path, split: str, tell: Tell = silent, cutoff: int = CUTOFF) -
     Raises:
         DataError: it is no dataset.
     """
-    return ground_of(read(data, truth=True, tell=tell), split, tell, cutoff)
+    return ground_of(open_data(data, truth=True, tell=tell), split, tell, cutoff)
 
 
-def ground_of(dataset: Dataset, split: str, tell: Tell = silent, cutoff: int = CUTOFF) -> Ground:
+def ground_of(dataset: Data, split: str, tell: Tell = silent, cutoff: int = CUTOFF) -> Ground:
     """The same of a dataset that has been read."""
-    public = PublicStatistics(dataset)
-    slates = build(dataset, public, split, None, tell)
-    baselines: dict[str, Metrics | None] = {
-        name: _metrics(slates, partial(_alone, by), cutoff) for name, by in yardsticks(public).items()
-    }
-    baselines["oracle"] = None
-    if dataset.truth:
-        utilities = split_utilities(dataset, split)
-        baselines["oracle"] = _metrics(slates, lambda _, numbers: utilities[numbers], cutoff)
-    return Ground(dataset, public, slates, baselines, cutoff)
+    source = source_of(dataset)
+    slates = source.slates(split, None, tell)
+    scorers = yardstick_scorers(source, split)
+    baselines = {name: by and _metrics(slates, by, cutoff) for name, by in scorers.items()}
+    return Ground(source, slates, baselines, cutoff)
 
 
-def _alone(scores: Callable[[Slates], Tensor], some: Slates, _: slice) -> Tensor:
-    """Scores that need to know only the slates."""
-    return scores(some)
-
-
-def _metrics(
-    slates: StoredSlates, scores: Callable[[Slates, slice], Tensor], cutoff: int, tell: Tell = silent
-) -> Metrics:
+def _metrics(slates: StoredSlates, scores: Scorer, cutoff: int, tell: Tell = silent) -> Metrics:
     """The metrics (S,) of all slates, given the scores (C, N) of some of them and their numbers."""
     parts, begin = [], 0
     tell(JUDGING, 0, len(slates))
@@ -110,13 +105,6 @@ def _metrics(
         begin += len(some)
         tell(JUDGING, begin, len(slates))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def split_utilities(dataset: Dataset, split: str) -> Tensor:
-    """(S, N) true utilities of one split's candidates: the scores of a ranker that knows the truth."""
-    offsets, values = ragged(dataset.truth["utilities"], "utility")
-    utilities = torch.tensor(values).split(np.diff(offsets).tolist())
-    return pad([utilities[row] for row in split_rows(dataset, split).tolist()])
 
 
 def evaluate(
@@ -146,32 +134,18 @@ def evaluate(
 
 def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Tell = silent) -> Judged:
     """Score the split by the run's models."""
-    model = run.model(ground.dataset, ground.public)
-    users = ground.dataset.users.num_rows
-
-    def finite(scores: Tensor) -> Tensor:
-        if not torch.isfinite(scores).all():
-            raise ModelError(f"{run.directory}: the model's scores are not finite.")
-        return scores
-
-    def common(some: Slates, _: slice) -> Tensor:
-        scores = model.global_scores(some)
-        assert scores is not None, "asked only where there is a common model"
-        return finite(scores)
-
-    def personal(some: Slates, _: slice | None = None) -> Tensor:
-        return finite(model.personal_scores(replace(some, user=(some.user + permuted) % users)))
-
+    scorers = model_scorers(run, ground.source, permuted)
     metrics = {
         **ground.baselines,
-        "global": _metrics(ground.slates, common, ground.cutoff, tell) if model.has_common else None,
-        "personal": _metrics(ground.slates, personal, ground.cutoff, tell),
+        **{name: by and _metrics(ground.slates, by, ground.cutoff, tell) for name, by in scorers.items()},
     }
     lost = [warning for warning in run.summary.get("warnings", ()) if warning["kind"] == NOT_FINITE]
     found = doubts({name: m["nmrr"] for name, m in metrics.items() if m is not None}, ground.slates)
     nobody = (run.summary.get("own_models") or {}).get("nobody", False)
     if run.settings.personal and not nobody and not lost and not found:
-        found = exchanged(personal, ground.slates)
+        own = scorers["personal"]
+        assert own is not None, "every run ranks personally"
+        found = exchanged(lambda some: own(some, slice(None)), ground.slates)
     return Judged(run, ground, split, metrics, permuted, lost + [asdict(doubt) for doubt in found])
 
 
@@ -206,7 +180,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
         "fingerprint": judged.run.fingerprint,
         "split": judged.split,
         "users": len(user.unique()),
-        "all_users": judged.ground.dataset.users.num_rows,
+        "all_users": len(judged.ground.source.users),
         "slates": len(user),
         "averaged_over": over,
         "cutoff": judged.ground.cutoff,
@@ -237,7 +211,9 @@ def compare(judged: Judged, base: Judged, over: str = "users") -> dict[str, Any]
         why = f"the first ran on data {ours}, the second on {theirs}"
         return report | dict.fromkeys((*judged.compared, "gap_closed")) | {"why": why}
     user = judged.ground.slates.user
-    report |= {name: _difference(judged.personal, base.personal, name, user, over) for name in judged.compared}
+    report |= {
+        name: _difference(judged.personal, base.personal, name, user, over) for name in judged.compared
+    }
     oracle = judged.metrics["oracle"]
     gap = None if oracle is None else _difference(oracle, base.personal, "nmrr", user, over)
     return report | {"gap": gap, "gap_closed": _ratio(report["nmrr"], gap)}
@@ -253,7 +229,7 @@ def _ratio(part: dict[str, Any], whole: dict[str, Any] | None) -> float | None:
 def users_table(judged: Judged) -> list[dict[str, Any]]:
     """Per user, by name: slates, and accuracy@k and NMRR of the global and the personal ranking."""
     user = judged.ground.slates.user
-    names = judged.ground.dataset.users.column("name").to_pylist()
+    names = judged.ground.source.users
     ids, counts = torch.unique(user, return_counts=True)
     rows: list[dict[str, Any]] = [
         {"user": names[u], "slates": c} for u, c in zip(ids.tolist(), counts.tolist(), strict=True)
@@ -278,11 +254,7 @@ def _difference(a: Metrics, b: Metrics, name: str, user: Tensor, over: str) -> d
 
 def _cold(judged: Judged, over: str) -> tuple[int, float | None]:
     """How many users had fewer than COLD training events, and their mean personal NMRR."""
-    events = judged.ground.dataset.events
-    trained = np.bincount(
-        column(events, "user_id")[column(events, "split") == "train"],
-        minlength=judged.ground.dataset.users.num_rows,
-    )
+    trained = judged.ground.source.trained()
     user, nmrr = judged.ground.slates.user, judged.personal["nmrr"]
     cold = torch.from_numpy(trained < COLD)[user]
     if not cold.any():

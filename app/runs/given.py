@@ -7,8 +7,8 @@ from typing import Any
 
 from app.runs.presets import with_preset
 from app.runs.settings import SECTIONS, ConfigError, Settings, require_known, resolve
+from data.feature_sets import open_data
 from data.files import read_text
-from data.storage import read
 
 
 def settings_from(
@@ -37,7 +37,7 @@ def given_from(
     def users() -> int:
         if data is None:
             raise ConfigError(f"the preset {preset} depends on the number of users: name the data.")
-        return int(read(data).users.num_rows)
+        return int(open_data(data).users.num_rows)
 
     return with_preset(preset, chosen, overrides, users)
 

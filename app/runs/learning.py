@@ -11,14 +11,15 @@ from typing import Any
 from app.runs.directory import CHECKPOINTS, METRICS, SLATES, RunError
 from app.runs.journal import Journal, Tally
 from app.runs.phases import COMPILING, TRAINING, Phases
-from app.runs.settings import Settings
+from app.runs.settings import ConfigError, Settings
 from app.runs.stop import Patience, Stop
 from app.runs.teaching import teaching
 from app.runs.verdict import COMMON, NOT_FINITE, OWN, Doubt, told, validated
+from data.feature_sets import Data
 from data.files import write_bytes
 from data.folders import remove
 from data.progress import UNKNOWN, Tell
-from data.schema import Dataset, ragged
+from data.schema import Dataset
 from federated import checkpoint
 from federated.keeping import BEST, LAST, Best
 from federated.personal import Choice
@@ -26,12 +27,12 @@ from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
 from federated.training import Event, Finished, Training
-from ranking.building import FEATURES, build
-from ranking.features import feature_names
-from ranking.history import PublicStatistics
+from ranking.building import FEATURES
 from ranking.models import Model, NeuralModel, TreeModel
+from ranking.rankers import RANKERS
 from ranking.rankers.network import Network
 from ranking.slates import StoredSlates
+from ranking.sources import Source, source_of
 
 Watch = Callable[[Event], None]
 NMRR = "nmrr"
@@ -85,7 +86,7 @@ class Learned:
 
 def learn(
     settings: Settings,
-    dataset: Dataset,
+    dataset: Data,
     out: Path,
     watch: Watch,
     phases: Phases,
@@ -105,11 +106,13 @@ def learn(
         until: training stops as soon as so many updates have arrived; None: with all of them.
 
     Raises:
+        ConfigError: the ranker reads texts, and the data has none.
         DataError: a user has nothing to train on.
         FloatingPointError: what is learned is no longer finite.
         Interrupted: the user will not wait.
         RunError: the metrics have lost lines.
     """
+    _require_texts(settings, dataset)
     if not settings.fitted:
         try:
             return _train(settings, dataset, out, watch, phases, stop, snapshot, until)
@@ -117,45 +120,51 @@ def learn(
             remove(out, [f"{SLATES}/*/features"])
     phases.enter(FEATURES)
     with stop.at_once():
-        public = PublicStatistics(dataset)
+        source = source_of(dataset)
         began = time.perf_counter()
         write_bytes(out / METRICS, b"")
-        slates = build(dataset, public, "train", None, phases.tell)
+        slates = source.slates("train", None, phases.tell)
         phases.tell(TRAINING, 0, UNKNOWN)
-        learn_from = slates.subset(teaching(slates, dataset))
-        model, tally = _fit(settings, learn_from, dataset.users.num_rows, phases.tell)
+        learn_from = slates.subset(teaching(slates, source.users))
+        model, tally = _fit(settings, learn_from, len(source.users), phases.tell)
         seconds = time.perf_counter() - began
-        slates = build(dataset, public, "validation", None, phases.tell)
+        slates = source.slates("validation", None, phases.tell)
         return Learned(model, tally, seconds, *validated(model, None, slates, settings.personal, phases.tell))
 
 
-def _slates(dataset: Dataset, public: PublicStatistics, out: Path, tell: Tell) -> list[StoredSlates]:
+def _require_texts(settings: Settings, data: Data) -> None:
+    if RANKERS[settings.ranker_name].reads_text and not isinstance(data, Dataset):
+        raise ConfigError(
+            f"{settings.ranker_name} reads the texts of queries, and the data holds imported features "
+            "without any: choose another ranker, e.g. mlp."
+        )
+
+
+def _slates(source: Source, out: Path, tell: Tell) -> list[StoredSlates]:
     """Training and validation slates; where there are many, they lie on disk, in the run's directory."""
-    features = len(feature_names(public))
-    large = len(ragged(dataset.slates, "pool")[1]) * features * 4 > IN_MEMORY
+    large = source.candidates * len(source.feature_names) * 4 > IN_MEMORY
     return [
-        build(dataset, public, split, out / SLATES / split if large else None, tell)
+        source.slates(split, out / SLATES / split if large else None, tell)
         for split in ("train", "validation")
     ]
 
 
 def _task(
     settings: Settings,
-    dataset: Dataset,
-    public: PublicStatistics,
+    source: Source,
     slates: Sequence[StoredSlates],
     tell: Tell,
 ) -> RankingTask | RankingPolicy:
     """What a network learns."""
-    (train, validation), users = slates, dataset.users.num_rows
-    network = settings.network(len(feature_names(public)), public.texts)
-    task = RankingTask.of(network, settings.loss, train, validation, users, teaching(train, dataset))
+    (train, validation), users = slates, len(source.users)
+    network = settings.network(len(source.feature_names), source.texts or ())
+    task = RankingTask.of(network, settings.loss, train, validation, users, teaching(train, source.users))
     return learned(replace(task, tell=tell), settings.row.policy)
 
 
 def _train(
     settings: Settings,
-    dataset: Dataset,
+    dataset: Data,
     out: Path,
     watch: Watch,
     phases: Phases,
@@ -167,9 +176,9 @@ def _train(
     patience = Patience(stop, phases)
     phases.enter(FEATURES)
     with stop.at_once():  # nothing has been learned yet
-        public = PublicStatistics(dataset)
-        slates = _slates(dataset, public, out, patience.tell)
-        task = _task(settings, dataset, public, slates, patience.tell)
+        source = source_of(dataset)
+        slates = _slates(source, out, patience.tell)
+        task = _task(settings, source, slates, patience.tell)
         evaluations = settings.evaluations if len(slates[1]) else 0
         size = (settings.seed, settings.updates, evaluations)
         best_by = NMRR if settings.keep == BEST else None
@@ -261,7 +270,7 @@ def _save(training: Training, journal: Journal, belonging: str, out: Path) -> No
     checkpoint.save(out / CHECKPOINTS, journal.tally.updates, whole)
 
 
-def identity(settings: Settings, dataset: Dataset) -> str:
+def identity(settings: Settings, dataset: Data) -> str:
     """What a checkpoint belongs to: the settings that training itself reads, and this data."""
     kept = settings.to_toml({"data": dataset.fingerprint}, without=settings.personal_settings)
     return hashlib.sha256(kept.encode()).hexdigest()

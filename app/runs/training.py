@@ -23,9 +23,9 @@ from app.runs.phases import SAVING, Phases
 from app.runs.settings import Settings
 from app.runs.shell import command
 from app.runs.stop import Stop
+from data.feature_sets import Data
 from data.files import write_bytes
 from data.progress import UNKNOWN
-from data.schema import Dataset
 from federated import checkpoint
 from federated.objectives import Objective
 from federated.objectives.strength import AUTO
@@ -52,7 +52,7 @@ class NotFiniteError(Exception):
 def train_run(
     settings: Settings,
     data: Path,
-    dataset: Dataset,
+    dataset: Data,
     out: Path,
     watch: Watch,
     phases: Phases | None = None,
@@ -89,7 +89,7 @@ def train_run(
 
 def resume_run(
     started: Started,
-    dataset: Dataset,
+    dataset: Data,
     watch: Watch,
     warn: Callable[[str], None],
     phases: Phases | None = None,
@@ -138,7 +138,7 @@ def resume_run(
 
 def _complete(
     settings: Settings,
-    dataset: Dataset,
+    dataset: Data,
     out: Path,
     watch: Watch,
     phases: Phases,

@@ -10,8 +10,8 @@ from app.suggestions.demo import DATA, RUNS
 from app.suggestions.suggester import Suggester
 from data.schema import DataError
 from data.storage import read
-from ranking.history import PublicStatistics
 from ranking.rankers.trees import ModelError
+from ranking.sources import Log
 
 
 class ShowcaseError(Exception):
@@ -44,9 +44,9 @@ def open_showcase(directory: Path) -> Showcase:
         raise ShowcaseError(f"The demo is not prepared yet. {advice}")
     try:
         dataset = read(directory / DATA)
-        public = PublicStatistics(dataset)
-        common, personal = (open_run(directory / name).model(dataset, public) for name in RUNS)
-        suggester = Suggester(dataset, public, common, personal)
+        log = Log(dataset)
+        common, personal = (open_run(directory / name).model(log) for name in RUNS)
+        suggester = Suggester(dataset, log.public, common, personal)
         scores = _scores(directory, suggester.users, dataset.fingerprint)
     except (DataError, RunError, ModelError, ValueError, KeyError, OSError) as error:
         raise ShowcaseError(

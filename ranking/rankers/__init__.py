@@ -12,18 +12,22 @@ Ranker = Forest | LightGBM | MLP | MLPCNN
 
 
 class Row(NamedTuple):
-    """A ranker's default hyper-parameters and the losses it can be trained with, the default first."""
+    """A ranker's default hyper-parameters and the losses it can be trained with, the default first.
+
+    ``reads_text``: whether it needs the texts of queries, which imported features come without.
+    """
 
     ranker: Ranker
     losses: tuple[str, ...]
     summary: str
+    reads_text: bool = False
 
 
 RANKERS: dict[str, Row] = {
     "forest": Row(Forest(), ("bce", "mse"), "random forest (scikit-learn)"),
     "lightgbm": Row(LightGBM(), ("lambdarank", "bce", "mse", "softmax"), "boosted trees (LightGBM)"),
     "mlp": Row(MLP(), ("listmle", "softmax", "bce", "mse"), "multi-layer perceptron over features"),
-    "mlp-cnn": Row(MLPCNN(), ("listmle", "softmax", "bce", "mse"), "the same beside a character CNN"),
+    "mlp-cnn": Row(MLPCNN(), ("listmle", "softmax", "bce", "mse"), "the same beside a character CNN", True),
 }
 TREES = {"forest": forest, "lightgbm": lightgbm}
 """The modules of rankers that are fitted on slates; the others are trained by gradients."""

@@ -31,14 +31,19 @@ class LightGBM:
     min_child_samples: Annotated[int, Field(ge=1)] = 20
 
     def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedLightGBM | Constant":
-        """Fit S slates with one of OBJECTIVES; labels are membership, for ``mse`` 1/position."""
+        """Fit S slates with one of OBJECTIVES.
+
+        Labels are grades, or without any membership; for ``bce`` always membership, for ``mse`` 1/position.
+        """
         import lightgbm
 
         if not len(slates.candidates):
             return Constant()
         position = slates.position.numpy()
-        label = np.where(position > 0, 1 / np.maximum(position, 1), 0) if loss == "mse" else position > 0
         ranks = loss in ("lambdarank", "softmax")
+        label = slates.relevance.numpy() if ranks else position > 0
+        if loss == "mse":
+            label = np.where(position > 0, 1 / np.maximum(position, 1), 0)
         group = slates.offsets.diff().numpy()
         group = group[group > 0]  # of an empty pool there is nothing to order
         rows = lightgbm.Dataset(slates.features.numpy(), label.astype(float), group=group if ranks else None)

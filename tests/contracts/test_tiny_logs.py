@@ -22,6 +22,7 @@ from federated.algorithms import ALGORITHMS
 from ranking.history import PublicStatistics
 from ranking.rankers import RANKERS
 from ranking.slates import StoredSlates
+from ranking.sources import Log
 
 LOGS: dict[str, tuple[Mapping[str, list[str]], ImportOptions]] = {
     "every pool is empty": ({"ann": list("abcde"), "bob": list("fghij")}, ImportOptions(strict_time=True)),
@@ -86,7 +87,7 @@ def test_it_trains_and_every_figure_is_a_number(
         for figures in filter(None, told["metrics"].values()):
             assert all(0 <= figure <= 1 for figure in figures.values())
     public = PublicStatistics(dataset)
-    model = judged.run.model(dataset, public)
+    model = judged.run.model(Log(dataset, public))
     suggester = Suggester(dataset, public, model, model)
     for user in range(len(suggester.users)):
         for typed in ("", "l", "zz", "m"):

@@ -20,10 +20,10 @@ from data.schema import Dataset
 from data.simulator import simulate
 from data.storage import read, write
 from federated.algorithms import ALGORITHMS
-from ranking.history import PublicStatistics
 from ranking.models import NeuralModel
 from ranking.persistence import save
 from ranking.rankers.network import Layout
+from ranking.sources import Log
 
 Cli = Callable[..., Any]
 UPDATES = 160
@@ -73,7 +73,7 @@ def overwritten(run: Path, out: Path, dataset: Dataset, change: Callable[[Tensor
     """A copy of a run whose parameters are others."""
     shutil.copytree(run, out)
     opened = open_run(out)
-    model = opened.model(dataset, PublicStatistics(dataset))
+    model = opened.model(Log(dataset))
     assert isinstance(model, NeuralModel)
     common, personal = (None if w is None else change(w) for w in (model.common, model.personal))
     save(NeuralModel(model.network, common, personal), out, opened.settings.ranker_name)
