@@ -95,7 +95,7 @@ def open_data(directory: Path, truth: bool = False, tell: Tell = silent) -> Data
 def _read(directory: Path, tell: Tell) -> FeatureSet:
     manifest = read_manifest(directory)
     names = manifest.get("features")
-    if not isinstance(names, list) or not names:
+    if not isinstance(names, list) or not names or not all(str(name).isdecimal() for name in names):
         raise DataError(f"{directory / 'manifest.json'} is damaged: it does not name the features.")
     require_unchanged(directory, manifest["files"])
     found = FeatureSet(

@@ -33,17 +33,23 @@ class Source(Protocol):
         users: names of the U users.
         feature_names: of the F features.
         texts: of the queries that candidates are; None: their texts are not known.
+        first_feature: the number of the first feature where they are numbered.
         candidates: R, of all splits together.
     """
 
     fingerprint: str
     users: list[str]
     feature_names: list[str]
+    first_feature: int
     texts: list[str] | None
     candidates: int
 
     def slates(self, split: str, directory: Path | None = None, tell: Tell = silent) -> StoredSlates:
         """The slates of a split, by user and then time; arguments and errors as of `building.build`."""
+        ...
+
+    def rows(self, split: str) -> Int:
+        """(S,) which rows of their table these slates are: in this order they were written, or read."""
         ...
 
     def numbers(self, split: str) -> Int:
@@ -75,6 +81,7 @@ class Log:
         self.public = public or PublicStatistics(dataset)
         self.users: list[str] = dataset.users.column("name").to_pylist()
         self.feature_names = feature_names(self.public)
+        self.first_feature = 1
         self.texts: list[str] | None = self.public.texts
         self.candidates = len(ragged(dataset.slates, "pool")[1])
 
@@ -82,9 +89,13 @@ class Log:
         """See `Source.slates`."""
         return build(self.dataset, self.public, split, directory, tell)
 
-    def numbers(self, split: str) -> Int:
-        """See `Source.numbers`: they are those of the table of slates."""
+    def rows(self, split: str) -> Int:
+        """See `Source.rows`."""
         return split_rows(self.dataset, split)
+
+    def numbers(self, split: str) -> Int:
+        """See `Source.numbers`: they are those of the rows."""
+        return self.rows(split)
 
     def prefixes(self, split: str) -> list[str | None]:
         """See `Source.prefixes`."""
@@ -121,12 +132,13 @@ class Imported:
         self.found, self.fingerprint = found, found.fingerprint
         self.users: list[str] = found.users.column("name").to_pylist()
         self.feature_names = [f"feature {name}" for name in found.names]
+        self.first_feature = int(found.names[0])
         self.texts: list[str] | None = None
         self.candidates = found.candidates.num_rows
 
     def slates(self, split: str, directory: Path | None = None, tell: Tell = silent) -> StoredSlates:
         """See `Source.slates`. A candidate's number is its place in its query, from 1; nothing is typed."""
-        chosen = self._rows(split)
+        chosen = self.rows(split)
         size = self.found.sizes
         begin = (np.cumsum(size) - size)[chosen]
         size = size[chosen]
@@ -145,12 +157,12 @@ class Imported:
 
     def numbers(self, split: str) -> Int:
         """See `Source.numbers`: they are those of the file."""
-        qid: Int = column(self.found.slates, "qid")[self._rows(split)]
+        qid: Int = column(self.found.slates, "qid")[self.rows(split)]
         return qid
 
     def prefixes(self, split: str) -> list[str | None]:
         """See `Source.prefixes`."""
-        return [None] * len(self._rows(split))
+        return [None] * len(self.rows(split))
 
     def yardsticks(self) -> Yardsticks:
         """See `Source.yardsticks`: nobody knows what is popular, or what somebody has searched."""
@@ -165,8 +177,12 @@ class Imported:
         user = column(self.found.slates, "user_id")[in_split(self.found.slates, "train")]
         return np.bincount(user, minlength=len(self.users))
 
-    def _rows(self, split: str) -> Int:
-        """Which slates belong to a split, in user order."""
+    def rows(self, split: str) -> Int:
+        """See `Source.rows`.
+
+        Raises:
+            DataError: the split is empty.
+        """
         chosen = np.flatnonzero(in_split(self.found.slates, split))
         if not len(chosen):
             raise DataError(f"there is no query in the {split} part of the data.")

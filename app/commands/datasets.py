@@ -141,8 +141,8 @@ def data_import_features(
         list[Path],
         typer.Argument(
             parser=path,
-            help="SVMlight files with qid:, as LETOR has them, perhaps .gz, .zst, .bz2 or .xz: one, which is split "
-            "60/20/20 inside each user, or three: training, validation and test.",
+            help="SVMlight files with qid:, as LETOR has them, perhaps .gz, .zst, .bz2 or .xz: one, which is "
+            "split 60/20/20 inside each user, or three: training, validation and test.",
         ),
     ],
     out: Out,
@@ -150,8 +150,8 @@ def data_import_features(
         Path | None,
         typer.Option(
             parser=path,
-            help="A file with a line for each query, its number and its user. [default: user:NAME in the comments, "
-            "or one user for all]",
+            help="A file with a line for each query: its number and its user. [default: user:NAME in "
+            "comments, or one user for all]",
         ),
     ] = None,
     log1p: Annotated[

@@ -8,6 +8,7 @@ import typer
 from app.commands.datasets import data_commands
 from app.commands.demo import demo
 from app.commands.evaluate import evaluate
+from app.commands.export import export
 from app.commands.listing import list_tables
 from app.commands.reproduce import reproduce
 from app.commands.suggest import suggest
@@ -28,6 +29,7 @@ commands.command()(train)
 commands.command()(resume)
 commands.command()(evaluate)
 commands.command()(suggest)
+commands.command()(export)
 commands.command()(tune)
 commands.command("list")(list_tables)
 commands.command()(reproduce)

@@ -137,6 +137,41 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         say(console, _compared(difference))
 
 
+def export(result: dict[str, Any], console: Console) -> None:
+    """What was exported: a table for each split, and what to know of it."""
+    mrr, success = (f"{name}@{result['cutoff']}" for name in ("mrr", "success"))
+    for split, part in result["splits"].items():
+        say(console, f"{split}: {part['slates']} slates, of which {part['missed']} are missed.")
+        rows = [
+            (
+                name,
+                f"{ranking['mean_over_slates'][mrr]:.4f}",
+                f"{ranking['mean_over_slates'][success]:.4f}",
+                str(ranking["slates_with_ties"]),
+                str(ranking["choice_tied"]),
+            )
+            for name, ranking in part["rankings"].items()
+        ]
+        headings = (
+            "ranking",
+            COLUMNS["mrr@10"],
+            COLUMNS["success@10"],
+            "slates with ties",
+            "own choice tied",
+        )
+        headings = tuple(heading.replace("@10", f"@{result['cutoff']}") for heading in headings)
+        if rows:
+            draw(console, headings, rows, figures=True)
+        if any(ranking["choice_tied"] for ranking in part["rankings"].values()):
+            say(
+                console,
+                "Where the user's own choice is tied, lists have one order of many, and figures differ.",
+            )
+        if part["empty_pools"]:
+            say(console, f"{part['empty_pools']} slates have an empty pool, and no line in SVMlight or runs.")
+    paste(console, f"Written to {result['out']}; figures are means over slates.")
+
+
 def _compared(difference: dict[str, Any]) -> str:
     """One run beside another."""
     runs = f"{difference['run']} − {difference['against']}"

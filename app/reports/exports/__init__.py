@@ -1,0 +1,1 @@
+"""Rankings and features in the formats of other programs."""
