@@ -88,11 +88,12 @@ Data = Dataset | FeatureSet
 def open_data(directory: Path, truth: bool = False, tell: Tell = silent) -> Data:
     """A dataset of either kind, read and checked; arguments and errors as of `storage.read`."""
     if read_manifest(directory)["format"] == FEATURES:
-        return _read(directory, tell)
+        return read_set(directory, tell)
     return read(directory, truth, tell)
 
 
-def _read(directory: Path, tell: Tell) -> FeatureSet:
+def read_set(directory: Path, tell: Tell = silent) -> FeatureSet:
+    """A dataset of features, read and checked; errors as of `storage.read`."""
     manifest = read_manifest(directory)
     names = manifest.get("features")
     if not isinstance(names, list) or not names or not all(str(name).isdecimal() for name in names):

@@ -81,7 +81,7 @@ def _hash(numbers: Int, candidate: NDArray[np.int32]) -> Int:
 
 
 def _mean_place(above: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(S,) the place of what is chosen, the mean of its ties; ``above`` (S, N): tied with what is left of it."""
+    """(S,) the place of what is chosen, the mean of its ties; ``above`` (S, N): tied with its predecessor."""
     place = np.arange(1, above.shape[1] + 1)
     first = np.maximum.accumulate(np.where(above, 0, place), axis=1)
     ends = np.where(np.append(above[:, 1:], np.zeros((len(above), 1), bool), axis=1), len(place) + 1, place)

@@ -163,7 +163,7 @@ def data_import_features(
     from app.commands.progress import ProgressBars
     from app.reports import tables
     from data.feature_import import read_features
-    from data.feature_sets import card, fill, open_data
+    from data.feature_sets import card, fill, read_set
     from data.reading.svmlight import read_users
     from data.storage import fresh
 
@@ -172,7 +172,7 @@ def data_import_features(
     with fresh(out), ProgressBars(quiet=as_json) as bars:
         coming = read_features(files, read_users(users) if users else None, log1p, bars.tell)
         fill(coming.found, coming.candidates(), coming.manifest(), out)
-        found = open_data(out)
+        found = read_set(out)
     with undisturbed():
         show(tables.card, card(found), as_json)
 

@@ -152,14 +152,8 @@ def export(result: dict[str, Any], console: Console) -> None:
             )
             for name, ranking in part["rankings"].items()
         ]
-        headings = (
-            "ranking",
-            COLUMNS["mrr@10"],
-            COLUMNS["success@10"],
-            "slates with ties",
-            "own choice tied",
-        )
-        headings = tuple(heading.replace("@10", f"@{result['cutoff']}") for heading in headings)
+        named = columns(result["cutoff"])
+        headings = ("ranking", named[mrr], named[success], "slates with ties", "own choice tied")
         if rows:
             draw(console, headings, rows, figures=True)
         if any(ranking["choice_tied"] for ranking in part["rankings"].values()):
