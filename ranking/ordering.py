@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.arrays import Int
-from data.randomness import integers
 from ranking.slates import Slates
 
 DENORMAL = 2**23 - 1
@@ -53,8 +52,7 @@ def lists(scores: Tensor, slates: Slates, numbers: Int) -> Lists:
     mask = slates.mask.numpy()
     ranked = np.where(mask, scores.double().numpy(), -np.inf)
     candidate = slates.candidates.numpy()
-    key = np.where(mask, _hash(numbers, candidate), 2**32)
-    order = np.lexsort((key, -ranked), axis=1)
+    order = np.lexsort((_hash(numbers, candidate), -ranked), axis=1)
     ranked, mask = np.take_along_axis(ranked, order, 1), np.take_along_axis(mask, order, 1)
     above = np.zeros_like(mask)
     above[:, 1:] = (ranked[:, 1:] == ranked[:, :-1]) & mask[:, 1:]
@@ -73,11 +71,12 @@ def lists(scores: Tensor, slates: Slates, numbers: Int) -> Lists:
     )
 
 
-def _hash(numbers: Int, candidate: NDArray[np.int32]) -> Int:
-    """(S, N) a number from 0 to 2³¹ for each candidate of each slate."""
-    counter = (numbers[:, None] * 2654435761 + candidate) % 2**32
-    most = np.full(counter.size, 2**31)
-    return integers(0, "tied", counter.ravel(), 0, most).reshape(counter.shape)
+def _hash(numbers: Int, candidate: NDArray[np.int32]) -> NDArray[np.uint64]:
+    """(S, N) a number for each candidate of each slate, no two in a slate alike (SplitMix64, Steele 2014)."""
+    mixed = numbers.astype(np.uint64)[:, None] * np.uint64(0x9E3779B97F4A7C15) + candidate.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def _mean_place(above: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
