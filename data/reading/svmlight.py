@@ -24,6 +24,9 @@ from data.schema import DataError
 MOST_FEATURES = 10_000
 """Every candidate takes room for all features, those that are 0 too."""
 
+MOST_CANDIDATES = 2**15 - 1
+"""Of a query: places in a reference are 16-bit numbers."""
+
 GRADE = f"whole number from 0 (not wanted) to {HIGHEST_GRADE}"
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -103,7 +106,8 @@ def _block(file: Path, numbers: list[int], found: list[re.Match[str]], queries: 
         raise DataError(f"{file}, line {numbers[at]}: the grade {found[at][1]} is no {GRADE}.")
     named = [match[3] for match in found]
     count = np.array([text.count(":") for text in named], dtype=np.int64)
-    pairs = np.fromstring(" ".join(named).replace(":", " "), np.float64, sep=" ").reshape(-1, 2)
+    text = " ".join(named).replace(":", " ") if count.any() else ""  # of blanks numpy makes a number
+    pairs = np.fromstring(text, np.float64, sep=" ").reshape(-1, 2)
     row = np.repeat(np.arange(len(found)), count)
 
     def refuse(wrong: NDArray[np.bool_], why: str) -> None:
@@ -153,6 +157,9 @@ class _Queries:
                     f"{self._file}, line {number}: qid {qid} is of {names}; it must be of one user."
                 )
             self.size[-1] += 1
+            if self.size[-1] > MOST_CANDIDATES:
+                why = f"qid {qid} has more than {MOST_CANDIDATES:,} candidates"
+                raise DataError(f"{self._file}, line {number}: {why}.")
 
 
 def _user(comment: str | None) -> str:
