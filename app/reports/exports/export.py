@@ -28,7 +28,7 @@ from app.runs.directory import CONFIG, open_run
 from app.runs.scorers import Scorer, model_scorers, yardstick_scorers
 from data.feature_sets import open_data
 from data.progress import Tell, silent
-from data.schema import column
+from data.schema import DataError, column
 from data.storage import MANIFEST, read_manifest, whole
 from ranking.metrics import CUTOFF, slate_metrics
 from ranking.ordering import lists
@@ -74,6 +74,8 @@ def export(
         RunError, DataError, ModelError: see their modules.
     """
     is_data = (place / MANIFEST).is_file() and not (place / CONFIG).is_file()
+    if is_data and data:
+        raise DataError(f"{place} is a dataset itself: leave --data out, or name a run.")
     run = None if is_data else open_run(place)
     if run:
         run.require(read_manifest(run.source(data))["fingerprint"])  # before anything is made of it

@@ -33,7 +33,7 @@ from ranking.persistence import save
 from ranking.rankers.mlp import MLP
 from ranking.rankers.network import Network
 from ranking.sources import Log
-from tests.app.commands.test_cli_errors import BAD_RUN, USAGE, assert_refused, contents
+from tests.app.commands.test_cli_errors import BAD_DATA, BAD_RUN, USAGE, assert_refused, contents
 
 Cli = Callable[..., Any]
 Frame = Any
@@ -229,6 +229,7 @@ def test_features_and_places_of_a_log(cli: Cli, tiny: Path, tiny_dataset: Datase
 def test_what_cannot_be_exported(cli: Cli, run: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert_refused(cli("export", tmp_path / "no", "--out", out), BAD_RUN, "is not a run directory")
+    assert_refused(cli("export", tiny, "--data", tiny, "--out", out), BAD_DATA, "is a dataset itself")
     for option, value in (("--format", "csv"), ("--split", "all")):
         called = cli("export", run, "--out", out, option, value)
         assert called.code == USAGE
@@ -236,7 +237,7 @@ def test_what_cannot_be_exported(cli: Cli, run: Path, tiny: Path, tmp_path: Path
     assert not out.exists()
     exported(cli, run, out, "--format", "trec")
     before = contents(out)
-    assert_refused(cli("export", run, "--out", out), 3, "exists and is not an empty directory")
+    assert_refused(cli("export", run, "--out", out), BAD_DATA, "exists and is not an empty directory")
     assert contents(out) == before
 
 
