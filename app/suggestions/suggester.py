@@ -16,6 +16,7 @@ from ranking.features import Moments, features
 from ranking.history import HISTORY, Past, PublicStatistics, full_past
 from ranking.models import Model
 from ranking.slates import Slates
+from ranking.sources import Log
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,6 @@ def of_run(directory: Path, data: Path | None = None) -> Suggester:
     """
     run = open_run(directory)
     dataset = read(run.source(data))
-    public = PublicStatistics(dataset)
-    model = run.model(dataset, public)
-    return Suggester(dataset, public, model, model)
+    log = Log(dataset)
+    model = run.model(log)
+    return Suggester(dataset, log.public, model, model)
