@@ -86,7 +86,7 @@ def at_most(seconds: int, what: str) -> Iterator[None]:
 
 
 def test_who_takes_too_long_is_told_as_such(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data.storage.read", lambda *given, **named: time.sleep(5))
+    monkeypatch.setattr("data.feature_sets.open_data", lambda *given, **named: time.sleep(5))
     with pytest.raises(LateError, match=r"^reading takes more than 1 seconds$"), at_most(1, "reading"):
         cli("train", "--data", "d", "--out", "r")
 

@@ -186,6 +186,20 @@ def test_rankers_learn_from_others_features(
     assert [row["user"] for row in users] == ["ann", "bob b", "cy"]
 
 
+def test_from_slates_on_disk_the_same_is_learned(
+    cli: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = []
+    for name in ("memory", "disk"):
+        called = cli(
+            "train", "--data", data, "--out", tmp_path / name, "--algorithm", "fedavg", "--updates", 20
+        )
+        assert called.code == 0, called.err
+        models.append((tmp_path / name / "model.safetensors").read_bytes())
+        monkeypatch.setattr("app.runs.learning.IN_MEMORY", 0)
+    assert models[0] == models[1]
+
+
 def test_texts_that_are_not_there_are_not_read(cli: Cli, data: Path, tmp_path: Path) -> None:
     called = cli("train", "--data", data, "--ranker", "mlp-cnn", "--out", tmp_path / "run")
     assert_refused(called, BAD_CONFIG, "mlp-cnn reads the texts of queries", "choose another ranker")

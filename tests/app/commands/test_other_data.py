@@ -82,7 +82,7 @@ def test_equal_data_is_read_once(
 
     seen = []
     monkeypatch.setattr(
-        app.runs.evaluation, "read", lambda where, **rest: seen.append(where) or read(where, **rest)
+        app.runs.evaluation, "open_data", lambda where, **rest: seen.append(where) or read(where, **rest)
     )
     run = trained(Path(shutil.copytree(data, tmp_path / "again")), tmp_path / "run", seed=1)
     assert len(differences(cli, base, run)) == 1

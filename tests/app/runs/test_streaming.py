@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import app.runs.learning
+import ranking.sources
 
 
 def test_slates_on_disk_give_the_same_model(
@@ -26,8 +27,8 @@ def test_slates_on_disk_give_the_same_model(
 
     in_memory = trained("memory")
     built = []
-    build = app.runs.learning.build
+    build = ranking.sources.build
     monkeypatch.setattr(app.runs.learning, "IN_MEMORY", 0)
-    monkeypatch.setattr(app.runs.learning, "build", lambda *given: built.append(given[3]) or build(*given))
+    monkeypatch.setattr(ranking.sources, "build", lambda *given: built.append(given[3]) or build(*given))
     assert trained("disk") == in_memory
     assert [place.name for place in built] == ["train", "validation"]
