@@ -5,13 +5,14 @@ Whoever trains or judges a ranker sees a `Source` alone. What needs a query's te
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from data import card, feature_sets
 from data.arrays import Int, ranges
 from data.feature_sets import Data, FeatureSet
 from data.progress import Tell, silent
@@ -72,6 +73,10 @@ class Source(Protocol):
         """(U,) how many events or queries of each user are for training."""
         ...
 
+    def card(self) -> dict[str, Any]:
+        """What the data looks like, for people."""
+        ...
+
 
 class Log:
     """A log as a `Source`; ``public`` is what is known of everyone's training period."""
@@ -119,6 +124,10 @@ class Log:
         events = self.dataset.events
         user = column(events, "user_id")[in_split(events, "train")]
         return np.bincount(user, minlength=len(self.users))
+
+    def card(self) -> dict[str, Any]:
+        """See `Source.card`."""
+        return card.card(self.dataset)
 
 
 class Imported:
@@ -176,6 +185,10 @@ class Imported:
         """See `Source.trained`."""
         user = column(self.found.slates, "user_id")[in_split(self.found.slates, "train")]
         return np.bincount(user, minlength=len(self.users))
+
+    def card(self) -> dict[str, Any]:
+        """See `Source.card`."""
+        return feature_sets.card(self.found)
 
     def rows(self, split: str) -> Int:
         """See `Source.rows`.
