@@ -141,8 +141,7 @@ def data_import_features(
         list[Path],
         typer.Argument(
             parser=path,
-            help="SVMlight files with qid:, as LETOR has them, perhaps .gz, .zst, .bz2 or .xz: one, which is "
-            "split 60/20/20 inside each user, or three: training, validation and test.",
+            help="SVMlight files, perhaps .gz, .zst, .bz2 or .xz: one; or training, validation and test.",
         ),
     ],
     out: Out,
@@ -159,7 +158,11 @@ def data_import_features(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Turn others' features into a dataset that rankers can be trained and judged on."""
+    """Turn others' features into a dataset that rankers can be trained and judged on.
+
+    Files are SVMlight with qid:, as LETOR has them: one, which is split 60/20/20 inside each user, or three:
+    training, validation and test.
+    """
     from app.commands.progress import ProgressBars
     from app.reports import tables
     from data.feature_import import read_features

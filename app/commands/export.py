@@ -33,7 +33,10 @@ def export(
     ] = 10,
     as_json: Json = False,
 ) -> None:
-    """Write TREC runs and qrels, features in SVMlight, and a table of slates."""
+    """Write TREC runs and qrels, features in SVMlight, and a table of slates.
+
+    Of a run they are its rankings; of a dataset those of the yardsticks.
+    """
     from app.commands.progress import ProgressBars
     from app.reports import tables
     from app.reports.exports.export import FORMATS
