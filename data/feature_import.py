@@ -41,7 +41,7 @@ class Coming:
     def manifest(self) -> dict[str, Any]:
         """What is said beside the files."""
         return {
-            "kind": "features",
+            "kind": "learning-to-rank",
             "options": {"log1p": self.log1p, "first_feature": self.base},
             "features": [str(self.base + number) for number in range(self.features)],
             "left_out": dict(self.left_out),
