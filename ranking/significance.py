@@ -63,11 +63,11 @@ def bootstrap(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> t
 def _signs(users: int, seed: int, resamples: int) -> Iterator[Floats]:
     """(R, U) of ±1, some at a time; all that there are, where these are fewer than the resamples."""
     if 2**users < resamples:
-        yield (np.arange(2**users)[:, None] >> np.arange(users) & 1) * 2.0 - 1
+        yield (np.arange(2**users)[:, None] >> np.arange(users) & 1) * 2.0 - np.ones(users)
         return
     random = generator(seed, "sign flips")
     for rows in _rows(users, resamples):
-        yield random.integers(2, size=(rows, users), dtype=np.int8) * 2.0 - 1
+        yield random.integers(2, size=(rows, users), dtype=np.int8) * 2.0 - np.ones(users)
 
 
 def sign_flips(differences: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Floats:
