@@ -16,7 +16,7 @@ def tables(result: dict[str, Any], console: Console) -> None:
         _ranking(dataset, result["by"], console)
         letters = [row["group"] for row in dataset["ranking"]]
         rows = [
-            (name, *(plain(values[letter]) for letter in letters))
+            (name, *(plain(values.get(letter)) for letter in letters))
             for name, values in dataset["settings"].items()
         ]
         if rows:

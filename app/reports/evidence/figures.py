@@ -9,7 +9,7 @@ import numpy as np
 from app.reports.evidence.differences import between, to_base, within
 from app.reports.evidence.gains import gains
 from app.reports.evidence.gathering import Gathered
-from app.reports.evidence.groups import COMMON, OWN, Group, differing, grouped, shared
+from app.reports.evidence.groups import COMMON, OWN, Group, grouped, settings
 from app.reports.evidence.learning import learned, training
 from app.reports.evidence.people import LEVELS, people, spread, training_events
 from app.runs.evaluation import COLD, COMPARED, Ground, Judged, compare, describe
@@ -61,7 +61,7 @@ def _dataset(judged: Sequence[Judged], split: str, leave: Callable[[Judged, str]
             name: None if metrics is None else summarise(metrics, ground.slates.user)
             for name, metrics in ground.baselines.items()
         },
-        "settings": {"differing": differing(groups), "shared": shared(groups)},
+        "settings": settings(groups),
         "groups": [_group(group) | {"intervals": intervals[group.letter]} for group in groups],
         "between": {metric: between(groups, metric) for metric in COMPARED},
         "within": {metric: within(groups, metric) for metric in COMPARED},
@@ -176,10 +176,7 @@ def ranking_of(
             {
                 **_ground(groups[0].ground),
                 "baseline": pinned.letter,
-                "settings": {
-                    name: {group.letter: value for group, value in zip(groups, values, strict=True)}
-                    for name, values in differing(groups).items()
-                },
+                "settings": settings(groups)["differing"],
                 "ranking": rows,
                 "yardsticks": {
                     name: None if metrics is None else summarise(metrics, groups[0].ground.slates.user)

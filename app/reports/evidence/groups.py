@@ -10,12 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from app.runs.evaluation import Ground, Judged, Metrics
-from app.runs.settings import Settings
 from ranking.metrics import per_user
 
 OWN, COMMON = "personal", "global"
-NO_INFLUENCE = ("checkpoint_every",)
-"""Settings that change nothing but how a training can be interrupted."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def grouped(judged: Sequence[Judged], leave: Callable[[Judged, str], None]) -> l
         leave: is told of a run that is there twice, and why it is left out: a copy adds nothing.
     """
     members: dict[str, list[Judged]] = {}
-    settings: dict[str, dict[str, Any]] = {}
+    chosen: dict[str, dict[str, Any]] = {}
     for run in judged:
         values = _values(run)
         key = repr(sorted(values.items()))
@@ -73,11 +70,11 @@ def grouped(judged: Sequence[Judged], leave: Callable[[Judged, str], None]) -> l
         if same:
             leave(run, f"it has the same settings and seed as {same[0].run.directory}, and counts once.")
             continue
-        settings[key] = values
+        chosen[key] = values
         members.setdefault(key, []).append(run)
-    names = _names(list(settings.values()))
+    names = _names(list(chosen.values()))
     return [
-        Group(_letter(number), name, settings[key], runs)
+        Group(_letter(number), name, chosen[key], runs)
         for number, (name, (key, runs)) in enumerate(zip(names, members.items(), strict=True))
     ]
 
@@ -86,48 +83,43 @@ def _seed(judged: Judged) -> int:
     return judged.run.settings.seed
 
 
-def differing(groups: Sequence[Group]) -> dict[str, list[Any]]:
-    """Settings that are not the same in all groups, with each group's value; None where it has none."""
-    return {name: values for name, values in _all(groups).items() if any(v != values[0] for v in values)}
+def settings(groups: Sequence[Group]) -> dict[str, dict[str, dict[str, Any]]]:
+    """By name: each group's value of every setting, where the group has it.
 
-
-def shared(groups: Sequence[Group]) -> dict[str, Any]:
-    """Settings that are the same in all groups."""
-    return {
-        name: values[0]
-        for name, values in _all(groups).items()
-        if all(value == values[0] for value in values)
-    }
-
-
-def _all(groups: Sequence[Group]) -> dict[str, list[Any]]:
-    names = dict.fromkeys(name for group in groups for name in group.settings)
-    return {name: [group.settings.get(name) for group in groups] for name in names}
+    ``differing`` are those of unlike values, ``partly`` those of like values that some groups do not have,
+    ``shared`` the others.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {"differing": {}, "partly": {}, "shared": {}}
+    for name in dict.fromkeys(name for group in groups for name in group.settings):
+        values = {group.letter: group.settings[name] for group in groups if name in group.settings}
+        first = next(iter(values.values()))
+        if any(value != first for value in values.values()):
+            found["differing"][name] = values
+        else:
+            found["shared" if len(values) == len(groups) else "partly"][name] = values
+    return found
 
 
 def _values(judged: Judged) -> dict[str, Any]:
-    """All settings of a run that decide what comes out of it, but its seed."""
-    settings: Settings = judged.run.settings
-    values: dict[str, Any] = {
-        "algorithm": settings.label,
-        "ranker": settings.ranker_name,
-        "loss": settings.loss,
-    }
-    if not settings.fitted:
-        values |= {"updates": settings.updates, "evaluations": settings.evaluations, "keep": settings.keep}
-    for section, part in settings.sections().items():
-        values |= {f"{section}.{name}": value for name, value in part.items() if name not in NO_INFLUENCE}
+    """All settings of a run that decide what comes out of it, but its seed: how often it is saved does "
+    "not."""
+    run = judged.run.settings
+    values: dict[str, Any] = {"algorithm": run.label, "ranker": run.ranker_name, "loss": run.loss}
+    if not run.fitted:  # in one piece: of these, nothing is read
+        values |= {"updates": run.updates, "evaluations": run.evaluations, "keep": run.keep}
+    for section, part in run.sections().items():
+        values |= {f"{section}.{name}": value for name, value in part.items()}
     if not judged.run.summary.get("finished", True):
         values["stopped after"] = judged.run.summary.get("updates")
     return values
 
 
-def _names(settings: Sequence[dict[str, Any]]) -> list[str]:
+def _names(all_settings: Sequence[dict[str, Any]]) -> list[str]:
     """A short name for each: algorithm, ranker and loss, and what tells apart those who share these."""
-    short = [f"{v['algorithm']} × {v['ranker']} × {v['loss']}" for v in settings]
+    short = [f"{v['algorithm']} × {v['ranker']} × {v['loss']}" for v in all_settings]
     names = []
-    for mine, name in zip(settings, short, strict=True):
-        alike = [other for other, others_name in zip(settings, short, strict=True) if others_name == name]
+    for mine, name in zip(all_settings, short, strict=True):
+        alike = [other for other, others_name in zip(all_settings, short, strict=True) if others_name == name]
         keys = dict.fromkeys(key for other in alike for key in other)
         apart = [key for key in keys if any(other.get(key) != mine.get(key) for other in alike)]
         told = ", ".join(f"{key.rpartition('.')[2]} {_brief(mine.get(key))}" for key in apart)

@@ -45,6 +45,8 @@ def training(run: Run) -> dict[str, Any]:
     """What a run's summary says of its training."""
     summary = run.summary
     told = {name: summary.get(name) for name in TOLD}
+    if run.settings.fitted:  # in one piece: nothing was sent, or waited for
+        told = dict.fromkeys(TOLD) | {"seconds": told["seconds"]}
     return told | {"kept": summary.get("kept"), "phases": summary.get("phases") or {}}
 
 

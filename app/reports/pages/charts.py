@@ -23,7 +23,8 @@ Specification = dict[str, Any]
 CONFIG: Specification = {
     "aria": False,  # the whole picture has its own words
     "background": None,
-    "font": "sans-serif",
+    "font": "Arial, Helvetica, sans-serif",
+    "padding": {"left": 40, "right": 40, "top": 5, "bottom": 5},  # other fonts may be wider
     "view": {"stroke": None},
     "axis": {
         "labelColor": INK,
@@ -33,6 +34,8 @@ CONFIG: Specification = {
         "gridColor": INK,
         "gridOpacity": 0.15,
         "labelLimit": 400,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
         "titleFontWeight": "normal",
     },
     "title": {"color": INK, "anchor": "start", "fontWeight": "normal"},
@@ -53,21 +56,22 @@ def dots(rows: Rows, x: str, zero_line: bool = False) -> Specification:
         x: what the values are.
         zero_line: whether 0 is what they are compared with.
     """
-    y = {"field": "name", "type": "nominal", "sort": None, "title": None}
-    scale = {"zero": zero_line}
+    y = {"field": "name", "type": "nominal", "sort": [row["name"] for row in rows], "title": None}
+    across: Specification = {"type": "quantitative", "title": x, "scale": {"zero": zero_line}}
+    across["axis"] = {"tickCount": 8}
     layers: list[Specification] = [_line_at_zero("x")] if zero_line else []
     layers += [
         {
             "mark": {"type": "rule", "color": INK, "strokeWidth": 2},
             "encoding": {
-                "x": {"field": "low", "type": "quantitative", "title": x, "scale": scale},
+                "x": {"field": "low", **across},
                 "x2": {"field": "high"},
                 "y": y,
             },
         },
         {
             "mark": {"type": "point", "filled": True, "size": 70, "color": INK, "opacity": 1},
-            "encoding": {"x": {"field": "value", "type": "quantitative", "title": x, "scale": scale}, "y": y},
+            "encoding": {"x": {"field": "value", **across}, "y": y},
         },
     ]
     height = ROW * max(len(rows), 2)
@@ -85,6 +89,7 @@ def lines(rows: Rows, groups: Sequence[str], x: str, y: str, width: int = WIDTH)
         width: in pixels.
     """
     across: Specification = {"field": "x", "type": "quantitative", "title": x, "scale": {"zero": False}}
+    across["axis"] = {"tickMinStep": 1}
     up: Specification = {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": False}}
     colour, dash = _looks(groups)
     labels = [row for number, row in enumerate(rows) if _has_label(rows, number, groups)]
@@ -126,8 +131,10 @@ def letters(rows: Rows, groups: Sequence[str], bins: Sequence[str], x: str, y: s
         x: what the bins are of.
         y: what the values are.
     """
-    across = {"field": "bin", "type": "nominal", "sort": list(bins), "title": x, "axis": {"labelAngle": 0}}
-    beside = {"field": "group", "type": "nominal", "sort": list(groups)}
+    across: Specification = {"field": "bin", "type": "nominal", "sort": list(bins), "title": x}
+    across |= {"axis": {"labelAngle": 0}, "scale": {"type": "band", "paddingInner": 0.2}}
+    beside: Specification = {"field": "group", "type": "nominal", "sort": list(groups)}
+    beside["scale"] = {"type": "band"}
     common: Specification = {"x": across, "xOffset": beside}
     layers: list[Specification] = [
         _line_at_zero("y"),
@@ -159,7 +166,8 @@ def beside(*panels: Specification) -> Specification:
 
 def below(*panels: Specification) -> Specification:
     """Charts from top to bottom."""
-    return {"vconcat": list(panels), "spacing": 30}
+    own = {"scale": {"xOffset": "independent"}}
+    return {"vconcat": list(panels), "spacing": 30, "resolve": own}
 
 
 def _looks(groups: Sequence[str]) -> tuple[Specification, Specification]:

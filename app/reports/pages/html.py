@@ -10,6 +10,9 @@ from app.reports.pages.charts import svg
 MARK = '<meta name="generator" content="PersaRank report">'
 """By which a report is known again, so that it may be replaced by a newer one."""
 
+LONG = 45
+"""Characters; a cell with more may take several lines."""
+
 STYLE = """
 :root { color-scheme: light dark; --text: #1b1b1f; --back: #ffffff; --soft: #f3f3f6;
   --line: #c9c9d2; --link: #0645ad; }
@@ -30,11 +33,13 @@ dd { margin-left: 1.2rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .2rem 0 .4rem; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: .25rem .55rem; border-bottom: 1px solid var(--line); text-align: right;
   vertical-align: top; }
 th { font-weight: 600; background: var(--soft); }
 tbody th { font-weight: 400; background: none; }
-.words { text-align: left; overflow-wrap: anywhere; }
+td, tbody th { white-space: nowrap; }
+.words { text-align: left; }
+.long { min-width: 15rem; white-space: normal; overflow-wrap: anywhere; }
 figure { margin: 1.5rem 0; }
 figcaption { font-weight: 600; margin-bottom: .5rem; }
 .key { font-size: .9rem; }
@@ -114,20 +119,28 @@ def _points(block: Points) -> str:
 
 def _table(table: Table) -> str:
     """A table that scrolls by itself if it is too wide, also by keyboard."""
-    kinds = [' class="words"' if n < table.words else "" for n in range(len(table.headings))]
+    kinds = ["words" if n < table.words else "" for n in range(len(table.headings))]
     head = "".join(
-        f'<th scope="col"{kind}>{_text(heading)}</th>'
+        f'<th scope="col"{_kind(kind)}>{_text(heading)}</th>'
         for kind, heading in zip(kinds, table.headings, strict=True)
     )
     rows = []
     for first, *others in table.rows:
-        cells = "".join(f"<td{kind}>{_bidi(cell)}</td>" for kind, cell in zip(kinds[1:], others, strict=True))
-        rows.append(f'<tr><th scope="row"{kinds[0]}>{_bidi(first)}</th>{cells}</tr>')
+        cells = "".join(
+            f"<td{_kind(kind, cell)}>{_bidi(cell)}</td>" for kind, cell in zip(kinds[1:], others, strict=True)
+        )
+        rows.append(f'<tr><th scope="row"{_kind(kinds[0], first)}>{_bidi(first)}</th>{cells}</tr>')
     return (
         f'<div class="scroll" role="group" tabindex="0" aria-label="{_text(table.caption)}"><table>'
         f"<caption>{_text(table.caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _kind(kind: str, cell: str = "") -> str:
+    """The classes of a cell, as an attribute; long words may be broken."""
+    kinds = " ".join(name for name in (kind, "long" if len(cell) > LONG else "") if name)
+    return f' class="{kinds}"' if kinds else ""
 
 
 def _bidi(cell: str) -> str:

@@ -12,6 +12,7 @@ from app.reports.pages.blocks import (
     change,
     count,
     figure,
+    people,
     probability,
 )
 from app.reports.pages.charts import dots
@@ -23,6 +24,7 @@ from app.reports.pages.words import (
     YARDSTICKS,
     meanings,
     metric_name,
+    missed,
     verdict,
 )
 
@@ -191,34 +193,34 @@ def in_short(dataset: dict[str, Any], level: int) -> list[Block]:
     groups = sorted(dataset["groups"], key=lambda group: -group["metrics"]["personal"][metric])
     best = groups[0]
     name = metric_name(metric)
-    yardsticks = dataset["yardsticks"]
     points = [
-        f"{best['group']} ({best['label']}) ranks best: its own models reach an {name} of "
-        f"{figure(best['metrics']['personal'][metric])}. Without any training, what the user searched "
-        "before gives "
-        f"{figure(yardsticks['history'][metric])}, what is popular "
-        f"{figure(yardsticks['popularity'][metric])}, "
-        f"and chance {figure(yardsticks['random'][metric])}."
-        if all(yardsticks.get(key) for key in YARDSTICKS)
-        else f"{best['group']} ({best['label']}) ranks best, with an {name} of "
+        f"{best['group']} ({best['label']}) ranks best: the {name} of its own models is "
         f"{figure(best['metrics']['personal'][metric])}."
     ]
+    known = [
+        f"{told} gives {figure(dataset['yardsticks'][key][metric])}"
+        for key, told in YARDSTICKS.items()
+        if dataset["yardsticks"].get(key) is not None
+    ]
+    points += [f"Without any training, {', '.join(known)}."] if known else []
     if len(groups) > 1:
         points.append(_lead(dataset, groups[0]["group"], groups[1]["group"], metric))
-    changes = best["spread"]["changes"].get("global")
-    if changes:
-        points.append(
-            f"With {best['group']}, own models serve {count(changes['better'])} users better than the "
-            "common model, "
-            f"{count(changes['same'])} about the same, and {count(changes['worse'])} worse."
-        )
-    if dataset["missed"]:
-        points.append(
-            f"In {count(dataset['missed'])} of {count(dataset['slates'])} searches nothing that was wanted "
-            "was on "
-            "offer. No ranker can help there, and all figures count them as 0."
-        )
+    points += _gainers(best)
+    points += [f"{missed(dataset)} No ranker can help there."] if dataset["missed"] else []
     return [Heading("In short", level), Points([("", point) for point in points]), *_warnings(dataset)]
+
+
+def _gainers(best: dict[str, Any]) -> list[str]:
+    """How many users gain by a model of their own, if there is a common one, too."""
+    changes = best["spread"]["changes"].get("global")
+    if changes is None:
+        return []
+    if changes["better"] == changes["worse"] == 0:
+        return [f"With {best['group']}, own models serve nobody otherwise than the common model does."]
+    return [
+        f"With {best['group']}, own models serve {people(changes['better'])} better than the common model, "
+        f"{count(changes['same'])} about the same, and {count(changes['worse'])} worse."
+    ]
 
 
 def _lead(dataset: dict[str, Any], best: str, next_best: str, metric: str) -> str:

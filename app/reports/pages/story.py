@@ -55,23 +55,29 @@ def _left_out(figures: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _compared(dataset: dict[str, Any], level: int) -> list[Block]:
     """Which rankers there are, and in which settings they differ."""
-    rows = [
+    rankers = [
         (g["group"], g["label"], ", ".join(map(str, g["seeds"])), ", ".join(g["runs"]))
         for g in dataset["groups"]
     ]
     blocks: list[Block] = [
         Heading("What is compared?", level),
-        Table("The rankers: algorithm × model × loss", ("", "ranker", "seeds", "runs"), rows, words=4),
+        Table(
+            "The rankers: algorithm × model × loss", ("letter", "ranker", "seeds", "runs"), rankers, words=4
+        ),
     ]
     letters = [group["group"] for group in dataset["groups"]]
-    apart = dataset["settings"]["differing"]
-    if apart:
-        values = [(name, *map(plain, of)) for name, of in apart.items()]
-        caption = "Settings that differ; a dash is a setting that the ranker does not have"
-        blocks.append(Table(caption, ("setting", *letters), values, words=1 + len(letters)))
-    same = [(name, plain(value)) for name, value in dataset["settings"]["shared"].items()]
-    if same:
-        blocks.append(Table("Settings that are the same", ("setting", "value"), same, words=2, folded=True))
+    for kind, caption, folded in (
+        ("differing", "Settings that differ; a dash is a setting that the ranker does not have", False),
+        ("partly", "Settings that only some rankers have, and in which these agree", True),
+        ("shared", "Settings that are the same in all", True),
+    ):
+        rows = [
+            (name, *(plain(values.get(letter)) for letter in letters))
+            for name, values in dataset["settings"][kind].items()
+        ]
+        if rows:
+            words = 1 + len(letters)
+            blocks.append(Table(caption, ("setting", *letters), rows, words=words, folded=folded))
     return blocks
 
 

@@ -143,5 +143,7 @@ def data(dataset: dict[str, Any], level: int) -> list[Block]:
     rows = [(name.replace("_", " "), plain(value)) for name, value in dataset["card"].items()]
     return [
         Heading("What are the data?", level),
-        Table(f"The data with the fingerprint {dataset['fingerprint']}", ("", "value"), rows, words=2),
+        Table(
+            f"The data with the fingerprint {dataset['fingerprint']}", ("property", "value"), rows, words=2
+        ),
     ]

@@ -6,7 +6,7 @@ from app.reports.evidence.gains import AXES
 from app.reports.evidence.people import CLEARLY
 from app.reports.pages.blocks import Block, Chart, Heading, Table, Text, change, count, figure, people
 from app.reports.pages.charts import below, letters, lines
-from app.reports.pages.words import AGAINST, RANKINGS, YARDSTICKS
+from app.reports.pages.words import AGAINST, RANKINGS, YARDSTICKS, missed
 from app.runs.evaluation import COLD
 
 SHOWN = 10
@@ -112,17 +112,16 @@ def _losers(dataset: dict[str, Any]) -> list[Block]:
 
 def hardest(dataset: dict[str, Any], level: int) -> list[Block]:
     """Cold users, the worst tenth, misses, and users left out."""
-    left_out = dataset["all_users"] - dataset["users"]
+    left_out, cold = dataset["all_users"] - dataset["users"], dataset["cold_users"]
     sentences = [
-        f"Judged were {count(dataset['slates'])} searches of {people(dataset['users'])}; "
-        + (
-            f"{people(left_out)} more had none in this part of the data."
-            if left_out
-            else "no user of the data was left out."
-        ),
-        f"In {count(dataset['missed'])} of these searches nothing that was wanted was on offer; they count "
-        "as 0.",
-        f"{people(dataset['cold_users'])} had fewer than {COLD} searches to learn from (cold users).",
+        f"Judged were {count(dataset['slates'])} searches of {people(dataset['users'])}.",
+        f"{people(left_out)} more had none in this part of the data."
+        if left_out
+        else "No user was left out.",
+        missed(dataset),
+        f"{people(cold)} had fewer than {COLD} searches to learn from (cold users)."
+        if cold
+        else f"Every user had at least {COLD} searches to learn from.",
     ]
     names = {**YARDSTICKS, **RANKINGS}
     rows = []
@@ -158,6 +157,12 @@ def gains(dataset: dict[str, Any], level: int) -> list[Block]:
     ]
     for than in ("global", "history"):
         rows = [row for row in dataset["gains"] if row["against"] == than]
+        groups = list(dict.fromkeys(row["group"] for row in rows))
+        alike = [g for g in groups if not any(row["mean"] for row in rows if row["group"] == g)]
+        if alike:
+            told = f"Not shown for {', '.join(alike)}: own models rank exactly as {AGAINST[than]} does."
+            blocks.append(Text(told))
+        rows = [row for row in rows if row["group"] not in alike]
         if rows:
             blocks.append(_gain(dataset, rows, than))
     return blocks
@@ -165,7 +170,7 @@ def gains(dataset: dict[str, Any], level: int) -> list[Block]:
 
 def _gain(dataset: dict[str, Any], rows: list[dict[str, Any]], than: str) -> Chart:
     """Three panels, one for each axis."""
-    groups = [group["group"] for group in dataset["groups"]]
+    groups = list(dict.fromkeys(row["group"] for row in rows))
     panels, told = [], []
     titles = {axis.name: axis.title for axis in AXES}
     for axis, title in titles.items():
@@ -193,5 +198,5 @@ def _gain(dataset: dict[str, Any], rows: list[dict[str, Any]], than: str) -> Cha
         ],
         words=3,
     )
-    shown = [group for group in dataset["groups"] if any(row["group"] == group["group"] for row in rows)]
+    shown = [group for group in dataset["groups"] if group["group"] in groups]
     return Chart(caption, f"{caption}: {'; '.join(told)}.", below(*panels), table, key(shown))

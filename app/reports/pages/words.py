@@ -3,22 +3,24 @@
 from collections.abc import Sequence
 from typing import Any
 
+from app.reports.pages.blocks import count
+
 SURE = 0.05
 """A corrected p-value up to this is more than chance."""
 
 YARDSTICKS = {
-    "random": "chance: any order",
+    "random": "chance",
     "popularity": "what is popular",
     "history": "what the user searched before",
 }
-ORACLE = "the best possible, known since the data are simulated"
+ORACLE = "the best possible (simulated data)"
 RANKINGS = {"global": "common model", "personal": "own models"}
 AGAINST = {**YARDSTICKS, "global": "the common model"}
 """What own models are compared with, in a sentence."""
 
 _NAMES = {
     "nmrr": "NMRR",
-    "p10_user_nmrr": "NMRR of the 10th-percentile user",
+    "p10_user_nmrr": "NMRR, 10th percentile of users",
     "accuracy": "accuracy@{k}",
     "plain_accuracy": "plain accuracy@{k}",
     "mrr": "MRR@{k} (RR@{k})",
@@ -57,6 +59,18 @@ def verdict(pair: dict[str, Any]) -> str:
     """Whether a difference is more than chance."""
     if pair["p_holm"] is None:
         return "unknown: one user"
+    if pair["low"] == pair["high"] == 0:
+        return "no difference"
     if pair["p_holm"] > SURE:
         return "not shown"
     return "yes, better" if pair["mean"] > 0 else "yes, worse"
+
+
+def missed(dataset: dict[str, Any]) -> str:
+    """In how many searches nobody could have ranked well."""
+    if not dataset["missed"]:
+        return "In every search something that was wanted was on offer."
+    told = (
+        f"In {count(dataset['missed'])} of {count(dataset['slates'])} searches nothing that was wanted was "
+    )
+    return told + "on offer; all figures count these as 0."
