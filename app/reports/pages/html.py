@@ -10,6 +10,10 @@ from app.reports.pages.charts import svg
 MARK = '<meta name="generator" content="PersaRank report">'
 """By which a report is known again, so that it may be replaced by a newer one."""
 
+TAG = re.compile(r"<[^>]+>")
+SPOKEN = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
+NAME = re.compile(r'(\bid="|url\(#|href="#)')
+
 LONG = 45
 """Characters; a cell with more may take several lines."""
 
@@ -148,9 +152,14 @@ def _bidi(cell: str) -> str:
     return _text(cell) if cell.isascii() else f"<bdi>{_text(cell)}</bdi>"
 
 
+def _own_tag(tag: str, number: int) -> str:
+    """A tag of a picture: its names are of this picture alone, and of what it is only the whole speaks."""
+    return NAME.sub(rf"\1chart-{number}-", SPOKEN.sub("", tag))
+
+
 def _chart(chart: Chart, number: int) -> str:
     """A figure with the picture, and its data for those who want them or cannot see it."""
-    drawn = re.sub(r'(\bid="|url\(#|href="#)', rf"\1chart-{number}-", svg(chart.specification))
+    drawn = TAG.sub(lambda tag: _own_tag(tag[0], number), svg(chart.specification))
     picture = drawn.replace("<svg ", f'<svg role="img" aria-label="{_text(chart.alternative)}" ', 1)
     key = f'<p class="key">{_text(chart.key)}</p>' if chart.key else ""
     return (
