@@ -9,11 +9,11 @@ import numpy as np
 from app.reports.evidence.differences import between, to_base, within
 from app.reports.evidence.gains import gains
 from app.reports.evidence.gathering import Gathered
+from app.reports.evidence.ground import all_users, data_card, training_events
 from app.reports.evidence.groups import COMMON, OWN, Group, grouped, settings
 from app.reports.evidence.learning import learned, training
-from app.reports.evidence.people import LEVELS, people, spread, training_events
-from app.runs.evaluation import COLD, COMPARED, Ground, Judged, compare, describe
-from data.card import card
+from app.reports.evidence.people import LEVELS, people, spread
+from app.runs.evaluation import COLD, Ground, Judged, compare, describe
 from ranking.metrics import summarise
 from ranking.significance import RESAMPLES, bootstrap
 
@@ -53,8 +53,10 @@ def _dataset(judged: Sequence[Judged], split: str, leave: Callable[[Judged, str]
     letter = {id(run): group.letter for group in groups for run in group.runs}
     runs = [run for run in judged if id(run) in letter]
     described = [describe(run) for run in runs]
-    intervals = _intervals(groups)
+    compared = list(described[0]["personal_minus_global"])
+    intervals = _intervals(groups, compared)
     return {
+        "fingerprint": runs[0].run.fingerprint,
         **_ground(ground),
         "metrics": list(described[0]["metrics"][OWN]),
         "yardsticks": {
@@ -63,8 +65,8 @@ def _dataset(judged: Sequence[Judged], split: str, leave: Callable[[Judged, str]
         },
         "settings": settings(groups),
         "groups": [_group(group) | {"intervals": intervals[group.letter]} for group in groups],
-        "between": {metric: between(groups, metric) for metric in COMPARED},
-        "within": {metric: within(groups, metric) for metric in COMPARED},
+        "between": {metric: between(groups, metric) for metric in compared},
+        "within": {metric: within(groups, metric) for metric in compared},
         "levels": list(LEVELS),
         "gains": gains(groups, split),
         "users_by_name": people(groups),
@@ -78,13 +80,12 @@ def _dataset(judged: Sequence[Judged], split: str, leave: Callable[[Judged, str]
 
 def _ground(ground: Ground) -> dict[str, Any]:
     """What runs were judged on."""
-    dataset, slates = ground.dataset, ground.slates
+    slates, of_data = ground.slates, data_card(ground)
     return {
-        "fingerprint": dataset.fingerprint,
-        "kind": dataset.manifest.get("kind"),
-        "card": card(dataset),
+        "kind": of_data["kind"],
+        "card": of_data,
         "users": len(slates.user.unique()),
-        "all_users": dataset.users.num_rows,
+        "all_users": all_users(ground),
         "cold_users": int((training_events(ground) < COLD).sum()),
         "slates": len(slates),
         "missed": int(slates.missed.sum()),
@@ -125,12 +126,14 @@ def _over_seeds(group: Group, ranking: str) -> dict[str, list[float]] | None:
     return {name: [min(t[name] for t in told), max(t[name] for t in told)] for name in told[0]}
 
 
-def _intervals(groups: Sequence[Group]) -> dict[str, dict[str, dict[str, list[float | None]]]]:
+def _intervals(
+    groups: Sequence[Group], compared: Sequence[str]
+) -> dict[str, dict[str, dict[str, list[float | None]]]]:
     """By group, ranking and metric: 95 % intervals over users of the metrics themselves."""
     heads, columns = [], []
     for group in groups:
         for ranking in (COMMON, OWN):
-            for metric in COMPARED:
+            for metric in compared:
                 values = group.users(ranking, metric)
                 if values is not None:
                     heads.append((group.letter, ranking, metric))
@@ -159,7 +162,8 @@ def ranking_of(
     for judged in gathered.datasets():
         groups = grouped(judged, _leaving(left_out, warn))
         pinned = next((g for g in groups if baseline and _holds(g, baseline)), groups[0])
-        differences = {metric: to_base(groups, pinned, metric) for metric in dict.fromkeys((by, *COMPARED))}
+        compared = dict.fromkeys((by, *describe(judged[0])["personal_minus_global"]))
+        differences = {metric: to_base(groups, pinned, metric) for metric in compared}
         rows: list[dict[str, Any]] = [
             _head(group)
             | {"baseline": group is pinned, "metrics": _summary(group, OWN)}
@@ -174,6 +178,7 @@ def ranking_of(
         rows.sort(key=lambda row: -row["metrics"][by])
         datasets.append(
             {
+                "fingerprint": judged[0].run.fingerprint,
                 **_ground(groups[0].ground),
                 "baseline": pinned.letter,
                 "settings": settings(groups)["differing"],

@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.reports.evidence.ground import Int, earlier_searches
 from app.reports.evidence.groups import COMMON, OWN, Group
 from app.reports.evidence.people import METRIC
 from app.runs.evaluation import Ground
-from data.schema import column
-from ranking.building import split_rows
 from ranking.significance import bootstrap
 
-Int = NDArray[np.int64]
 AGAINST = (COMMON, "history")
 
 
@@ -44,28 +42,13 @@ AXES = (
 
 
 def values(ground: Ground, split: str) -> dict[str, Int]:
-    """By the name of each axis: (S,) its values for the slates of a split."""
-    dataset, slates = ground.dataset, ground.slates
-    event = column(dataset.slates, "event_id")[split_rows(dataset, split)]
-    user, time = column(dataset.events, "user_id"), column(dataset.events, "timestamp")
-    return {
-        "history": _earlier(user, time)[event],
-        "typed": slates.typed.numpy().astype(np.int64),
-        "pool": slates.offsets.diff().numpy(),
+    """By the name of each axis that the data has: (S,) its values for the slates of a split."""
+    found = {
+        "history": earlier_searches(ground, split),
+        "typed": ground.slates.typed.numpy().astype(np.int64),
+        "pool": ground.slates.offsets.diff().numpy(),
     }
-
-
-def _earlier(user: Int, time: Int) -> Int:
-    """(E,) how many events of the same user are strictly earlier than each event."""
-    order = np.lexsort((time, user))
-    place = np.arange(len(order))
-    user_begins = np.diff(user[order], prepend=-1) != 0
-    moment_begins = user_begins | (np.diff(time[order], prepend=0) != 0)
-    first_of_user = np.maximum.accumulate(np.where(user_begins, place, 0))
-    first_of_moment = np.maximum.accumulate(np.where(moment_begins, place, 0))
-    earlier = np.empty_like(place)
-    earlier[order] = first_of_moment - first_of_user
-    return earlier
+    return {name: of for name, of in found.items() if of is not None}
 
 
 def gains(groups: Sequence[Group], split: str) -> list[dict[str, Any]]:
@@ -79,7 +62,7 @@ def gains(groups: Sequence[Group], split: str) -> list[dict[str, Any]]:
     users, of = ground.slates.user.unique(return_inverse=True)
     heads: list[dict[str, Any]] = []
     columns: list[NDArray[np.float64]] = []
-    for axis in AXES:
+    for axis in (axis for axis in AXES if axis.name in by_axis):
         number, labels = axis.bins(by_axis[axis.name])
         cell = of.numpy() * len(labels) + number
         slates = np.bincount(cell, minlength=len(users) * len(labels)).reshape(len(users), -1)
@@ -103,6 +86,8 @@ def gains(groups: Sequence[Group], split: str) -> list[dict[str, Any]]:
                             "users": int((slates[:, place] > 0).sum()),
                         }
                     )
+    if not columns:
+        return []
     told = [column.tolist() for column in bootstrap(np.stack(columns, axis=1))]
     names = ("mean", "low", "high")
     return [

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.reports.evidence.ground import training_events, user_names
 from app.reports.evidence.groups import COMMON, OWN, Group
-from app.runs.evaluation import COLD, Ground
-from data.schema import column
+from app.runs.evaluation import COLD
 
 METRIC = "nmrr"
 CLEARLY = 0.01
@@ -19,28 +19,13 @@ LEVELS = tuple(range(0, 101, 5))
 RANKINGS = ("popularity", "history", COMMON, OWN)
 
 
-def names(ground: Ground) -> list[str]:
-    """Of the users who have slates, in the order of all figures of users."""
-    everyone = ground.dataset.users.column("name").to_pylist()
-    return [everyone[user] for user in ground.slates.user.unique().tolist()]
-
-
-def training_events(ground: Ground) -> NDArray[np.int64]:
-    """(U,) how many events of the users who have slates were there to learn from."""
-    events = ground.dataset.events
-    theirs = column(events, "user_id")[column(events, "split") == "train"]
-    counts = np.bincount(theirs, minlength=ground.dataset.users.num_rows)
-    trained: NDArray[np.int64] = counts[ground.slates.user.unique().numpy()]
-    return trained
-
-
 def people(groups: list[Group]) -> list[dict[str, Any]]:
     """A row for each user of one dataset: slates, events learned from, and NMRR by every ranking."""
     ground = groups[0].ground
     slates = np.bincount(ground.slates.user.numpy())[ground.slates.user.unique().numpy()]
     rows: list[dict[str, Any]] = [
         {"user": name, "slates": int(n), "training_events": int(events), "history": None, "groups": {}}
-        for name, n, events in zip(names(ground), slates, training_events(ground), strict=True)
+        for name, n, events in zip(user_names(ground), slates, training_events(ground), strict=True)
     ]
     history = groups[0].users("history", METRIC)
     for number, row in enumerate(rows):
@@ -74,7 +59,7 @@ def spread(group: Group) -> dict[str, Any]:
 def _changes(group: Group, own: NDArray[np.float64], before: NDArray[np.float64]) -> dict[str, Any]:
     """How many users gain and lose, and everyone who clearly loses, the hardest hit first."""
     difference = own - before
-    who = names(group.ground)
+    who = user_names(group.ground)
     losers = [int(user) for user in np.argsort(difference, kind="stable") if difference[user] < -CLEARLY]
     return {
         "better": int((difference > CLEARLY).sum()),

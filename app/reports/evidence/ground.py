@@ -1,0 +1,53 @@
+"""What reports need to know of the data that runs were judged on, beside its slates."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.runs.evaluation import Ground
+from data.card import card
+from data.schema import column
+from ranking.building import split_rows
+
+Int = NDArray[np.int64]
+
+
+def user_names(ground: Ground) -> list[str]:
+    """Of the users who have slates, in the order of all figures of users."""
+    everyone = ground.dataset.users.column("name").to_pylist()
+    return [everyone[user] for user in ground.slates.user.unique().tolist()]
+
+
+def all_users(ground: Ground) -> int:
+    """How many users the data has, with slates or without."""
+    return int(ground.dataset.users.num_rows)
+
+
+def training_events(ground: Ground) -> Int:
+    """(U,) how many events of the users who have slates were there to learn from."""
+    events = ground.dataset.events
+    theirs = column(events, "user_id")[column(events, "split") == "train"]
+    trained: Int = np.bincount(theirs, minlength=all_users(ground))[ground.slates.user.unique().numpy()]
+    return trained
+
+
+def data_card(ground: Ground) -> dict[str, Any]:
+    """The validity card."""
+    return card(ground.dataset)
+
+
+def earlier_searches(ground: Ground, split: str) -> Int | None:
+    """(S,) how many events of the same user are strictly earlier than each slate's; None without a log."""
+    dataset = ground.dataset
+    user, time = column(dataset.events, "user_id"), column(dataset.events, "timestamp")
+    order = np.lexsort((time, user))
+    place = np.arange(len(order))
+    user_begins = np.diff(user[order], prepend=-1) != 0
+    moment_begins = user_begins | (np.diff(time[order], prepend=0) != 0)
+    first_of_user = np.maximum.accumulate(np.where(user_begins, place, 0))
+    first_of_moment = np.maximum.accumulate(np.where(moment_begins, place, 0))
+    earlier = np.empty_like(place)
+    earlier[order] = first_of_moment - first_of_user
+    found: Int = earlier[column(dataset.slates, "event_id")[split_rows(dataset, split)]]
+    return found
