@@ -139,7 +139,7 @@ def _intervals(
                     heads.append((group.letter, ranking, metric))
                     columns.append(values)
     _, low, high = bootstrap(np.stack(columns, axis=1))
-    found: dict[str, dict[str, dict[str, list[float | None]]]] = {group.letter: {} for group in groups}
+    found: dict[str, Any] = {group.letter: {} for group in groups}
     for (letter, ranking, metric), *bounds in zip(heads, low.tolist(), high.tolist(), strict=True):
         told = [None if bound != bound else bound for bound in bounds]
         found[letter].setdefault(ranking, {})[metric] = told

@@ -168,35 +168,32 @@ def gains(dataset: dict[str, Any], level: int) -> list[Block]:
     return blocks
 
 
-def _gain(dataset: dict[str, Any], rows: list[dict[str, Any]], than: str) -> Chart:
-    """Three panels, one for each axis."""
+def _gain(dataset: dict[str, Any], rows: list[dict[str, Any]], than: str) -> Block:
+    """A panel for each way of sorting searches, if that makes more than one bin; the figures of all."""
     groups = list(dict.fromkeys(row["group"] for row in rows))
     panels, told = [], []
     titles = {axis.name: axis.title for axis in AXES}
     for axis, title in titles.items():
         mine = [row for row in rows if row["axis"] == axis]
         bins = list(dict.fromkeys(row["bin"] for row in mine))
-        panels.append(letters(mine, groups, bins, title, "gain of NMRR"))
-        best = max(mine, key=lambda row: row["mean"])
-        told.append(f"by {title}, the largest is {change(best['mean'])} ({best['group']}, {best['bin']})")
+        if len(bins) > 1:
+            panels.append(letters(mine, groups, bins, title, "gain of NMRR"))
+            best = max(mine, key=lambda row: row["mean"])
+            told.append(f"by {title}, the largest is {change(best['mean'])} ({best['group']}, {best['bin']})")
     caption = f"What own models gain over {AGAINST[than]}"
     table = Table(
-        f"{caption}: the figures",
+        f"{caption}: the figures" if panels else caption,
         ("searches by", "bin", "ranker", "gain", "from", "to", "searches", "users"),
-        [
-            (
-                titles[row["axis"]],
-                row["bin"],
-                row["group"],
-                change(row["mean"]),
-                change(row["low"]),
-                change(row["high"]),
-                count(row["slates"]),
-                count(row["users"]),
-            )
-            for row in rows
-        ],
+        [_gained(titles[row["axis"]], row) for row in rows],
         words=3,
     )
+    if not panels:
+        return table
     shown = [group for group in dataset["groups"] if group["group"] in groups]
     return Chart(caption, f"{caption}: {'; '.join(told)}.", below(*panels), table, key(shown))
+
+
+def _gained(title: str, row: dict[str, Any]) -> tuple[str, ...]:
+    """One bin of one ranker."""
+    figures = map(change, (row["mean"], row["low"], row["high"]))
+    return (title, row["bin"], row["group"], *figures, count(row["slates"]), count(row["users"]))
