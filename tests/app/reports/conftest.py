@@ -2,9 +2,11 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from app.reports.evidence import figures
@@ -12,6 +14,8 @@ from app.reports.evidence.gathering import Gathered, gather
 from app.runs.settings import resolve
 from app.runs.training import train_run
 from data.schema import Dataset
+from data.simulator import simulate
+from data.storage import read, write
 
 Train = Callable[..., Path]
 TRAINED = {
@@ -28,7 +32,8 @@ def runs(tiny: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFac
     """Two seeds of one ranker, and three other rankers."""
     place = tmp_path_factory.mktemp("runs")
     for name, given in TRAINED.items():
-        settings = resolve({"updates": 60, "evaluations": 3, **given}, {})
+        few = {"n_estimators": 5} if "ranker" in given else {}
+        settings = resolve({"updates": 60, "evaluations": 3, **given}, few)
         train_run(settings, tiny, tiny_dataset, place / name, lambda event: None)
     return {name: place / name for name in TRAINED}
 
@@ -48,3 +53,16 @@ def told(gathered: Gathered) -> dict[str, Any]:
 def copies(runs: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
     """The same runs, to spoil."""
     return {name: Path(shutil.copytree(run, tmp_path / name)) for name, run in runs.items()}
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on data of its own, of three users; one of them has a hostile name."""
+    place = tmp_path_factory.mktemp("hostile")
+    dataset = simulate(users=3, seed=9)
+    names = ["<script>alert(1)</script>", "a|b **bold** `c`\n[x](http://example.org)", "\u202eenola"]
+    users = dataset.users.set_column(1, dataset.users.schema.field("name"), pa.array(names))
+    write(replace(dataset, users=users), place / "data")
+    settings = resolve({"algorithm": "persa-fl-me", "updates": 40, "evaluations": 2}, {})
+    train_run(settings, place / "data", read(place / "data"), place / "run", lambda event: None)
+    return place / "run"

@@ -1,0 +1,60 @@
+"""The page of a report in a real browser: offline, without a message, and accessible in every light."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from app.reports.evidence import figures
+from app.reports.evidence.gathering import gather
+from app.reports.pages import html
+from app.reports.pages.story import story
+from tests.e2e.test_browser import CHROMIUM, FLAGS
+
+pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is not installed")
+
+LIGHTS: list[dict[str, Any]] = [
+    {"media": "screen", "color_scheme": "light"},
+    {"media": "screen", "color_scheme": "dark"},
+    {"media": "print", "color_scheme": "light"},
+]
+
+
+def test_the_page_opens_offline_and_axe_finds_nothing(
+    runs: dict[str, Path], hostile: Path, tmp_path: Path
+) -> None:
+    """All that a report can show: seeds, trees, two datasets, a hostile name, and a run that is left out."""
+    told = figures.report(gather([*runs.values(), hostile, tmp_path / "gone"]), "test")
+    place = tmp_path / "report.html"
+    place.write_text(html.page(story(told)))
+    assert place.stat().st_size < 1_000_000
+    heard: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+        tab = context.new_page()
+        tab.on("console", lambda message: heard.append(message.text))
+        tab.on("pageerror", lambda error: heard.append(str(error)))
+        tab.on("request", lambda request: heard.append(request.url))
+        tab.goto(place.as_uri())
+        assert tab.title() == "How good are these rankers?"
+        assert heard == [place.as_uri()], "the page asked for something else, or complained"
+        context.close()
+        context = browser.new_context(bypass_csp=True)  # axe is a script, and the page allows none
+        tab = context.new_page()
+        tab.goto(place.as_uri())
+        for light in LIGHTS:
+            tab.emulate_media(**light)
+            tab.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+            found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+            assert not found, [(v["id"], v["help"], v["nodes"][0]["html"][:200]) for v in found]
+            ink = tab.evaluate("getComputedStyle(document.querySelector('svg text')).fill")
+            page = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert ink != page, f"texts of charts cannot be seen: {light}"
+        narrow = browser.new_page(viewport={"width": 360, "height": 640})
+        narrow.goto(place.as_uri())
+        width = narrow.evaluate("document.documentElement.scrollWidth")
+        assert width <= 360, "on a telephone only tables and charts scroll sideways"
+        browser.close()
