@@ -18,12 +18,12 @@ from data.simulator import simulate
 from data.storage import read, write
 
 Train = Callable[..., Path]
-TRAINED = {
-    "me-0": {"algorithm": "persa-fl-me", "seed": 0},
-    "me-1": {"algorithm": "persa-fl-me", "seed": 1},
-    "fedavg": {"algorithm": "fedavg", "evaluations": 0},
-    "local": {"algorithm": "local"},
-    "forest": {"algorithm": "pooled", "ranker": "forest"},
+TRAINED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "me-0": ({"algorithm": "persa-fl-me", "seed": 0}, {"lam": 3.0}),
+    "me-1": ({"algorithm": "persa-fl-me", "seed": 1}, {"lam": 3.0}),
+    "fedavg": ({"algorithm": "fedavg", "evaluations": 0}, {}),
+    "local": ({"algorithm": "local"}, {}),
+    "forest": ({"algorithm": "pooled", "ranker": "forest"}, {"n_estimators": 5}),
 }
 
 
@@ -31,9 +31,8 @@ TRAINED = {
 def runs(tiny: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two seeds of one ranker, and three other rankers."""
     place = tmp_path_factory.mktemp("runs")
-    for name, given in TRAINED.items():
-        few = {"n_estimators": 5} if "ranker" in given else {}
-        settings = resolve({"updates": 60, "evaluations": 3, **given}, few)
+    for name, (given, overrides) in TRAINED.items():
+        settings = resolve({"updates": 60, "evaluations": 3, **given}, overrides)
         train_run(settings, tiny, tiny_dataset, place / name, lambda event: None)
     return {name: place / name for name in TRAINED}
 
@@ -63,6 +62,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = ["<script>alert(1)</script>", "a|b **bold** `c`\n[x](http://example.org)", "\u202eenola"]
     users = dataset.users.set_column(1, dataset.users.schema.field("name"), pa.array(names))
     write(replace(dataset, users=users), place / "data")
-    settings = resolve({"algorithm": "persa-fl-me", "updates": 40, "evaluations": 2}, {})
+    settings = resolve({"algorithm": "persa-fl-me", "updates": 40, "evaluations": 2}, {"lam": 3.0})
     train_run(settings, place / "data", read(place / "data"), place / "run", lambda event: None)
     return place / "run"

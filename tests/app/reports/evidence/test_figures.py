@@ -86,12 +86,8 @@ def test_p_values_are_corrected_for_the_whole_family(data: dict[str, Any]) -> No
 
 
 def test_names_and_settings_tell_groups_apart(groups: list[Group]) -> None:
-    assert [group.label for group in groups] == [
-        "persa-fl-me × mlp × listmle",
-        "fedavg × mlp × listmle",
-        "local × mlp × listmle",
-        "pooled × forest × bce",
-    ] or len({group.label for group in groups}) == 4
+    names = [tuple(group.label.split(" × ")[:2]) for group in groups]
+    assert names == [("persa-fl-me", "mlp"), ("fedavg", "mlp"), ("local", "mlp"), ("pooled", "forest")]
     told = settings(groups)
     assert told["differing"]["algorithm"] == dict(
         zip("ABCD", ("persa-fl-me", "fedavg", "local", "pooled"), strict=True)
