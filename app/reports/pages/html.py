@@ -24,7 +24,7 @@ STYLE = """
   :root { --text: #e8e8ee; --back: #16161a; --soft: #24242b; --line: #4b4b57; --link: #9cc2ff; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 1.5rem; color: var(--text); background: var(--back);
+body { margin: 0 auto; max-width: 66rem; padding: 1.5rem; color: var(--text); background: var(--back);
   font: 1rem/1.55 system-ui, sans-serif; }
 a { color: var(--link); }
 h1 { font-size: 1.9rem; line-height: 1.2; }

@@ -132,8 +132,9 @@ def hardest(dataset: dict[str, Any], level: int) -> list[Block]:
                 continue
             name = names[ranking] if shared else f"{group['group']}: {names[ranking]}"
             percentiles = [values[dataset["levels"].index(level)] for level in TOLD]
-            rows.append((name, *map(figure, percentiles), figure(group["spread"]["cold"][ranking])))
-    headings = ("ranking", *(_percentile(level) for level in TOLD), "cold users")
+            of_cold = [figure(group["spread"]["cold"][ranking])] if cold else []
+            rows.append((name, *map(figure, percentiles), *of_cold))
+    headings = ("ranking", *(_percentile(level) for level in TOLD), *(["cold users"] if cold else []))
     return [
         Heading("Who is hardest to serve?", level),
         Text(" ".join(sentences)),
@@ -160,8 +161,8 @@ def gains(dataset: dict[str, Any], level: int) -> list[Block]:
         groups = list(dict.fromkeys(row["group"] for row in rows))
         alike = [g for g in groups if not any(row["mean"] for row in rows if row["group"] == g)]
         if alike:
-            told = f"Not shown for {', '.join(alike)}: own models rank exactly as {AGAINST[than]} does."
-            blocks.append(Text(told))
+            same = f"rank exactly as {AGAINST[than]} does, so there is no gain to show"
+            blocks.append(Text(f"Own models of {', '.join(alike)} {same}."))
         rows = [row for row in rows if row["group"] not in alike]
         if rows:
             blocks.append(_gain(dataset, rows, than))

@@ -13,7 +13,7 @@ YARDSTICKS = {
     "popularity": "what is popular",
     "history": "what the user searched before",
 }
-ORACLE = "the best possible (simulated data)"
+ORACLE = "the best possible (simulated)"
 RANKINGS = {"global": "common model", "personal": "own models"}
 AGAINST = {**YARDSTICKS, "global": "the common model"}
 """What own models are compared with, in a sentence."""

@@ -97,7 +97,7 @@ def test_every_metric_is_that_of_evaluate(told: dict[str, Any], tables: dict[str
         "chance": alone["B"]["random"],
         "what is popular": alone["B"]["popularity"],
         "what the user searched before": alone["B"]["history"],
-        "the best possible (simulated data)": alone["B"]["oracle"],
+        "the best possible (simulated)": alone["B"]["oracle"],
         "A: common model": dataset["groups"][0]["metrics"]["global"],
         "A: own models": dataset["groups"][0]["metrics"]["personal"],
     }
