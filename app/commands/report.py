@@ -66,7 +66,9 @@ def compare(
     runs: Runs,
     baseline: Annotated[
         Path | None,
-        typer.Option(parser=path, help="The run that others are compared with. [default: the first]"),
+        typer.Option(
+            parser=path, help="The run that others on its data are compared with. [default: the first]"
+        ),
     ] = None,
     by: Annotated[str, typer.Option(help="The metric that ranks, as `evaluate --json` names it.")] = "nmrr",
     data: Data = None,
@@ -79,15 +81,18 @@ def compare(
     from app.reports import comparison
     from app.reports.evidence.figures import ranking_of
     from app.reports.evidence.gathering import gather
+    from app.runs.directory import RunError
     from ranking.metrics import METRICS
 
     if by not in METRICS:
         raise click.UsageError(f"--by is one of {', '.join(METRICS)}, not {by!r}.")
-    if baseline is not None and baseline.resolve() not in {run.resolve() for run in runs}:
-        runs = [baseline, *runs]
+    if baseline is not None:
+        runs = [baseline, *(run for run in runs if run.resolve() != baseline.resolve())]
     with ProgressBars(quiet=as_json) as bars:
         gathered = gather(runs, data or (), split, bars.tell, warn)
-    show(comparison.tables, ranking_of(gathered, baseline, by, warn), as_json)
+    if baseline is not None and gathered.judged[0].run.directory != baseline:
+        raise RunError("the baseline cannot be judged, so there is nothing to compare with.")
+    show(comparison.tables, ranking_of(gathered, by, warn), as_json)
 
 
 def _require_split(split: str) -> None:

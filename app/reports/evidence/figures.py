@@ -1,7 +1,6 @@
 """All that a report says, as one dict of plain figures: what `report --json` prints, and what pages draw."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,10 +58,7 @@ def _dataset(judged: Sequence[Judged], split: str, leave: Callable[[Judged, str]
         "fingerprint": runs[0].run.fingerprint,
         **_ground(ground),
         "metrics": list(described[0]["metrics"][OWN]),
-        "yardsticks": {
-            name: None if metrics is None else summarise(metrics, ground.slates.user)
-            for name, metrics in ground.baselines.items()
-        },
+        "yardsticks": _yardsticks(ground),
         "settings": settings(groups),
         "groups": [_group(group) | {"intervals": intervals[group.letter]} for group in groups],
         "between": {metric: between(groups, metric) for metric in compared},
@@ -146,51 +142,49 @@ def _intervals(
     return found
 
 
-def ranking_of(
-    gathered: Gathered, baseline: Path | None, by: str, warn: Warn = lambda sentence: None
-) -> dict[str, Any]:
-    """What `compare --json` prints: groups from best to worst, each beside a pinned baseline.
+def ranking_of(gathered: Gathered, by: str, warn: Warn = lambda sentence: None) -> dict[str, Any]:
+    """What `compare --json` prints: groups from best to worst, each beside a baseline.
 
     Args:
-        gathered: the runs; each dataset has a ranking of its own.
-        baseline: the run whose group is pinned on its dataset; elsewhere, and if None, it is the first.
+        gathered: the runs; each dataset has a ranking of its own, and its first run's group is the baseline.
         by: the metric that ranks, which users' own rankings are judged by.
         warn: is told what is left out.
     """
     left_out = list(gathered.left_out)
-    datasets = []
-    for judged in gathered.datasets():
-        groups = grouped(judged, _leaving(left_out, warn))
-        pinned = next((g for g in groups if baseline and _holds(g, baseline)), groups[0])
-        compared = dict.fromkeys((by, *describe(judged[0])["personal_minus_global"]))
-        differences = {metric: to_base(groups, pinned, metric) for metric in compared}
-        rows: list[dict[str, Any]] = [
-            _head(group)
-            | {"baseline": group is pinned, "metrics": _summary(group, OWN)}
-            | {
-                "difference": {
-                    metric: next((d for d in found if d["group"] == group.letter), None)
-                    for metric, found in differences.items()
-                }
-            }
-            for group in groups
-        ]
-        rows.sort(key=lambda row: -row["metrics"][by])
-        datasets.append(
-            {
-                "fingerprint": judged[0].run.fingerprint,
-                **_ground(groups[0].ground),
-                "baseline": pinned.letter,
-                "settings": settings(groups)["differing"],
-                "ranking": rows,
-                "yardsticks": {
-                    name: None if metrics is None else summarise(metrics, groups[0].ground.slates.user)
-                    for name, metrics in groups[0].ground.baselines.items()
-                },
-            }
-        )
+    datasets = [_ranked(judged, by, _leaving(left_out, warn)) for judged in gathered.datasets()]
     return {"by": by, "method": METHOD, "left_out": left_out, "datasets": datasets}
 
 
-def _holds(group: Group, run: Path) -> bool:
-    return any(member.run.directory.resolve() == run.resolve() for member in group.runs)
+def _ranked(judged: Sequence[Judged], by: str, leave: Callable[[Judged, str], None]) -> dict[str, Any]:
+    """The ranking on one dataset."""
+    groups = grouped(judged, leave)
+    base, ground = groups[0], groups[0].ground
+    compared = dict.fromkeys((by, *describe(judged[0])["personal_minus_global"]))
+    families = {metric: to_base(groups, base, metric) for metric in compared}
+    rows: list[dict[str, Any]] = [
+        _head(group)
+        | {"baseline": group is base, "metrics": _summary(group, OWN)}
+        | {
+            "difference": {
+                metric: next((d for d in family if d["group"] == group.letter), None)
+                for metric, family in families.items()
+            }
+        }
+        for group in groups
+    ]
+    return {
+        "fingerprint": judged[0].run.fingerprint,
+        **_ground(ground),
+        "baseline": base.letter,
+        "settings": settings(groups)["differing"],
+        "ranking": sorted(rows, key=lambda row: -row["metrics"][by]),
+        "yardsticks": _yardsticks(ground),
+    }
+
+
+def _yardsticks(ground: Ground) -> dict[str, dict[str, float] | None]:
+    """The figures of what needs no training."""
+    return {
+        name: None if metrics is None else summarise(metrics, ground.slates.user)
+        for name, metrics in ground.baselines.items()
+    }

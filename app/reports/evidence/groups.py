@@ -122,7 +122,7 @@ def _names(all_settings: Sequence[dict[str, Any]]) -> list[str]:
         alike = [other for other, others_name in zip(all_settings, short, strict=True) if others_name == name]
         keys = dict.fromkeys(key for other in alike for key in other)
         apart = [key for key in keys if any(other.get(key) != mine.get(key) for other in alike)]
-        told = ", ".join(f"{key.rpartition('.')[2]} {_brief(mine.get(key))}" for key in apart)
+        told = ", ".join(f"{key.rpartition('.')[2]} {_brief(mine[key])}" for key in apart if key in mine)
         names.append(f"{name}, {told}" if told else name)
     return names
 
@@ -130,7 +130,7 @@ def _names(all_settings: Sequence[dict[str, Any]]) -> list[str]:
 def _brief(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _letter(number: int) -> str:

@@ -121,6 +121,17 @@ def test_a_baseline_that_was_not_named_takes_part(cli: Cli, runs: dict[str, Path
     assert len(told["datasets"][0]["ranking"]) == 2
 
 
+def test_without_its_baseline_nothing_is_compared(cli: Cli, copies: dict[str, Path]) -> None:
+    (copies["local"] / "summary.json").unlink()
+    called = cli("compare", copies["fedavg"], copies["forest"], "--baseline", copies["local"])
+    assert called.code == BAD_RUN
+    assert "the baseline cannot be judged" in called.err
+    by_default = figures(cli, "compare", copies["local"], copies["fedavg"], copies["forest"])
+    (dataset,) = by_default["datasets"]
+    (base,) = (row for row in dataset["ranking"] if row["baseline"])
+    assert base["runs"] == [str(copies["fedavg"])], "else it is the first that can be judged"
+
+
 def test_an_unknown_metric_is_refused(cli: Cli, runs: dict[str, Path]) -> None:
     called = cli("compare", runs["fedavg"], "--by", "beauty")
     assert called.code == USAGE

@@ -107,6 +107,13 @@ def test_a_group_that_differs_in_one_setting_is_named_by_it(gathered: Gathered) 
     ]
 
 
+def test_what_was_stopped_is_no_seed_of_what_was_finished(gathered: Gathered) -> None:
+    first, second = gathered.judged[:2]
+    stopped = replace(second, run=replace(second.run, summary={**second.run.summary, "finished": False}))
+    both = grouped([first, stopped], lambda run, why: None)
+    assert both[1].label == f"{both[0].label}, stopped after 60"
+
+
 def test_a_copy_counts_once_and_is_named(gathered: Gathered) -> None:
     first = gathered.judged[0]
     copy = replace(first, run=replace(first.run, directory=Path("copy")))

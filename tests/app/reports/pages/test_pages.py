@@ -1,5 +1,6 @@
 """HTML and Markdown show the same tables, and every figure in them is one of the report's."""
 
+import json
 import re
 from collections.abc import Callable
 from copy import deepcopy
@@ -15,6 +16,10 @@ from app.reports.pages import html, markdown
 from app.reports.pages.blocks import Block, Chart, Table, change, figure
 from app.reports.pages.story import story
 from app.reports.pages.words import metric_name
+from app.runs.settings import resolve
+from app.runs.training import train_run
+from data.simulator import simulate
+from data.storage import read, write
 
 Rows = list[list[str]]
 
@@ -217,6 +222,22 @@ def test_several_datasets_are_told_one_after_the_other(runs: dict[str, Path], ho
 
 def story_of(told: dict[str, Any]) -> str:
     return markdown.text(story(told))
+
+
+def test_of_one_user_there_is_a_report_without_intervals(tmp_path: Path) -> None:
+    write(simulate(users=1, seed=0), tmp_path / "data")
+    for name, lam in (("near", 30.0), ("far", 1.0)):
+        settings = resolve({"algorithm": "persa-fl-me", "updates": 20, "evaluations": 0}, {"lam": lam})
+        data = tmp_path / "data"
+        train_run(settings, data, read(data), tmp_path / name, lambda event: None)
+    told = figures.report(gather([tmp_path / "near", tmp_path / "far"]), "test")
+    json.dumps(told, allow_nan=False)
+    blocks = story(told)
+    tables = Tables(html.page(blocks)).found
+    assert tables["Own models of every two rankers compared, NMRR"][1][3:] == ["–"] * 4 + [
+        "unknown: one user"
+    ]
+    assert "which may be chance" in markdown.text(blocks)
 
 
 @pytest.mark.parametrize(
