@@ -40,7 +40,7 @@ def _ranking(dataset: dict[str, Any], by: str, console: Console) -> None:
         for row in dataset["ranking"]
     ]
     rows += [
-        (dataset["yardsticks"][name][by], "", told, "", None)
+        (dataset["yardsticks"][name][by], name, told, "", None)
         for name, told in YARDSTICKS.items()
         if dataset["yardsticks"].get(name) is not None
     ]
