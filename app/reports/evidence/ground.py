@@ -40,14 +40,24 @@ def data_card(ground: Ground) -> dict[str, Any]:
 def earlier_searches(ground: Ground, split: str) -> Int | None:
     """(S,) how many events of the same user are strictly earlier than each slate's; None without a log."""
     dataset = ground.dataset
-    user, time = column(dataset.events, "user_id"), column(dataset.events, "timestamp")
+    counts = earlier(column(dataset.events, "user_id"), column(dataset.events, "timestamp"))
+    found: Int = counts[column(dataset.slates, "event_id")[split_rows(dataset, split)]]
+    return found
+
+
+def earlier(user: Int, time: Int) -> Int:
+    """(E,) how many events of the same user are strictly earlier than each event.
+
+    Args:
+        user: (E,) whose they are, in any order.
+        time: (E,) when they were.
+    """
     order = np.lexsort((time, user))
     place = np.arange(len(order))
     user_begins = np.diff(user[order], prepend=-1) != 0
     moment_begins = user_begins | (np.diff(time[order], prepend=0) != 0)
     first_of_user = np.maximum.accumulate(np.where(user_begins, place, 0))
     first_of_moment = np.maximum.accumulate(np.where(moment_begins, place, 0))
-    earlier = np.empty_like(place)
-    earlier[order] = first_of_moment - first_of_user
-    found: Int = earlier[column(dataset.slates, "event_id")[split_rows(dataset, split)]]
-    return found
+    counts = np.empty_like(place)
+    counts[order] = first_of_moment - first_of_user
+    return counts

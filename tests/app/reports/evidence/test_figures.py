@@ -13,6 +13,7 @@ from app.reports.evidence import figures
 from app.reports.evidence.differences import within
 from app.reports.evidence.gains import AXES, Axis, gains, values
 from app.reports.evidence.gathering import Gathered
+from app.reports.evidence.ground import earlier
 from app.reports.evidence.groups import Group, grouped, settings
 from app.reports.evidence.people import spread
 from app.runs.evaluation import compare, describe, judge, users_table
@@ -160,6 +161,11 @@ def test_gains_are_those_of_a_loop(gathered: Gathered, groups: list[Group]) -> N
             assert row["mean"] == pytest.approx(np.mean([np.mean(v) for v in by_user.values()]))
             if row["low"] is not None:
                 assert row["low"] <= row["mean"] <= row["high"]
+
+
+def test_what_happens_at_once_is_not_earlier() -> None:
+    user, time = np.array([1, 0, 1, 1, 0, 1]), np.array([5, 9, 5, 7, 2, -3])
+    assert earlier(user, time).tolist() == [1, 1, 1, 3, 0, 0]
 
 
 def test_bins_have_the_values_they_say() -> None:
