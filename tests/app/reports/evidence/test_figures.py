@@ -136,10 +136,10 @@ def test_gains_are_those_of_a_loop(gathered: Gathered, groups: list[Group]) -> N
     rows = [slate for slate in slates if events[slate["event_id"]]["split"] == "test"]
     assert by_axis["typed"].tolist() == [len(slate["prefix"]) for slate in rows]
     assert by_axis["pool"].tolist() == [len(slate["pool"]) for slate in rows]
-    for slate, earlier in zip(rows, by_axis["history"].tolist(), strict=True):
+    for slate, number in zip(rows, by_axis["history"].tolist(), strict=True):
         mine = events[slate["event_id"]]
         before = [e for e in events if e["user_id"] == mine["user_id"] and e["timestamp"] < mine["timestamp"]]
-        assert earlier == len(before)
+        assert number == len(before)
     user = ground.slates.user.tolist()
     for axis in AXES:
         number, labels = axis.bins(by_axis[axis.name])
