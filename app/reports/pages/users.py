@@ -56,13 +56,14 @@ def _distribution(dataset: dict[str, Any]) -> Chart:
         [(name, *map(figure, values)) for name, values in series.items()],
     )
     across = "users who are served worse, in %"
+    of_history = f"; history is {YARDSTICKS['history']}"
     return Chart(
         caption,
         f"Lines that rise from the worst served user to the best served one. Half of the users are below: "
         f"{middle}.",
         lines(rows, list(series), across, "NMRR"),
         table,
-        f"{key(dataset['groups'])}. All are own models; history is what the user searched before.",
+        f"{key(dataset['groups'])}. All are own models{'' if history is None else of_history}.",
     )
 
 
