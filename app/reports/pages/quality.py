@@ -48,8 +48,7 @@ def quality(dataset: dict[str, Any], level: int) -> list[Block]:
         Text(
             "All figures are from 0 to 1, and more is better. A common model ranks alike for everyone; own "
             "models are the users' own, made from it or trained alone. Suggestions with equal scores count "
-            "as "
-            "if they stood in random order, so a ranker that knows nothing scores what chance does."
+            "as if they stood in random order, so a ranker that knows nothing scores what chance does."
         ),
         Chart(
             f"{name} of each ranking, with its 95 % interval over users",
@@ -113,9 +112,8 @@ def differences(dataset: dict[str, Any], level: int) -> list[Block]:
         Text(
             "Every user is ranked by both, and the differences of the same users are averaged. The interval "
             "holds the true mean in 95 of 100 such experiments. p is the probability of so large a "
-            "difference "
-            "if both were equally good; it is corrected (after Holm) for the number of comparisons in its "
-            f"table. More than chance is what has a corrected p of at most {SURE}."
+            "difference if both were equally good; it is corrected (after Holm) for the number of "
+            f"comparisons in its table. More than chance is what has a corrected p of at most {SURE}."
         ),
     ]
     first = dataset["groups"][0]["group"]

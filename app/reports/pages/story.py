@@ -27,18 +27,23 @@ def story(figures: dict[str, Any]) -> list[Block]:
     return [*blocks, *_method(figures)]
 
 
+JUDGED_ON = {
+    "train": "searches that the models were trained on, so that this says nothing of new ones",
+    "validation": "searches that no model was trained on, but by which it was chosen which one is kept",
+    "test": "searches that no model was trained on or chosen by",
+}
+
+
 def _about(figures: dict[str, Any]) -> str:
     """What this is, for somebody who sees it for the first time."""
-    runs = [run for dataset in figures["datasets"] for run in dataset["runs"]]
+    number = sum(len(dataset["runs"]) for dataset in figures["datasets"])
     of_data = [f"{count(d['slates'])} searches of {people(d['users'])}" for d in figures["datasets"]]
     told = (
-        f"This page compares rankers of search suggestions. {_number(len(runs), 'training run')} "
-        f"{'was' if len(runs) == 1 else 'were'} judged on searches that no model was trained on (the "
-        f"{figures['split']} part of the data): {'; '.join(of_data)}. In each, something had been typed, "
-        "some "
-        "suggestions could be offered, and it is known which of them the user wanted. Runs that differ in "
-        "nothing "
-        "but their random seed are one ranker, named by a letter, whose figures are averages over seeds."
+        f"This page compares rankers of search suggestions. {_number(number, 'training run')} "
+        f"{'was' if number == 1 else 'were'} judged on {JUDGED_ON[figures['split']]} (the {figures['split']} "
+        f"part of the data): {'; '.join(of_data)}. In each, something had been typed, some suggestions could "
+        "be offered, and it is known which of them the user wanted. Runs that differ in nothing but their "
+        "random seed are one ranker, named by a letter, whose figures are averages over seeds."
     )
     if len(figures["datasets"]) > 1:
         told += " Rankers of different data are never compared with each other."
@@ -91,8 +96,7 @@ def _method(figures: dict[str, Any]) -> list[Block]:
                 (
                     "Averages",
                     "are taken over a user's searches first, then over users, so that everyone counts the "
-                    "same. "
-                    "Rankers with several seeds are averaged over these, search by search.",
+                    "same. Rankers with several seeds are averaged over these, search by search.",
                 ),
                 (
                     "Intervals",
@@ -103,11 +107,9 @@ def _method(figures: dict[str, Any]) -> list[Block]:
                 (
                     "p",
                     "is that of a two-sided randomisation test: the signs of users' differences are "
-                    "flipped at "
-                    f"random {resamples} times (all ways, where there are fewer). Holm's correction is for "
-                    "all "
-                    "comparisons in one table. p and interval are made differently, and can disagree at "
-                    "the edge.",
+                    f"flipped at random {resamples} times (all ways, where there are fewer). Holm's "
+                    "correction is for all comparisons in one table. p and interval are made differently, "
+                    "and can disagree at the edge.",
                 ),
                 (
                     "The same figures",

@@ -54,10 +54,9 @@ def _curves(dataset: dict[str, Any]) -> list[Block]:
     )
     told = (
         "Curves are of the common model or, where there is none, of the mean over users' own models before "
-        "these "
-        "are made final. A band reaches from the lowest to the highest seed. Virtual time is that of the "
-        "simulated "
-        "network, in the units of the delays that the settings name; it does not depend on the machine."
+        "these are made final. A band reaches from the lowest to the highest seed. Virtual time is that of "
+        "the simulated network, in the units of the delays that the settings name; it does not depend on "
+        "the machine."
     )
     chart = Chart(caption, f"NMRR on validation searches: {ends}.", beside(*panels), table, key(groups))
     return [Text(told), chart]

@@ -28,8 +28,7 @@ def spread(dataset: dict[str, Any], level: int) -> list[Block]:
         _distribution(dataset),
         Text(
             "Compared are users' own models with something that is not personal, user by user. A change of "
-            "NMRR "
-            f"below {CLEARLY} counts as none."
+            f"NMRR below {CLEARLY} counts as none."
         ),
         _changes(dataset),
         *_losers(dataset),
@@ -153,8 +152,7 @@ def gains(dataset: dict[str, Any], level: int) -> list[Block]:
         Heading("When do own models help?", level),
         Text(
             "Each letter is a ranker's mean gain of NMRR in searches of one kind, and its bar the 95 % "
-            "interval "
-            "over users. Where a bar crosses the dashed line, no gain is shown."
+            "interval over users. Where a bar crosses the dashed line, no gain is shown."
         ),
     ]
     for than in ("global", "history"):

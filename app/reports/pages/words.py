@@ -31,8 +31,7 @@ _MEANINGS = {
     "counts 1/2, place 3 counts 1/3, and so on.",
     "plain_accuracy": "the same share, with all places counting alike.",
     "nmrr": "1/place of every wanted suggestion, added up, and divided by what the best order would give: "
-    "1 is "
-    "perfect. Where one suggestion is wanted, it is 1/place (RR in ir-measures).",
+    "1 is perfect. Where one suggestion is wanted, it is 1/place (RR in ir-measures).",
     "mrr": "1/place of the suggestion wanted most, and 0 if it is not in {places}. RR@{k} in ir-measures.",
     "success": "how often the suggestion wanted most is in {places}. It has the same name in ir-measures.",
     "p10_user_nmrr": "one user in ten is served worse than this.",
