@@ -6,7 +6,7 @@ from rich.console import Console
 
 from app.reports.layout import draw, say
 from app.reports.pages.blocks import change, figure, probability
-from app.reports.pages.words import YARDSTICKS, metric_name, verdict
+from app.reports.pages.words import ORACLE, YARDSTICKS, metric_name, verdict
 from app.reports.tables import plain
 
 
@@ -41,7 +41,7 @@ def _ranking(dataset: dict[str, Any], by: str, console: Console) -> None:
     ]
     rows += [
         (dataset["yardsticks"][name][by], name, told, "", None)
-        for name, told in YARDSTICKS.items()
+        for name, told in {**YARDSTICKS, "oracle": ORACLE}.items()
         if dataset["yardsticks"].get(name) is not None
     ]
     rows.sort(key=lambda row: -row[0])

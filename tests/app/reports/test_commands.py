@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from app.reports.comparison import tables
+from app.reports.evidence.figures import ranking_of
+from app.reports.evidence.gathering import Gathered
 from app.reports.pages.html import MARK
 from tests.app.commands.test_cli_errors import BAD_RUN, USAGE, Cli
+from tests.app.reports.test_layout import drawn, words
 
 OK = 0
 
@@ -136,3 +140,25 @@ def test_an_unknown_metric_is_refused(cli: Cli, runs: dict[str, Path]) -> None:
     called = cli("compare", runs["fedavg"], "--by", "beauty")
     assert called.code == USAGE
     assert "--by is one of accuracy@10" in " ".join(called.err.split())
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_a_ranking_shows_every_figure_on_terminals_of_any_width(
+    told_of_two: dict[str, Any], width: int
+) -> None:
+    text = drawn(width, lambda console: tables(told_of_two, console))
+    shown = words(text)
+    (dataset,) = told_of_two["datasets"]
+    for row in dataset["ranking"]:
+        assert f"{row['metrics']['nmrr']:.4f}" in shown
+        difference = row["difference"]["nmrr"]
+        for name in ("mean", "low", "high") if difference else ():
+            assert f"{difference[name]:+.4f}" in shown
+    for metrics in dataset["yardsticks"].values():
+        assert f"{metrics['nmrr']:.4f}" in shown
+    assert "…" not in text
+
+
+@pytest.fixture
+def told_of_two(gathered: Gathered) -> dict[str, Any]:
+    return ranking_of(gathered, "nmrr")
