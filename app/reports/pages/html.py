@@ -51,7 +51,7 @@ svg { max-width: 100%; height: auto; }
 summary { cursor: pointer; padding: .2rem 0; }
 @media print {
   body { max-width: none; padding: 0; font-size: 9.5pt; }
-  nav, .data { display: none; }
+  nav, summary, .data { display: none; }
   .scroll { overflow: visible; }
   figure, tr { break-inside: avoid; }
   h2, h3, caption { break-after: avoid; }

@@ -51,6 +51,10 @@ def test_the_page_opens_offline_and_axe_finds_nothing(
         context = browser.new_context(bypass_csp=True)  # axe is a script, and the page allows none
         tab = context.new_page()
         tab.goto(place.as_uri())
+        folded = "document.querySelector('details:not(.data) table').checkVisibility()"
+        assert not tab.evaluate(folded)
+        tab.emulate_media(media="print")
+        assert tab.evaluate(folded), "on paper nothing can be unfolded"
         tab.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
         for light, rules in LIGHTS:
             tab.emulate_media(**light)
