@@ -41,6 +41,7 @@ SLOW = (
     "app/commands/test_logs.py",
     "app/commands/test_other_data.py",
     "app/experiments/tuning/",
+    "app/reports/pages/test_in_a_browser.py",
     "app/runs/test_streaming.py",
     "app/runs/test_until.py",
     "contracts/test_resume.py",

@@ -10,6 +10,7 @@ from app.commands.demo import demo
 from app.commands.evaluate import evaluate
 from app.commands.export import export
 from app.commands.listing import list_tables
+from app.commands.report import compare, report
 from app.commands.reproduce import reproduce
 from app.commands.suggest import suggest
 from app.commands.train import resume, train
@@ -30,6 +31,8 @@ commands.command()(resume)
 commands.command()(evaluate)
 commands.command()(suggest)
 commands.command()(export)
+commands.command()(report)
+commands.command()(compare)
 commands.command()(tune)
 commands.command("list")(list_tables)
 commands.command()(reproduce)

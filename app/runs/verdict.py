@@ -39,6 +39,9 @@ JUDGED = 2000
 OTHERS, COMPARED_USERS, COMPARED_SLATES = 7, 300, 20
 """Users, at most, who are ranked by others' models too, by how many, and on how many slates each."""
 
+A_FEW = 2
+"""Others who are asked first: where their models already are surely worse, nobody else is asked."""
+
 
 @dataclass(frozen=True)
 class Doubt:
@@ -169,10 +172,12 @@ def exchanged(own_scores: Callable[[Slates], Tensor], slates: StoredSlates) -> l
         return []
     own = nmrr_of(some, own_scores)
     steps = torch.linspace(1, len(users) - 1, min(OTHERS, len(users) - 1)).long().tolist()
-    others = [nmrr_of(some, partial(_by_others, own_scores, users, step)) for step in steps]
-    beside = Beside.of(own - torch.stack(others).mean(0), some.user)
-    if beside.low > 0:
-        return []
+    others: list[Tensor] = []
+    for asked in (steps[:A_FEW], steps[A_FEW:]):
+        others += [nmrr_of(some, partial(_by_others, own_scores, users, step)) for step in asked]
+        beside = Beside.of(own - torch.stack(others).mean(0), some.user)
+        if beside.low > 0:
+            return []
     return [Doubt(NOT_PERSONAL, OWN, f"the users' own models rank {NOT_PERSONAL} ({beside}).")]
 
 

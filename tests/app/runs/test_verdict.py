@@ -148,6 +148,21 @@ def test_only_some_users_are_compared_where_there_are_many(slates: StoredSlates,
     assert "over 3 users" in doubt.message
 
 
+@pytest.mark.parametrize(("scores", "asked"), [(knowing, 1 + 2), (marked, 1 + 7)])
+def test_more_others_are_asked_only_where_two_do_not_settle_it(
+    slates: StoredSlates, scores: Any, asked: int
+) -> None:
+    calls: list[int] = []
+
+    def counted(some: Slates) -> Tensor:
+        calls.append(len(some))
+        scored: Tensor = scores(some)
+        return scored
+
+    exchanged(counted, slates)
+    assert len(calls) == asked
+
+
 def test_scores_that_are_not_finite_are_refused(slates: StoredSlates) -> None:
     with pytest.raises(FloatingPointError, match="no longer finite"):
         nmrr_of(slates, lambda some: knowing(some) / 0)

@@ -1,0 +1,112 @@
+"""The commands `persarank report` and `persarank compare`: what is known of some runs, together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from app.commands.paths import path
+from app.commands.printing import Json, show, warn
+
+Runs = Annotated[list[Path], typer.Argument(parser=path, help="Run directories.")]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option(parser=path, help="A dataset that has moved since training; may be given several times."),
+]
+Split = Annotated[str, typer.Option(help="train, validation or test.")]
+
+
+def report(
+    runs: Runs,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", parser=path, help="The page, an HTML file that needs nothing else."),
+    ] = None,
+    data: Data = None,
+    split: Split = "test",
+    as_json: Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")] = False,
+) -> None:
+    """Report on runs in one page: how good they are, for whom, how surely, and how training went.
+
+    What cannot be read is named, and the other runs are reported.
+    """
+    _require_split(split)
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown cannot be printed at once.")
+    if out is None and not (as_json or as_markdown):
+        raise click.UsageError(
+            "name the page with --out report.html, or print the figures with --json or --markdown."
+        )
+    if out is not None:
+        _require_replaceable(out)
+    from app.commands.progress import ProgressBars
+    from app.reports.evidence import figures
+    from app.reports.evidence.gathering import gather
+    from app.reports.pages import html, markdown
+    from app.reports.pages.story import story
+    from data.files import write_bytes
+
+    with ProgressBars(quiet=as_json or as_markdown) as bars:
+        found = figures.report(gather(runs, data or (), split, bars.tell, warn), split, warn)
+    blocks = story(found)
+    if out is not None:
+        write_bytes(out, html.page(blocks).encode())
+    if as_json:
+        show(lambda result, console: None, found, True)
+    elif as_markdown:
+        print(markdown.text(blocks), end="", flush=True)
+    else:
+        judged = sum(len(dataset["runs"]) for dataset in found["datasets"])
+        print(f"Reported {judged} of {len(runs)} runs in {out}.", flush=True)
+
+
+def compare(
+    runs: Runs,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path, help="The run that others on its data are compared with. [default: the first]"
+        ),
+    ] = None,
+    by: Annotated[str, typer.Option(help="The metric that ranks, as `evaluate --json` names it.")] = "nmrr",
+    data: Data = None,
+    split: Split = "test",
+    as_json: Json = False,
+) -> None:
+    """Rank runs, each beside a pinned baseline; those that differ only by seed are averaged."""
+    _require_split(split)
+    from app.commands.progress import ProgressBars
+    from app.reports import comparison
+    from app.reports.evidence.figures import ranking_of
+    from app.reports.evidence.gathering import gather
+    from app.runs.directory import RunError
+    from ranking.metrics import METRICS
+
+    if by not in METRICS:
+        raise click.UsageError(f"--by is one of {', '.join(METRICS)}, not {by!r}.")
+    if baseline is not None:
+        runs = [baseline, *(run for run in runs if run.resolve() != baseline.resolve())]
+    with ProgressBars(quiet=as_json) as bars:
+        gathered = gather(runs, data or (), split, bars.tell, warn)
+    if baseline is not None and gathered.judged[0].run.directory != baseline:
+        raise RunError("the baseline cannot be judged, so there is nothing to compare with.")
+    show(comparison.tables, ranking_of(gathered, by, warn), as_json)
+
+
+def _require_split(split: str) -> None:
+    from data.schema import SPLITS
+
+    if split not in SPLITS:
+        raise click.UsageError(f"--split is one of {', '.join(SPLITS)}, not {split!r}.")
+
+
+def _require_replaceable(out: Path) -> None:
+    """Refuse, before the work begins, to write over what is no report."""
+    from app.reports.pages.html import MARK
+
+    if not out.exists():
+        return
+    if not out.is_file() or MARK.encode() not in out.read_bytes()[:1000]:
+        raise click.UsageError(f"{out} exists and is no report: choose another --out.")

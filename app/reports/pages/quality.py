@@ -1,0 +1,241 @@
+"""How good rankings are, and which differences are more than chance: the first sections of a report."""
+
+from typing import Any
+
+from app.reports.pages.blocks import (
+    Block,
+    Chart,
+    Heading,
+    Points,
+    Table,
+    Text,
+    change,
+    count,
+    figure,
+    people,
+    probability,
+)
+from app.reports.pages.charts import dots
+from app.reports.pages.words import (
+    AGAINST,
+    ORACLE,
+    RANKINGS,
+    SURE,
+    YARDSTICKS,
+    meanings,
+    metric_name,
+    missed,
+    verdict,
+)
+
+Bar = tuple[str, dict[str, float], list[float | None]]
+"""What a ranking is called, its metrics, and the interval of the first metric compared."""
+
+
+def quality(dataset: dict[str, Any], level: int) -> list[Block]:
+    """How good each ranking is, beside what needs no training."""
+    metrics = dataset["metrics"]
+    rows = _rows(dataset)
+    headline = next(iter(dataset["between"]))
+    name = metric_name(headline)
+    bars = [
+        {"name": told, "value": values[headline], "low": low, "high": high}
+        for told, values, (low, high) in rows
+    ]
+    said = "; ".join(f"{told} {figure(values[headline])}" for told, values, _ in rows)
+    return [
+        Heading("How good are the suggestions?", level),
+        Text(
+            "All figures are from 0 to 1, and more is better. A common model ranks alike for everyone; own "
+            "models are the users' own, made from it or trained alone. Suggestions with equal scores count "
+            "as if they stood in random order, so a ranker that knows nothing scores what chance does."
+        ),
+        Chart(
+            f"{name} of each ranking, with its 95 % interval over users",
+            f"{name} of each ranking: {said}.",
+            dots(bars, name),
+            Table(
+                f"{name} of each ranking",
+                ("ranking", name, "from", "to"),
+                [(told, figure(values[headline]), *map(figure, ends)) for told, values, ends in rows],
+            ),
+        ),
+        Table(
+            "How good each ranking is, averaged over users",
+            ("ranking", *map(metric_name, metrics)),
+            [(told, *(figure(values[metric]) for metric in metrics)) for told, values, _ in rows],
+        ),
+        *_over_seeds(dataset),
+        Points(meanings(metrics)),
+    ]
+
+
+def _rows(dataset: dict[str, Any]) -> list[Bar]:
+    """Each ranking there is."""
+    headline = next(iter(dataset["between"]))
+    rows: list[Bar] = [
+        (name, dataset["yardsticks"][key], [None, None])
+        for key, name in YARDSTICKS.items()
+        if dataset["yardsticks"].get(key) is not None
+    ]
+    for group in dataset["groups"]:
+        for ranking, name in RANKINGS.items():
+            if group["metrics"][ranking] is not None:
+                bounds = group["intervals"][ranking][headline]
+                rows.append((f"{group['group']}: {name}", group["metrics"][ranking], bounds))
+    if dataset["yardsticks"].get("oracle") is not None:
+        rows.append((ORACLE, dataset["yardsticks"]["oracle"], [None, None]))
+    return rows
+
+
+def _over_seeds(dataset: dict[str, Any]) -> list[Block]:
+    """How much figures differ between seeds, where there are several."""
+    rows = []
+    for group in dataset["groups"]:
+        if len(group["seeds"]) < 2:
+            continue
+        for ranking, name in RANKINGS.items():
+            if group["over_seeds"][ranking] is not None:
+                ends = [group["over_seeds"][ranking][metric] for metric in dataset["metrics"]]
+                told = [f"{figure(low)} to {figure(high)}" for low, high in ends]
+                rows.append((f"{group['group']}: {name}", *told))
+    if not rows:
+        return []
+    headings = ("ranking", *map(metric_name, dataset["metrics"]))
+    return [Table("The lowest and the highest figure of its seeds", headings, rows, folded=True)]
+
+
+def differences(dataset: dict[str, Any], level: int) -> list[Block]:
+    """Which differences are more than chance: to the first group, between all, and within each."""
+    blocks: list[Block] = [
+        Heading("Which differences are more than chance?", level),
+        Text(
+            "Every user is ranked by both, and the differences of the same users are averaged. The interval "
+            "holds the true mean in 95 of 100 such experiments. p is the probability of so large a "
+            "difference if both were equally good; it is corrected (after Holm) for the number of "
+            f"comparisons in its table. More than chance is what has a corrected p of at most {SURE}."
+        ),
+    ]
+    first = dataset["groups"][0]["group"]
+    for number, (metric, pairs) in enumerate(dataset["between"].items()):
+        to_first = [pair for pair in pairs if pair["against"] == first]
+        if to_first:
+            if number == 0:
+                blocks.append(_forest(to_first, metric, first))
+            caption = f"Own models of every two rankers compared, {metric_name(metric)}"
+            blocks.append(_compared(caption, pairs, metric, folded=len(pairs) > 6 or number > 0))
+    for number, (metric, pairs) in enumerate(dataset["within"].items()):
+        caption = f"Own models compared with what is not personal, {metric_name(metric)}"
+        told = [pair | {"against": AGAINST[pair["against"]]} for pair in pairs]
+        blocks.append(_compared(caption, told, metric, folded=number > 0))
+    blocks.extend(_of_the_gap(dataset))
+    return blocks
+
+
+def _forest(pairs: list[dict[str, Any]], metric: str, first: str) -> Chart:
+    """Differences to the first group."""
+    bars = [
+        {"name": f"{p['group']} − {first}", "value": p["mean"], "low": p["low"], "high": p["high"]}
+        for p in pairs
+    ]
+    said = "; ".join(f"{b['name']} {change(b['value'])}" for b in bars)
+    caption = f"How much better than {first} the others' own models are, {metric_name(metric)}"
+    return Chart(
+        caption,
+        f"Differences of {metric_name(metric)}: {said}.",
+        dots(bars, f"difference of {metric_name(metric)}", zero_line=True),
+        Table(
+            f"{caption}: the figures",
+            ("difference", "mean", "from", "to"),
+            [(b["name"], change(b["value"]), change(b["low"]), change(b["high"])) for b in bars],
+        ),
+    )
+
+
+def _compared(caption: str, pairs: list[dict[str, Any]], metric: str, folded: bool) -> Table:
+    """Comparisons, one a row."""
+    rows = [
+        (
+            pair["group"],
+            pair["against"],
+            change(pair["mean"]),
+            change(pair["low"]),
+            change(pair["high"]),
+            probability(pair["p"]),
+            probability(pair["p_holm"]),
+            verdict(pair),
+        )
+        for pair in pairs
+    ]
+    headings = ("ranker", "minus", "mean difference", "from", "to", "p", "p, corrected", "more than chance?")
+    return Table(caption, headings, rows, words=2, folded=folded)
+
+
+def _of_the_gap(dataset: dict[str, Any]) -> list[Block]:
+    """Which share of the way to the best possible each run goes, from the first one."""
+    rows = [
+        (told["run"], f"{100 * told['gap_closed']:.0f} %")
+        for told in dataset["differences"]
+        if told.get("gap_closed") is not None
+    ]
+    if not rows:
+        return []
+    base = dataset["runs"][0]["run"]
+    caption = f"Of what the first run ({base}) lacks to the best possible NMRR, each run makes up for"
+    return [Table(caption, ("run", "share"), rows, folded=True)]
+
+
+def in_short(dataset: dict[str, Any], level: int) -> list[Block]:
+    """What a reader in a hurry should know."""
+    metric = next(iter(dataset["between"]))
+    groups = sorted(dataset["groups"], key=lambda group: -group["metrics"]["personal"][metric])
+    best = groups[0]
+    name = metric_name(metric)
+    points = [
+        f"{best['group']} ({best['label']}) ranks best: the {name} of its own models is "
+        f"{figure(best['metrics']['personal'][metric])}."
+    ]
+    known = [
+        f"{told} gives {figure(dataset['yardsticks'][key][metric])}"
+        for key, told in YARDSTICKS.items()
+        if dataset["yardsticks"].get(key) is not None
+    ]
+    points += [f"Without any training, {', '.join(known)}."] if known else []
+    if len(groups) > 1:
+        points.append(_lead(dataset, groups[0]["group"], groups[1]["group"], metric))
+    points += _gainers(best)
+    points += [f"{missed(dataset)} No ranker can help there."] if dataset["missed"] else []
+    return [Heading("In short", level), Points([("", point) for point in points]), *_warnings(dataset)]
+
+
+def _gainers(best: dict[str, Any]) -> list[str]:
+    """How many users gain by a model of their own, if there is a common one, too."""
+    changes = best["spread"]["changes"].get("global")
+    if changes is None:
+        return []
+    if changes["better"] == changes["worse"] == 0:
+        return [f"With {best['group']}, own models serve nobody otherwise than the common model does."]
+    return [
+        f"With {best['group']}, own models serve {people(changes['better'])} better than the common model, "
+        f"{count(changes['same'])} about the same, and {count(changes['worse'])} worse."
+    ]
+
+
+def _lead(dataset: dict[str, Any], best: str, next_best: str, metric: str) -> str:
+    """Whether the best is surely better than the next."""
+    (pair,) = (p for p in dataset["between"][metric] if {p["group"], p["against"]} == {best, next_best})
+    lead = abs(pair["mean"])
+    sure = pair["p_holm"] is not None and pair["p_holm"] <= SURE
+    told = "which is more than chance" if sure else "which may be chance"
+    return f"Next is {next_best}, {figure(lead)} behind, {told} (corrected p {probability(pair['p_holm'])})."
+
+
+def _warnings(dataset: dict[str, Any]) -> list[Block]:
+    """What is wrong with runs, and what may be."""
+    told = [
+        (f"{heading}, {run['group']}, seed {run['seed']}", doubt["message"])
+        for run in dataset["runs"]
+        for heading, key in (("Warning", "warnings"), ("Note", "notes"))
+        for doubt in run[key]
+    ]
+    return [Points(told)] if told else []
