@@ -15,6 +15,9 @@ Data = Annotated[
     typer.Option(parser=path, help="A dataset that has moved since training; may be given several times."),
 ]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
+Cutoff = Annotated[
+    int, typer.Option(min=1, max=1000, help="Places that accuracy@k, MRR@k and Success@k look at.")
+]
 
 
 def report(
@@ -25,6 +28,7 @@ def report(
     ] = None,
     data: Data = None,
     split: Split = "test",
+    cutoff: Cutoff = 10,
     as_json: Json = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")] = False,
 ) -> None:
@@ -49,7 +53,7 @@ def report(
     from data.files import write_bytes
 
     with ProgressBars(quiet=as_json or as_markdown) as bars:
-        found = figures.report(gather(runs, data or (), split, bars.tell, warn), split, warn)
+        found = figures.report(gather(runs, data or (), split, bars.tell, warn, cutoff), split, warn)
     blocks = story(found)
     if out is not None:
         write_bytes(out, html.page(blocks).encode())
@@ -73,6 +77,7 @@ def compare(
     by: Annotated[str, typer.Option(help="The metric that ranks, as `evaluate --json` names it.")] = "nmrr",
     data: Data = None,
     split: Split = "test",
+    cutoff: Cutoff = 10,
     as_json: Json = False,
 ) -> None:
     """Rank runs, each beside a pinned baseline; those that differ only by seed are averaged."""
@@ -82,14 +87,15 @@ def compare(
     from app.reports.evidence.figures import ranking_of
     from app.reports.evidence.gathering import gather
     from app.runs.directory import RunError
-    from ranking.metrics import METRICS
+    from ranking.metrics import METRICS, with_cutoff
 
-    if by not in METRICS:
-        raise click.UsageError(f"--by is one of {', '.join(METRICS)}, not {by!r}.")
+    known = dict.fromkeys(with_cutoff(name, cutoff) for name in METRICS)
+    if by not in known:
+        raise click.UsageError(f"--by is one of {', '.join(known)}, not {by!r}.")
     if baseline is not None:
         runs = [baseline, *(run for run in runs if run.resolve() != baseline.resolve())]
     with ProgressBars(quiet=as_json) as bars:
-        gathered = gather(runs, data or (), split, bars.tell, warn)
+        gathered = gather(runs, data or (), split, bars.tell, warn, cutoff)
     if baseline is not None and gathered.judged[0].run.directory != baseline:
         raise RunError("the baseline cannot be judged, so there is nothing to compare with.")
     show(comparison.tables, ranking_of(gathered, by, warn), as_json)

@@ -8,7 +8,7 @@ import numpy as np
 from app.reports.evidence.differences import between, to_base, within
 from app.reports.evidence.gains import gains
 from app.reports.evidence.gathering import Gathered
-from app.reports.evidence.ground import all_users, data_card, training_events
+from app.reports.evidence.ground import all_users, training_events
 from app.reports.evidence.groups import COMMON, OWN, Group, grouped, settings
 from app.reports.evidence.learning import learned, training
 from app.reports.evidence.people import LEVELS, people, spread
@@ -76,9 +76,10 @@ def _dataset(judged: Sequence[Judged], split: str, leave: Callable[[Judged, str]
 
 def _ground(ground: Ground) -> dict[str, Any]:
     """What runs were judged on."""
-    slates, of_data = ground.slates, data_card(ground)
+    slates, of_data = ground.slates, ground.source.card()
     return {
         "kind": of_data["kind"],
+        "cutoff": ground.cutoff,
         "card": of_data,
         "users": len(slates.user.unique()),
         "all_users": all_users(ground),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.reports.evidence.ground import Int, earlier_searches
+from app.reports.evidence.ground import Int, earlier_searches, typed
 from app.reports.evidence.groups import COMMON, OWN, Group
 from app.reports.evidence.people import METRIC
 from app.runs.evaluation import Ground
@@ -45,7 +45,7 @@ def values(ground: Ground, split: str) -> dict[str, Int]:
     """By the name of each axis that the data has: (S,) its values for the slates of a split."""
     found = {
         "history": earlier_searches(ground, split),
-        "typed": ground.slates.typed.numpy().astype(np.int64),
+        "typed": typed(ground),
         "pool": ground.slates.offsets.diff().numpy(),
     }
     return {name: of for name, of in found.items() if of is not None}

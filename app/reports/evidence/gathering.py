@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.runs.directory import Run, RunError, open_run
+from app.runs.directory import RunError, open_run
 from app.runs.evaluation import Ground, Judged, judge, prepare
 from data.progress import Tell, silent
 from data.schema import DataError
 from data.storage import read_manifest
+from ranking.metrics import CUTOFF
 from ranking.rankers.trees import ModelError
 
 BROKEN = (RunError, ModelError, DataError, FloatingPointError, OSError)
@@ -36,6 +37,7 @@ def gather(
     split: str = "test",
     tell: Tell = silent,
     warn: Callable[[str], None] = lambda sentence: None,
+    cutoff: int = CUTOFF,
 ) -> Gathered:
     """Judge runs on one split, each on the data it learned from.
 
@@ -45,6 +47,7 @@ def gather(
         split: train, validation or test.
         tell: is told how far the work is.
         warn: is told of every run that is left out.
+        cutoff: of the metrics.
 
     Raises:
         DataError: one of ``data`` is no dataset.
@@ -60,7 +63,11 @@ def gather(
                 raise RunError(f"{directory} was named before, and counts once.")
             seen.add(directory.resolve())
             run = open_run(directory)
-            ground = _ground(run, grounds, moved, split, tell)
+            if run.fingerprint not in grounds:
+                source = run.source(moved.get(run.fingerprint))
+                run.require(read_manifest(source)["fingerprint"])  # before anything is made of it
+                grounds[run.fingerprint] = prepare(source, split, tell, cutoff)
+            ground = grounds[run.fingerprint]
             found.judged.append(judge(run, ground, split, tell=tell))
         except BROKEN as error:
             why = f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else str(error)
@@ -69,12 +76,3 @@ def gather(
     if not found.judged:
         raise RunError("none of the runs can be judged, so there is nothing to report.")
     return found
-
-
-def _ground(run: Run, grounds: dict[str, Ground], moved: dict[str, Path], split: str, tell: Tell) -> Ground:
-    """What a run is judged on; a dataset is prepared once."""
-    if run.fingerprint not in grounds:
-        source = run.source(moved.get(run.fingerprint))
-        run.require(read_manifest(source)["fingerprint"])  # before anything is made of it
-        grounds[run.fingerprint] = prepare(source, split, tell)
-    return grounds[run.fingerprint]

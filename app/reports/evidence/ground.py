@@ -1,12 +1,11 @@
 """What reports need to know of the data that runs were judged on, beside its slates."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from app.runs.evaluation import Ground
 from data.schema import column
+from ranking.building import split_rows
 from ranking.sources import Log
 
 Int = NDArray[np.int64]
@@ -14,7 +13,8 @@ Int = NDArray[np.int64]
 
 def user_names(ground: Ground) -> list[str]:
     """Of the users who have slates, in the order of all figures of users."""
-    return [ground.source.users[user] for user in ground.slates.user.unique().tolist()]
+    everyone = ground.source.users
+    return [everyone[user] for user in ground.slates.user.unique().tolist()]
 
 
 def all_users(ground: Ground) -> int:
@@ -23,23 +23,23 @@ def all_users(ground: Ground) -> int:
 
 
 def training_events(ground: Ground) -> Int:
-    """(U,) how many events of the users who have slates, or queries, were there to learn from."""
+    """(U,) how many events of the users who have slates were there to learn from."""
     trained: Int = ground.source.trained()[ground.slates.user.unique().numpy()]
     return trained
 
 
-def data_card(ground: Ground) -> dict[str, Any]:
-    """The validity card."""
-    return ground.source.card()
+def typed(ground: Ground) -> Int | None:
+    """(S,) how many characters had been typed; None of imported features, which have no text."""
+    return None if ground.source.texts is None else ground.slates.typed.numpy().astype(np.int64)
 
 
 def earlier_searches(ground: Ground, split: str) -> Int | None:
     """(S,) how many events of the same user are strictly earlier than each slate's; None without a log."""
     if not isinstance(ground.source, Log):
         return None
-    dataset = ground.source.dataset
+    dataset = ground.dataset
     counts = earlier(column(dataset.events, "user_id"), column(dataset.events, "timestamp"))
-    found: Int = counts[column(dataset.slates, "event_id")[ground.source.rows(split)]]
+    found: Int = counts[column(dataset.slates, "event_id")[split_rows(dataset, split)]]
     return found
 
 

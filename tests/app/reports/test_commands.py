@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.reports.comparison import tables
@@ -123,6 +124,45 @@ def test_the_ranking_as_people_see_it(cli: Cli, runs: dict[str, Path], tmp_path:
 def test_a_baseline_that_was_not_named_takes_part(cli: Cli, runs: dict[str, Path]) -> None:
     told = figures(cli, "compare", runs["fedavg"], "--baseline", runs["local"])
     assert len(told["datasets"][0]["ranking"]) == 2
+
+
+def test_another_cut_off_names_all_metrics(cli: Cli, runs: dict[str, Path], tmp_path: Path) -> None:
+    told = figures(cli, "report", runs["fedavg"], runs["local"], "--cutoff", 3, "--out", tmp_path / "r.html")
+    (dataset,) = told["datasets"]
+    evaluated = figures(cli, "evaluate", runs["fedavg"], runs["local"], "--cutoff", 3)
+    assert dataset["groups"][0]["metrics"]["personal"] == evaluated["runs"][0]["metrics"]["personal"]
+    assert list(dataset["between"]) == ["nmrr", "mrr@3"]
+    assert "MRR@3 (RR@3)" in (tmp_path / "r.html").read_text()
+    assert "@10" not in (tmp_path / "r.html").read_text()
+    told = figures(cli, "compare", runs["fedavg"], runs["local"], "--cutoff", 3, "--by", "success@3")
+    assert set(told["datasets"][0]["ranking"][0]["difference"]) == {"success@3", "nmrr", "mrr@3"}
+
+
+def test_rankers_of_others_features_are_reported_without_what_needs_a_log(cli: Cli, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    lines = []
+    for query in range(90):
+        for place, grade in enumerate(draw.permutation([2, 1, 0, 0, 0])):
+            values = f"1:{grade + draw.normal():.3f} 2:{draw.normal():.3f}"
+            lines.append(f"{grade} qid:{query} {values} # user:{'abc'[query % 3]} {place}")
+    (tmp_path / "letor.txt").write_text("\n".join(lines) + "\n")
+    assert cli("data", "import-features", tmp_path / "letor.txt", "--out", tmp_path / "data").code == OK
+    for seed in (0, 1):
+        place = tmp_path / f"run-{seed}"
+        trained = cli(
+            "train", "--data", tmp_path / "data", "--algorithm", "fedavg", "--updates", 20, "--seed", seed,
+            "--out", place,
+        )  # fmt: skip
+        assert trained.code == OK, trained.err
+    page = tmp_path / "report.html"
+    told = figures(cli, "report", tmp_path / "run-0", tmp_path / "run-1", "--out", page)
+    (dataset,) = told["datasets"]
+    assert dataset["yardsticks"]["history"] is None
+    assert {row["axis"] for row in dataset["gains"]} == {"pool"}
+    assert [row["user"] for row in dataset["users_by_name"]] == ["a", "b", "c"]
+    assert "what the user searched before" not in page.read_text()
+    assert "characters typed" not in page.read_text()
+    assert cli("compare", tmp_path / "run-0", tmp_path / "run-1").code == OK
 
 
 def test_without_its_baseline_nothing_is_compared(cli: Cli, copies: dict[str, Path]) -> None:
