@@ -131,7 +131,7 @@ def judged(
 ) -> Array:
     """(U, P) each user's mean NMRR on their own validation slates at each price; NaN where there is none."""
     users = len(forest.price)
-    price = np.broadcast_to(np.array(candidates), (users, len(candidates)))
+    price = np.tile(np.array(candidates), (users, 1))
     totals, slates = np.zeros((users, len(candidates))), np.zeros(users)
     done = 0
     for some in validation.chunks(JUDGED):

@@ -60,11 +60,14 @@ def grow(
 
 
 def edges_of(spread: Array, bins: int) -> Array:
-    """The cells at which the second and later bins begin, each bin with a like share of √count.
+    """The cells at which the second and later bins begin: one bin a cell, or like shares of √count.
 
-    Of counts themselves, bins would lie where most candidates do, which is where nothing is known of them.
+    By counts themselves, most bins would lie where most candidates do, which is where nothing is known of
+    them.
     """
     filled = np.flatnonzero(spread)
+    if len(filled) <= bins:
+        return filled[1:]
     weight = np.sqrt(spread[filled])
     middle = np.cumsum(weight) - weight / 2
     number = (middle / max(weight.sum(), 1) * bins).astype(np.int64)
