@@ -6,12 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from federated.objectives.strength import AUTO, Strength
-
 PRICES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 """Of own votes, among which validation chooses, besides ∞: everybody's votes alone."""
-
-USUAL = 3.0
 
 
 @dataclass(frozen=True)
@@ -31,9 +27,9 @@ class Growing:
     max_depth: Annotated[int, Field(ge=1, le=24)] = 14
     sample: Annotated[float, Field(gt=0, le=1)] = 0.5
     own_depth: Annotated[int, Field(ge=0, le=8)] = 5
-    own_price: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = AUTO
+    own_price: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
 
     @property
-    def strength(self) -> Strength:
-        """What there is to choose from."""
-        return Strength.of("own_price", self.own_price, USUAL, (math.inf, *PRICES))
+    def prices(self) -> tuple[float, ...]:
+        """What there is to choose from; just one where it is set."""
+        return (math.inf, *PRICES) if self.own_price == "auto" else (self.own_price,)

@@ -1,16 +1,20 @@
 """Trees of a run: one ranker on everything, one for each user, or a forest that all grow together."""
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from app.runs.journal import Tally
 from app.runs.phases import TRAINING
 from app.runs.settings import Settings
 from data.progress import Tell
-from federated.tasks.forest import Weighed, learn_together
+from federated.personal import best_for_each
+from federated.tasks.forest import Judged, learn_together
 from ranking.models import Model, TreeModel
+from ranking.shared_forest import SharedForest
 from ranking.slates import StoredSlates
 
 EACH = "each"
@@ -38,8 +42,9 @@ def fit(settings: Settings, slates: StoredSlates, validation: StoredSlates, user
     ranker: Any = settings.ranker
     if settings.row.growing is not None:
         given = (ranker, settings.loss, settings.row.growing, settings.seed, tell)
-        weighed = learn_together(slates, validation, users, *given)
-        return Fit(weighed.forest, Tally(updates=users), _own_models(weighed))
+        judged = learn_together(slates, validation, users, *given)
+        forest = weighed(judged)
+        return Fit(forest, Tally(updates=users), _own_models(judged, forest.price))
     if settings.row.schedule.pools:
         return Fit(TreeModel(ranker.fit(slates, settings.loss, settings.seed), ()), Tally(updates=1))
     own = []
@@ -50,18 +55,23 @@ def fit(settings: Settings, slates: StoredSlates, validation: StoredSlates, user
     return Fit(TreeModel(None, own), Tally(updates=users))
 
 
-def _own_models(weighed: Weighed) -> dict[str, Any]:
+def weighed(judged: Judged) -> SharedForest:
+    """The forest at the price that each user has chosen by their own validation slates."""
+    best = best_for_each(torch.from_numpy(judged.nmrr), torch.from_numpy(judged.slates))
+    return replace(judged.forest, price=np.array(judged.candidates)[best.numpy()])
+
+
+def _own_models(judged: Judged, price: np.ndarray[Any, Any]) -> dict[str, Any]:
     """How far users' own votes go, as a summary has it; see `learning.Learned`."""
-    asked = ~np.isnan(weighed.nmrr[:, 0])
-    price = weighed.forest.price
-    chosen = len(weighed.candidates) > 1
-    means = weighed.nmrr[asked].mean(axis=0).tolist() if asked.any() and chosen else []
+    asked = ~np.isnan(judged.nmrr[:, 0])
+    chosen = len(judged.candidates) > 1
+    means = judged.nmrr[asked].mean(axis=0).tolist() if asked.any() and chosen else []
     return {
         "setting": "own_price",
         "value": EACH if chosen else float(price[0]),
         "losses": [
             {"value": "inf" if math.isinf(value) else value, "loss": 1 - mean}
-            for value, mean in zip(weighed.candidates, means, strict=False)
+            for value, mean in zip(judged.candidates, means, strict=False)
         ],
         "users_asked": int(asked.sum()) if chosen else 0,
         "nobody": bool(np.isinf(price).all()),

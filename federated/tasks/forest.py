@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.progress import Tell
-from federated.personal import shrunk
 from federated.tasks.growing import Tree, grow
 from federated.tasks.tree_sums import UNIT, Devices
 from federated.trees import Growing
@@ -29,18 +28,20 @@ JUDGED = 2000
 """Slates judged at once."""
 
 
-class Weighed(NamedTuple):
-    """A forest, and how users weigh it.
+class Judged(NamedTuple):
+    """A forest with what each user knows of it, and how well their own votes do.
 
     Attributes:
-        forest: with everybody's own price.
+        forest: at nobody's own price yet: everybody has the common votes.
         candidates: prices that were tried on validation slates, ∞ first; only one where it was set.
         nmrr: (U, P) of users at each of them, NaN for who has no validation slate.
+        slates: (U,) how many each has been judged by.
     """
 
     forest: SharedForest
     candidates: tuple[float, ...]
     nmrr: Array
+    slates: Array
 
 
 def learn_together(
@@ -52,8 +53,12 @@ def learn_together(
     growing: Growing,
     seed: int,
     tell: Tell,
-) -> Weighed:
-    """Grow a forest on everybody's training slates, by sums, and let each user weigh it at home.
+) -> Judged:
+    """Grow a forest on everybody's training slates, by sums, and let each user weigh and judge it at home.
+
+    For judging, own votes are made from older slates only, so that they are judged as far ahead as they will
+    be used; see `federated.personal`.
+
 
     Args:
         slates, validation: by user.
@@ -70,13 +75,10 @@ def learn_together(
     )
     common = joined(trees, users)
     forest = with_evidence(common, devices, tell)
-    strength = growing.strength
-    candidates = strength.candidates or (strength.usual,)
     ahead = np.bincount(validation.user.numpy(), minlength=users)
     older = with_evidence(common, devices.older(ahead), tell)
-    nmrr_by = judged(older, validation, candidates, tell)
-    chosen = chosen_prices(nmrr_by, ahead, candidates)
-    return Weighed(replace(forest, price=chosen), candidates, nmrr_by)
+    nmrr_by = judged(older, validation, growing.prices, tell)
+    return Judged(forest, growing.prices, nmrr_by, ahead)
 
 
 def joined(trees: list[Tree], users: int) -> SharedForest:
@@ -101,13 +103,10 @@ def with_evidence(forest: SharedForest, devices: Devices, tell: Tell) -> SharedF
     from ranking.kernels.trees import add_evidence
 
     evidence = np.zeros_like(forest.evidence)
-    users, begin = np.unique(devices.user, return_index=True)
-    pieces = np.split(np.arange(len(devices.user)), begin[1:])
+    everyone = devices.by_user()
 
-    def at_home(rows: Array) -> None:
-        if not len(rows):
-            return
-        own = slice(int(rows[0]), int(rows[-1]) + 1)
+    def at_home(piece: tuple[int, slice]) -> None:
+        own = piece[1]
         p = np.clip(forest.votes(devices.features[own]), LEAST, 1 - LEAST)
         add_evidence(
             devices.features[own],
@@ -122,7 +121,7 @@ def with_evidence(forest: SharedForest, devices: Devices, tell: Tell) -> SharedF
             evidence,
         )
 
-    in_parallel(at_home, pieces, lambda done: tell(WEIGHING, done, len(users)))
+    in_parallel(at_home, everyone, lambda done: tell(WEIGHING, done, len(everyone)))
     return replace(forest, evidence=evidence)
 
 
@@ -149,16 +148,3 @@ def judged(
 
 def _column(scores: Array, number: int, rows: Tensor) -> Tensor:
     return torch.from_numpy(scores[:, number])
-
-
-def chosen_prices(nmrr_by: Array, slates: Array, candidates: tuple[float, ...]) -> Array:
-    """(U,) the price at which each user does best, drawn to what is best for all by how little they know.
-
-    Args:
-        nmrr_by: (U, P) as `judged` has it.
-        slates: (U,) how many each has been judged by.
-        candidates: (P,) of which the first is what to keep where nothing is better.
-    """
-    gains = torch.from_numpy(nmrr_by - nmrr_by[:, :1])
-    drawn = torch.stack([shrunk(gain, torch.from_numpy(slates)) for gain in gains.T])
-    return np.asarray(np.array(candidates)[drawn.argmax(0).numpy()])

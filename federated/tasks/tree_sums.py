@@ -67,6 +67,12 @@ class Devices:
         """One of them alone."""
         return self._only(self.user == user)
 
+    def by_user(self) -> list[tuple[int, slice]]:
+        """Every user who has a candidate, and where theirs are."""
+        users, begin, count = np.unique(self.user, return_index=True, return_counts=True)
+        rows = map(slice, begin.tolist(), (begin + count).tolist())
+        return list(zip(users.tolist(), rows, strict=True))
+
     def older(self, latest: Array) -> "Devices":
         """Without so many of each user's latest slates, (U,)."""
         last = np.zeros(len(latest), np.int64)
@@ -90,9 +96,8 @@ class Devices:
     def seen_by(self, tree: int, sample: float) -> Array:
         """(R,) bool, which candidates a tree sees: each user draws among their own slates."""
         seen = np.zeros(len(self.user), bool)
-        users, begin = np.unique(self.user, return_index=True)
-        for user, rows in zip(users.tolist(), np.split(np.arange(len(seen)), begin[1:]), strict=True):
-            most = int(self.slates[rows[-1]]) + 1 if len(rows) else 0
+        for user, rows in self.by_user():
+            most = int(self.slates[rows][-1]) + 1
             drawn = generator(self.seed, "slates of a tree", user, tree).random(most) < sample
             seen[rows] = drawn[self.slates[rows]]
         return seen

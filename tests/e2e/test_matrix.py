@@ -1,4 +1,4 @@
-"""Every ranker × loss × {local, pooled}, federated forests, and every network × every algorithm, to figures."""
+"""Every ranker × loss × {local, pooled}, federated forests, every network × every algorithm, to figures."""
 
 import json
 from collections.abc import Callable

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from app.runs.fitting import weighed
+from federated.personal import best_for_each
 from federated.tasks import growing
-from federated.tasks.forest import chosen_prices, judged, learn_together, with_evidence
+from federated.tasks.forest import judged, learn_together, with_evidence
 from federated.tasks.growing import Shape, edges_of, grow_one
 from federated.tasks.tree_sums import UNIT, Array, Devices, Splits, Standing, begin_of, cell_of
 from federated.trees import Growing
@@ -49,7 +51,7 @@ def taste(seed: int, slates: int = 40, pool: int = 8) -> StoredSlates:
 def learned(slates: StoredSlates, **given: Any) -> SharedForest:
     ranker = Forest(n_estimators=8, min_samples_leaf=3, max_features=0.5)
     how = replace(Growing(max_depth=6, own_depth=3), **given)
-    return learn_together(slates, taste(1, slates=12), USERS, ranker, "bce", how, 0, quiet).forest
+    return weighed(learn_together(slates, taste(1, slates=12), USERS, ranker, "bce", how, 0, quiet))
 
 
 @pytest.fixture(scope="module")
@@ -279,13 +281,12 @@ def test_whose_own_votes_do_not_win_keeps_the_common_ones() -> None:
 
 
 def test_prices_are_chosen_by_ones_own_slates_drawn_to_everybodys() -> None:
-    candidates = (np.inf, 10.0, 1.0)
-    nmrr_by = np.array([[0.5, 0.6, 0.7], [0.5, 0.6, 0.7], [0.9, 0.8, 0.1], [0.5, 0.52, 0.49], [np.nan] * 3])
-    many = np.array([1000, 1000, 1000, 1, 0])
-    assert chosen_prices(nmrr_by, many, candidates).tolist() == [1, 1, np.inf, 10, 10]
-    assert (chosen_prices(np.full((2, 3), 0.5), np.array([9, 9]), candidates) == np.inf).all(), "ties: common"
-    assert (chosen_prices(np.full((2, 3), np.nan), np.zeros(2), candidates) == np.inf).all()
-    assert chosen_prices(nmrr_by[:, :1], many, (3.0,)).tolist() == [3.0] * 5
+    few = [[0.5, 0.6, 0.7], [0.5, 0.6, 0.7], [0.9, 0.8, 0.1], [0.5, 0.52, 0.49], [np.nan] * 3]
+    worth, many = torch.tensor(few), torch.tensor([1000, 1000, 1000, 1, 0])
+    assert best_for_each(worth, many).tolist() == [2, 2, 0, 1, 1]
+    assert not best_for_each(torch.full((2, 3), 0.5), torch.tensor([9, 9])).any(), "ties: the first"
+    assert not best_for_each(torch.full((2, 3), torch.nan), torch.zeros(2)).any()
+    assert not best_for_each(worth[:, :1], many).any()
 
 
 def test_what_is_judged_is_made_from_older_slates(devices: Devices) -> None:
