@@ -296,6 +296,17 @@ def test_what_is_judged_is_made_from_older_slates(devices: Devices) -> None:
     assert older.slates[older.user == 1].max() == 38, "the latest are left out"
 
 
+def test_prices_are_judged_by_what_older_slates_say(slates: StoredSlates, devices: Devices) -> None:
+    ahead = taste(1, slates=12)
+    whole = learn_together(slates, ahead, USERS, Forest(n_estimators=2), "bce", Growing(), 0, quiet)
+    older = with_evidence(whole.forest, devices.older(np.full(USERS, 12)), quiet)
+    prices = Growing().prices
+    np.testing.assert_array_equal(whole.nmrr, judged(older, ahead, prices, quiet))
+    assert not np.array_equal(whole.nmrr, judged(whole.forest, ahead, prices, quiet)), (
+        "all of them rank later"
+    )
+
+
 def test_judging_is_each_users_own_mean(slates: StoredSlates) -> None:
     forest, some = learned(slates), taste(4, slates=5)
     table = judged(forest, some, (np.inf, 1.0), quiet)
