@@ -11,6 +11,7 @@ from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
 from federated.tasks.ranking_policy import PlackettLuce
+from federated.trees import Growing
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Row:
     """One algorithm with the defaults of its hyper-parameters; ``updates`` are client updates.
 
     Where there is a ``policy``, users learn from what is paid for rankings drawn by it, not from a loss.
+    Where there is ``growing``, trees are grown together by sums, and nothing descends along a gradient.
     """
 
     objective: Objective
@@ -26,6 +28,7 @@ class Row:
     local: LocalSGD = field(default_factory=LocalSGD)
     updates: int = 8000
     policy: PlackettLuce | None = None
+    growing: Growing | None = None
 
     @property
     def cell(self) -> tuple[str, str]:
@@ -114,3 +117,10 @@ ALGORITHMS: dict[str, Row] = {
         policy=PlackettLuce(),
     ),
 }
+
+FITTED: dict[str, Row] = {
+    "local": ALGORITHMS["local"],
+    "pooled": ALGORITHMS["pooled"],
+    "federated": Row(Vanilla(), Cohort(), "Breiman 2001, grown by sums (this project)", growing=Growing()),
+}
+"""How rankers that are fitted (trees) are; each of them says by which of these it can be."""

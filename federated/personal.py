@@ -143,3 +143,15 @@ def shrunk(gains: Tensor, samples: Tensor) -> Tensor:
     mean = gains[seen].mean()
     own = torch.where(seen | (gains == -torch.inf), gains, mean)
     return (samples * own + PRIOR * mean) / (samples + PRIOR)
+
+
+def best_for_each(worth: Tensor, samples: Tensor) -> Tensor:
+    """Which of S candidates (U,) each user does best with, as far as they can tell: see `shrunk`.
+
+    Args:
+        worth: (U, S) of each candidate to each user, higher is better, NaN where there was nothing to judge
+            by; the first is what to keep unless another is better.
+        samples: (U,) how many it was seen on.
+    """
+    gains = worth - worth[:, :1]
+    return torch.stack([shrunk(gain, samples) for gain in gains.T]).argmax(0)

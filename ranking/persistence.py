@@ -15,10 +15,12 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from data.files import write_bytes
+from ranking import shared_forest
 from ranking.models import Model, NeuralModel, TreeModel
 from ranking.rankers import TREES
 from ranking.rankers.network import Network
 from ranking.rankers.trees import ModelError
+from ranking.shared_forest import SharedForest
 
 NEURAL = "model.safetensors"
 INDEX = "model.json"
@@ -31,6 +33,8 @@ def save(model: Model, directory: Path, ranker: str) -> dict[str, str]:
         tensors = {"common": model.common, "personal": model.personal}
         kept = {name: t.contiguous() for name, t in tensors.items() if t is not None}
         contents[NEURAL] = save_tensors(kept)
+    elif isinstance(model, SharedForest):
+        contents[shared_forest.FILE] = model.dump()
     elif isinstance(model, TreeModel):
         suffix = TREES[ranker].SUFFIX
         fitted = {"common": model.common} if model.common else {}
@@ -58,6 +62,8 @@ def load(directory: Path, ranker: str, network: Network | None, users: int) -> M
     contents = checked(directory, ranker)
     if network is not None:
         return _neural(contents.get(NEURAL, b""), directory / NEURAL, network, users)
+    if set(contents) == {shared_forest.FILE}:
+        return shared_forest.load(contents[shared_forest.FILE], shared_forest.FILE, users)
     fitted = {Path(name).stem: TREES[ranker].load(content, name) for name, content in contents.items()}
     own = [f"user-{user:05d}" for user in range(users)]
     if set(fitted) not in ({"common"}, set(own)):

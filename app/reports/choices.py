@@ -9,9 +9,9 @@ from rich.console import Console
 from app.reports.layout import draw
 from app.reports.tables import plain
 from app.runs.presets import PRESETS
-from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
+from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
 from federated.clients import LocalSGD
-from ranking.rankers import RANKERS
+from ranking.rankers import RANKERS, TREES
 
 
 def table_of_everything() -> dict[str, Any]:
@@ -36,6 +36,15 @@ def table_of_everything() -> dict[str, Any]:
                 },
             }
             for name, row in ALGORITHMS.items()
+        ],
+        "fitted": [
+            {
+                "name": name,
+                "rankers": [ranker for ranker, trees in TREES.items() if name in trees.ALGORITHMS],
+                "source": row.source,
+                "settings": {"growing": dataclasses.asdict(row.growing)} if row.growing else {},
+            }
+            for name, row in FITTED.items()
         ],
         "presets": [
             {"name": name, "source": preset.source, "settings": {**preset.given, **preset.sets}}
@@ -66,6 +75,11 @@ def tables(result: dict[str, Any], console: Console) -> None:
     draw(console, ("objective", *SCHEDULES), cells, title=title)
     algorithms = [(row["name"], row["source"], _own_defaults(row, result)) for row in result["algorithms"]]
     draw(console, ("--algorithm", "source", "own defaults"), algorithms, title="Algorithms")
+    fitted = [
+        (row["name"], ", ".join(row["rankers"]), row["source"], _settings(row["settings"].get("growing", {})))
+        for row in result["fitted"]
+    ]
+    draw(console, ("--algorithm", "--ranker", "source", "--set"), fitted, title="Trees")
     presets = [(preset["name"], preset["source"], _named(preset["settings"])) for preset in result["presets"]]
     draw(console, ("--preset", "source", "settings"), presets, title="Presets")
     for title, option in (("Objectives", "--objective"), ("Schedules", "--schedule")):

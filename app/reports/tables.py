@@ -70,6 +70,8 @@ def _doubts(result: dict[str, Any], console: Console) -> None:
 def _own_models(chosen: dict[str, Any]) -> str:
     """How far users' own models go, and who has none."""
     told = f"Own models: {chosen['setting']} = {_infinite(chosen['value'])}"
+    if chosen["value"] == "each":
+        told = f"Own models: {chosen['setting']} user by user"
     if chosen["losses"]:
         among = ", ".join(f"{_infinite(c['value'])}: {_gain(c['loss'])}" for c in chosen["losses"])
         whose = "one user's" if chosen["users_asked"] == 1 else f"{chosen['users_asked']} users'"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.runs.directory import CHECKPOINTS, METRICS, SLATES, RunError
+from app.runs.fitting import fit
 from app.runs.journal import Journal, Tally
 from app.runs.phases import COMPILING, TRAINING, Phases
 from app.runs.settings import ConfigError, Settings
@@ -28,7 +29,7 @@ from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
 from federated.training import Event, Finished, Training
 from ranking.building import FEATURES
-from ranking.models import Model, NeuralModel, TreeModel
+from ranking.models import Model, NeuralModel
 from ranking.rankers import RANKERS
 from ranking.rankers.network import Network
 from ranking.slates import StoredSlates
@@ -121,15 +122,17 @@ def learn(
     phases.enter(FEATURES)
     with stop.at_once():
         source = source_of(dataset)
-        began = time.perf_counter()
         write_bytes(out / METRICS, b"")
         slates = source.slates("train", None, phases.tell)
-        phases.tell(TRAINING, 0, UNKNOWN)
         learn_from = slates.subset(teaching(slates, source.users))
-        model, tally = _fit(settings, learn_from, len(source.users), phases.tell)
-        seconds = time.perf_counter() - began
         slates = source.slates("validation", None, phases.tell)
-        return Learned(model, tally, seconds, *validated(model, None, slates, settings.personal, phases.tell))
+        phases.tell(TRAINING, 0, UNKNOWN)
+        began = time.perf_counter()
+        fitted = fit(settings, learn_from, slates, len(source.users), phases.tell)
+        seconds, own = time.perf_counter() - began, fitted.own_models
+        personal = settings.personal and not (own and own["nobody"])
+        found = validated(fitted.model, None, slates, personal, phases.tell)
+        return Learned(fitted.model, fitted.tally, seconds, *found, own_models=own)
 
 
 def _require_texts(settings: Settings, data: Data) -> None:
@@ -274,16 +277,3 @@ def identity(settings: Settings, dataset: Data) -> str:
     """What a checkpoint belongs to: the settings that training itself reads, and this data."""
     kept = settings.to_toml({"data": dataset.fingerprint}, without=settings.personal_settings)
     return hashlib.sha256(kept.encode()).hexdigest()
-
-
-def _fit(settings: Settings, slates: StoredSlates, users: int, tell: Tell) -> tuple[TreeModel, Tally]:
-    """Fit trees: one ranker on everything, or one for each user."""
-    ranker: Any = settings.ranker
-    if settings.algorithm == "pooled":
-        return TreeModel(ranker.fit(slates, settings.loss, settings.seed), ()), Tally(updates=1)
-    own = []
-    for user in range(users):
-        tell(TRAINING, user, users)
-        theirs = slates.subset((slates.user == user).nonzero().squeeze(1))
-        own.append(ranker.fit(theirs, settings.loss, settings.seed))
-    return TreeModel(None, own), Tally(updates=users)

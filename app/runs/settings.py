@@ -13,13 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from data.files import expanded
 from data.pinned import pin, read_pinned
-from federated.algorithms import ALGORITHMS, DEFAULT, OBJECTIVES, SCHEDULES, Row
+from federated.algorithms import ALGORITHMS, DEFAULT, FITTED, OBJECTIVES, SCHEDULES, Row
 from federated.keeping import BEST, LAST
 from federated.schedules.alone import Local
 from ranking.rankers import RANKERS, TREES, Ranker
 from ranking.rankers.network import Network
 
-SECTIONS = ("ranker", "objective", "schedule", "local", "policy")
+SECTIONS = ("ranker", "objective", "schedule", "local", "policy", "growing")
 PAID = "nmrr"
 """What stands in the place of a loss where rankings are paid for."""
 
@@ -82,7 +82,8 @@ class Settings:
     @property
     def personal(self) -> bool:
         """Whether users are to have models of their own, not copies of one."""
-        return self.row.objective.personal or isinstance(self.row.schedule, Local)
+        local = isinstance(self.row.schedule, Local)
+        return local or self.row.objective.personal or self.row.growing is not None
 
     @property
     def personal_settings(self) -> tuple[str, ...]:
@@ -101,7 +102,7 @@ class Settings:
 
     def parts(self) -> dict[str, Any]:
         """What holds the hyper-parameters that matter to this run, by section."""
-        row = {} if self.fitted else {name: getattr(self.row, name) for name in SECTIONS[1:]}
+        row = {name: getattr(self.row, name) for name in (("growing",) if self.fitted else SECTIONS[1:])}
         return {"ranker": self.ranker} | {name: part for name, part in row.items() if part is not None}
 
     def require_files(self) -> None:
@@ -174,17 +175,13 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     require_known("setting", chosen, GIVEN)
-    algorithm = _known_name("algorithm", chosen.get("algorithm", DEFAULT), ALGORITHMS)
-    row, cell = _cell(ALGORITHMS[algorithm], chosen.get("objective"), chosen.get("schedule"))
+    algorithm = _known_name("algorithm", chosen.get("algorithm", DEFAULT), ALGORITHMS | FITTED)
+    row, cell = _cell((ALGORITHMS | FITTED)[algorithm], chosen.get("objective"), chosen.get("schedule"))
     ranker_name = _known_name("ranker", chosen.get("ranker", "mlp"), RANKERS)
     losses = RANKERS[ranker_name].losses if row.policy is None else (PAID,)
     of = ranker_name if row.policy is None else algorithm
     loss = _known_name(f"loss of {of}", chosen.get("loss", losses[0]), losses)
-    if ranker_name in TREES and (algorithm not in ("local", "pooled") or cell):
-        raise ConfigError(
-            f"{ranker_name} is fitted, not trained by gradients, so it can be local or pooled but not "
-            f"{' × '.join(cell) if cell else algorithm}: choose one of those, or the ranker mlp."
-        )
+    _require_fit(ranker_name, algorithm, cell)
     updates = _whole("updates", chosen.get("updates", row.updates), 1, 10**9)
     often = max(500, updates // 16)
     plain = Settings(
@@ -207,6 +204,19 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
             f"schedule.buffer = {buffer} is more than updates = {settings.updates}: nothing would be merged."
         )
     return settings
+
+
+def _require_fit(ranker: str, algorithm: str, cell: tuple[str, str] | None) -> None:
+    """Raise ConfigError unless the ranker can be learned by the algorithm."""
+    if ranker in TREES and (cell or algorithm not in TREES[ranker].ALGORITHMS):
+        *others, last = TREES[ranker].ALGORITHMS
+        raise ConfigError(
+            f"{ranker} is fitted, not trained by gradients, so it can be {', '.join(others)} or {last} but "
+            f"not {' × '.join(cell) if cell else algorithm}: choose one of those, or the ranker mlp."
+        )
+    if ranker not in TREES and algorithm not in ALGORITHMS:
+        able = " or ".join(name for name, trees in TREES.items() if algorithm in trees.ALGORITHMS)
+        raise ConfigError(f"{algorithm} grows trees, and {ranker} has none: choose the ranker {able}.")
 
 
 def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str] | None]:

@@ -18,6 +18,9 @@ from ranking.rankers.trees import CONSTANT, Constant, ModelError, scores_of_rows
 from ranking.slates import Slates, StoredSlates
 
 SUFFIX = ".skops"
+ALGORITHMS = ("local", "pooled", "federated")
+"""By which it can be fitted."""
+
 TRUSTED = ["sklearn.tree._tree.Tree"]
 """Beside skops' own list: the arrays of a fitted tree."""
 

@@ -16,6 +16,9 @@ from ranking.rankers.trees import CONSTANT, Constant, ModelError, scores_of_rows
 from ranking.slates import Slates, StoredSlates
 
 SUFFIX = ".txt"
+ALGORITHMS = ("local", "pooled")
+"""By which it can be fitted."""
+
 OBJECTIVES = {"lambdarank": "lambdarank", "softmax": "rank_xendcg", "bce": "binary", "mse": "regression"}
 TRUNCATION = 28
 """Places that lambdarank looks at: the longest simulated reference and 3 more, as its authors advise."""

@@ -40,7 +40,7 @@ CELLS = [("mlp", algorithm, None) for algorithm in ALGORITHMS]
 CELLS += [
     (ranker, algorithm, loss)
     for ranker, algorithms in (
-        ("forest", ("local", "pooled")),
+        ("forest", ("local", "pooled", "federated")),
         ("lightgbm", ("local", "pooled")),
         ("mlp-cnn", ("local", "pooled", "per-fedavg")),
     )

@@ -1,4 +1,4 @@
-"""Every ranker × loss × {local, pooled}, and every neural ranker × every algorithm, from data to figures."""
+"""Every ranker × loss × {local, pooled}, federated forests, every network × every algorithm, to figures."""
 
 import json
 from collections.abc import Callable
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from app.runs.verdict import worthless
-from federated.algorithms import ALGORITHMS
+from federated.algorithms import ALGORITHMS, FITTED
 from ranking.rankers import RANKERS, TREES
 
 ENDS = [(r, loss, a) for r, row in RANKERS.items() for loss in row.losses for a in ("local", "pooled")]
+ENDS += [("forest", loss, "federated") for loss in RANKERS["forest"].losses]
 GRID = [
     (r, "nmrr" if ALGORITHMS[a].policy else row.losses[0], a)
     for r, row in RANKERS.items()
@@ -44,7 +45,7 @@ def test_trains_and_evaluates(
     (run,) = json.loads(called.out)["runs"]
     assert (run["users"], run["missed"]) == (20, 0)
     shown = run["metrics"]
-    apart = ALGORITHMS[algorithm].cell[1] in ("local", "gossip")
+    apart = (ALGORITHMS | FITTED)[algorithm].cell[1] in ("local", "gossip")
     assert (shown["global"] is None) == apart
     for metrics in filter(None, shown.values()):
         assert set(metrics) == METRICS

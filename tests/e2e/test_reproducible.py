@@ -14,6 +14,7 @@ CASES = {
     "persa-fl-maml × mlp-cnn": ["--algorithm", "persa-fl-maml", "--ranker", "mlp-cnn", "--updates", "12"],
     "pars-push × mlp": ["--algorithm", "pars-push", "--updates", "40"],
     "local × forest": ["--algorithm", "local", "--ranker", "forest", "--set", "n_estimators=5"],
+    "federated × forest": ["--algorithm", "federated", "--ranker", "forest", "--set", "n_estimators=5"],
     "pooled × lightgbm": ["--algorithm", "pooled", "--ranker", "lightgbm", "--set", "n_estimators=5"],
 }
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.runs.given import parse_overrides, read_toml, settings_from
 from app.runs.settings import ConfigError, Settings, resolve
-from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
+from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
 from federated.objectives import Ditto
 from federated.schedules.cohort import Cohort
 from federated.tasks.ranking_policy import PlackettLuce
@@ -21,8 +21,8 @@ from ranking.rankers import RANKERS, TREES
 
 GRID = [
     (algorithm, ranker)
-    for algorithm, ranker in itertools.product(ALGORITHMS, RANKERS)
-    if ranker not in TREES or algorithm in ("local", "pooled")
+    for algorithm, ranker in itertools.product(ALGORITHMS | FITTED, RANKERS)
+    if algorithm in (TREES[ranker].ALGORITHMS if ranker in TREES else ALGORITHMS)
 ]
 
 
@@ -35,9 +35,10 @@ def saved(settings: Settings, tmp_path: Path, extra: dict[str, Any] | None = Non
 @pytest.mark.parametrize(("algorithm", "ranker"), GRID)
 def test_every_cell_resolves_and_round_trips(algorithm: str, ranker: str, tmp_path: Path) -> None:
     chosen = resolve({"algorithm": algorithm, "ranker": ranker, "seed": 7}, {})
-    assert (chosen.row, chosen.ranker) == (ALGORITHMS[algorithm], RANKERS[ranker].ranker)
-    loss = "nmrr" if ALGORITHMS[algorithm].policy else RANKERS[ranker].losses[0]
-    assert (chosen.loss, chosen.updates) == (loss, ALGORITHMS[algorithm].updates)
+    row = (ALGORITHMS | FITTED)[algorithm]
+    assert (chosen.row, chosen.ranker) == (row, RANKERS[ranker].ranker)
+    loss = "nmrr" if row.policy else RANKERS[ranker].losses[0]
+    assert (chosen.loss, chosen.updates) == (loss, row.updates)
     path = saved(chosen, tmp_path, {"data": {"path": "/somewhere", "fingerprint": "abc"}})
     assert resolve(*read_toml(path)) == chosen
     assert tomllib.loads(path.read_text())["data"]["path"] == "/somewhere"
@@ -176,12 +177,30 @@ def test_settings_of_other_algorithms_are_unknown() -> None:
 
 
 @pytest.mark.parametrize("ranker", TREES)
-@pytest.mark.parametrize("algorithm", [a for a in ALGORITHMS if a not in ("local", "pooled")])
-def test_trees_are_not_federated(ranker: str, algorithm: str) -> None:
-    with pytest.raises(
-        ConfigError, match=f"{ranker} is fitted.* local or pooled but not {algorithm}: choose"
-    ):
+@pytest.mark.parametrize("algorithm", ALGORITHMS | FITTED)
+def test_trees_are_trained_by_no_algorithm_for_networks(ranker: str, algorithm: str) -> None:
+    if algorithm in TREES[ranker].ALGORITHMS:
+        return
+    told = {"forest": "local, pooled or federated", "lightgbm": "local or pooled"}[ranker]
+    with pytest.raises(ConfigError, match=f"{ranker} is fitted.* {told} but not {algorithm}: choose"):
         resolve({"algorithm": algorithm, "ranker": ranker}, {})
+
+
+@pytest.mark.parametrize("ranker", [r for r in RANKERS if r not in TREES])
+def test_networks_are_not_grown(ranker: str) -> None:
+    message = f"federated grows trees, and {ranker} has none: choose the ranker forest."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        resolve({"algorithm": "federated", "ranker": ranker}, {})
+
+
+def test_how_a_forest_is_grown_can_be_set() -> None:
+    chosen = resolve({"algorithm": "federated", "ranker": "forest"}, {"own_price": 2, "growing.bins": 16})
+    assert chosen.row.growing is not None
+    assert (chosen.row.growing.own_price, chosen.row.growing.bins) == (2, 16)
+    with pytest.raises(ConfigError, match="unknown setting 'own_price' for pooled"):
+        resolve({"algorithm": "pooled", "ranker": "forest"}, {"own_price": 2})
+    with pytest.raises(ConfigError, match=r"growing\.bins = 257"):
+        resolve({"algorithm": "federated", "ranker": "forest"}, {"bins": 257})
 
 
 BOUNDS: list[tuple[str, Any]] = [

@@ -27,6 +27,7 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "common": ({"algorithm": "fedavg", "updates": 20}, {}),
     "personal": ({"algorithm": "local", "updates": 20}, {}),
     "forest": ({"algorithm": "pooled", "ranker": "forest"}, {"n_estimators": 2}),
+    "shared": ({"algorithm": "federated", "ranker": "forest"}, {"n_estimators": 2}),
     "forests": ({"algorithm": "local", "ranker": "forest"}, {"n_estimators": 1}),
 }
 NEURAL, FOREST = "model.safetensors", "model/common.skops"
@@ -34,7 +35,7 @@ NEURAL, FOREST = "model.safetensors", "model/common.skops"
 
 @pytest.fixture(scope="module")
 def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four finished runs; use `run`, a copy of one, to spoil."""
+    """Five finished runs; use `run`, a copy of one, to spoil."""
     place = tmp_path_factory.mktemp("runs")
     dataset = read(tiny)
     for name, (given, overrides) in RUNS.items():

@@ -1,0 +1,70 @@
+"""What a run tells of a forest that users have grown together, and what it keeps."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.reports.choices import table_of_everything
+from app.runs.directory import open_run
+from data.schema import Dataset
+from ranking.history import PublicStatistics
+from ranking.rankers import TREES
+from ranking.shared_forest import SharedForest
+
+TRAIN = (
+    "train",
+    "--algorithm",
+    "federated",
+    "--ranker",
+    "forest",
+    "--set",
+    "n_estimators=4",
+    "--set",
+    "max_depth=5",
+)
+
+
+def test_each_user_has_a_price(
+    tiny: Path, tiny_dataset: Dataset, tiny_public: PublicStatistics, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    called = cli(*TRAIN, "--data", tiny, "--out", tmp_path / "run", "--json")
+    assert called.code == 0, called.err
+    summary = json.loads(called.out)
+    forest = open_run(tmp_path / "run").model(tiny_dataset, tiny_public)
+    assert isinstance(forest, SharedForest)
+    own = summary["own_models"]
+    assert (own["setting"], own["value"], own["users_asked"], own["nobody"]) == (
+        "own_price",
+        "each",
+        20,
+        False,
+    )
+    assert own["kept_common"] == np.isinf(forest.price).sum() < 20
+    assert own["losses"][0]["value"] == "inf"
+    assert own["losses"][0]["loss"] == pytest.approx(1 - summary["validation_nmrr"]["global"], abs=1e-9)
+    assert set(forest.price) <= {float(tried["value"]) for tried in own["losses"]}
+    assert forest.evidence.shape[:2] == (20, 4)
+    assert forest.evidence.shape[2] <= 2**5
+    assert len(forest.feature) <= 4 * (2**6 - 1)
+    told = cli("evaluate", tmp_path / "run").out
+    assert "Own models: own_price user by user, chosen by 20 users' NMRR" in " ".join(told.split())
+
+
+def test_a_price_that_is_set_is_everybodys(tiny: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    options = ("--set", "own_price=2", "--set", "own_depth=0", "--json")
+    called = cli(*TRAIN, "--data", tiny, "--out", tmp_path / "run", *options)
+    assert called.code == 0, called.err
+    own = json.loads(called.out)["own_models"]
+    assert (own["value"], own["losses"], own["kept_common"]) == (2.0, [], None)
+
+
+def test_the_list_says_which_trees_can_be_fitted_how() -> None:
+    listed = {row["name"]: row["rankers"] for row in table_of_everything()["fitted"]}
+    assert listed == {
+        name: [ranker for ranker, trees in TREES.items() if name in trees.ALGORITHMS] for name in listed
+    }
+    assert listed["federated"] == ["forest"]
