@@ -14,6 +14,7 @@ from data.schema import Dataset
 from ranking.history import PublicStatistics
 from ranking.rankers import TREES
 from ranking.shared_forest import SharedForest
+from ranking.sources import Log
 
 TRAIN = (
     "train",
@@ -34,7 +35,7 @@ def test_each_user_has_a_price(
     called = cli(*TRAIN, "--data", tiny, "--out", tmp_path / "run", "--json")
     assert called.code == 0, called.err
     summary = json.loads(called.out)
-    forest = open_run(tmp_path / "run").model(tiny_dataset, tiny_public)
+    forest = open_run(tmp_path / "run").model(Log(tiny_dataset, tiny_public))
     assert isinstance(forest, SharedForest)
     own = summary["own_models"]
     assert (own["setting"], own["value"], own["users_asked"], own["nobody"]) == (
