@@ -73,7 +73,7 @@ def make(
         DataError: there are no such images, or too few of a class.
         RunError: ``out`` holds an experiment at another scale.
     """
-    held = Held(read(_file(name, images, tell), name))
+    held = Held(read(found(name, images, tell), name))
     same_scale(out, scale)
     result: dict[str, Any] = {"images": {"checksum": held.images.checksum, "origin": held.images.origin}}
     result["tables"] = {}
@@ -86,7 +86,8 @@ def make(
     return result
 
 
-def _file(name: str, images: Path | None, tell: Callable[[str], None]) -> Path:
+def found(name: str, images: Path | None, tell: Callable[[str], None]) -> Path:
+    """The file of the images; arguments and errors as of `make`."""
     if images == OPENML and not images.exists():
         return fetch(name, tell)
     place = images or kept(name)

@@ -44,7 +44,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_the_experiment_is_made_and_goes_on_where_it_was_stopped(
-    file: Path, tmp_path: Path, cli: Callable[..., Any]
+    file: Path, tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ("reproduce", "mnist", "--quick", "--images", file, "--out", tmp_path / "out", "--json")
     called = cli(*command)
@@ -63,6 +63,10 @@ def test_the_experiment_is_made_and_goes_on_where_it_was_stopped(
             _require_equal_budget(split, method, row["gradients"])
             assert (row["common"] is None) == (method == "local")
             assert len(kept[method][0]["own"]) == 3
+            choice = candidates(method, len(kept[method][0]["own"][0]))
+            names = [f"{split}-multinomial-{method}-steps-{number}" for number in range(len(choice))]
+            found = [_kept(out, name)["accuracy"] for name in names]
+            assert row["sizes"].startswith(f"lr = {choice[int(np.argmax(found))].lr:g}")
         assert kept["fedavg"][0]["own"] == kept["fedavg"][0]["common"], "it has no own models"
         assert kept["fedavg"][0]["own"] != kept["fedavg"][1]["own"], "seeds differ"
         assert rows["persa-fl-me"]["own"]["low"] > rows["persa-fl-me"]["common"]["high"]
@@ -80,6 +84,7 @@ def test_the_experiment_is_made_and_goes_on_where_it_was_stopped(
     lost, damaged = (
         out / "runs" / f"two-classes-multinomial-{name}.json" for name in ("pfedme-1", "local-0")
     )
+    monkeypatch.setattr(images, "draw_curves", lambda *given: None)
     lost.unlink()
     damaged.write_text("{")
     again = cli(*command)
@@ -154,21 +159,10 @@ def test_without_images_it_says_where_they_are_had(
     assert "--images belongs to mnist and cifar10" in called.err
 
 
-@pytest.mark.usefixtures("small")
-def test_images_are_fetched_if_that_is_said(
-    file: Path, tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def fetch(name: str, tell: Callable[[str], None]) -> Path:
-        asked.append(name)
-        return file
-
+def test_images_are_fetched_if_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a file that is called so is a file."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(images, "fetch", fetch)
-    tiny = replace(SMALL, seeds=(0,), gradients={"multinomial": 10})
-    monkeypatch.setattr(images, "MNIST", replace(images.MNIST, quick=tiny))
-    called = cli("reproduce", "mnist", "--quick", "--images", "openml", "--out", tmp_path / "out")
-    assert called.code == 0, called.err
-    assert asked == ["mnist"]
-    assert "**two-classes, multinomial**" in called.out
+    monkeypatch.setattr(images, "fetch", lambda name, tell: tmp_path / f"fetched-{name}")
+    assert images.found("mnist", Path("openml"), print) == tmp_path / "fetched-mnist"
+    Path("openml").touch()
+    assert images.found("mnist", Path("openml"), print) == Path("openml")
