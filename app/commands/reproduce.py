@@ -37,11 +37,17 @@ def reproduce(
     points: Annotated[
         File, typer.Option(parser=path, help="The .npz file of RASGP's points; else some are drawn.")
     ] = None,
+    images: Annotated[
+        File,
+        typer.Option(
+            parser=path, help="The .npz file of the images; openml: they are fetched from there, once."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a whole experiment; stopped and called again, it goes on."""
     row = EXPERIMENTS[experiment]
-    files = {"shell": shell, "packages": packages, "points": points}
+    files = {"shell": shell, "packages": packages, "points": points, "images": images}
     given = {name: file for name, file in files.items() if file is not None}
     for option in given:
         if option not in row.inputs:
