@@ -17,7 +17,7 @@ from data.images import SOURCES, Images
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import Clients, LocalSGD
 from federated.objectives import MAML, MoreauEnvelope, Objective
-from federated.personal import choose
+from federated.personal import Choice, choose
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.tasks.images import NETWORKS, ImageTask
@@ -134,12 +134,23 @@ class Held:
 
 
 def validated(task: ImageTask, row: Row, seed: int, gradients: int) -> float:
-    """Mean validation accuracy over users of the models that they use after so many gradients."""
+    """Mean validation accuracy over users of the models that they use after so many gradients.
+
+    Own models go as far as validation finds best, as they will in the end: step sizes that are best for
+    models of another strength need not be best for these.
+    """
     clients = Clients(task, row.objective, row.local, seed)
     w = _path(clients, row, gradients, looks=1)[-1].w
     with one_thread():
-        own = clients.personalise(w) if row.objective.personal else w
+        own = _used(clients, choose(clients, w), w)
         return float(task.judge(own, task.validation)[1].mean())
+
+
+def _used(clients: Clients, choice: Choice, w: Tensor) -> Tensor:
+    """What users use: models of their own, or what those would be made from."""
+    if not clients.objective.personal or choice.nobody:
+        return w
+    return clients.personalise(w, strength=choice.strength)
 
 
 def trained(task: ImageTask, row: Row, seed: int, gradients: int, looks: int) -> dict[str, Any]:
@@ -158,12 +169,8 @@ def trained(task: ImageTask, row: Row, seed: int, gradients: int, looks: int) ->
         choice = choose(clients, path[-1].w)
         common, own = [], []
         for look in path:
-            judged = task.judge(look.w, task.test)[1].tolist()
-            common.append(judged)
-            if row.objective.personal and not choice.nobody:
-                models = clients.personalise(look.w, strength=choice.strength)
-                judged = task.judge(models, task.test)[1].tolist()
-            own.append(judged)
+            common.append(task.judge(look.w, task.test)[1].tolist())
+            own.append(task.judge(_used(clients, choice, look.w), task.test)[1].tolist())
     return {
         "updates": [look.updates for look in path],
         "gradients": [look.updates * _each(row) for look in path],

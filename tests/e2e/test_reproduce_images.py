@@ -13,6 +13,7 @@ from app.experiments import image_runs, images
 from app.experiments.image_runs import AT_WORK, METHODS, Steps, candidates, row_of
 from app.experiments.image_tables import tabled
 from data.image_splits import SPLITS
+from federated.personal import Choice
 from ranking.metrics import paired_bootstrap
 
 SMALL = images.Scale((0, 1), a=4, per_class=40, gradients={"multinomial": 1000}, looks=2, personal_samples=20)
@@ -166,3 +167,20 @@ def test_images_are_fetched_if_that_is_said(tmp_path: Path, monkeypatch: pytest.
     assert images.found("mnist", Path("openml"), print) == tmp_path / "fetched-mnist"
     Path("openml").touch()
     assert images.found("mnist", Path("openml"), print) == Path("openml")
+
+
+def test_step_sizes_are_judged_by_own_models_that_go_as_far_as_is_chosen(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the strength is infinite or chosen to be none, by the common model."""
+    held = image_runs.Held(images.read(file, "mnist"))
+    task = held.task(image_runs.Cell("mnist", "two-classes", "multinomial", image_runs.Size(4, 40), 0))
+    row = row_of("pfedme", Steps(0.06), 20)
+    found = {}
+    for lam in (1.0, float("inf")):
+        monkeypatch.setattr(image_runs, "choose", lambda clients, w, lam=lam: Choice("lam", lam))
+        found[lam] = image_runs.validated(task, row, 0, 1000)
+    assert found[1.0] > found[float("inf")] + 0.05
+    nobody = Choice("lam", float("inf"), ((float("inf"), 0.1), (1.0, 0.2)), 20)
+    monkeypatch.setattr(image_runs, "choose", lambda clients, w: nobody)
+    assert image_runs.validated(task, row, 0, 1000) == found[float("inf")]
