@@ -31,6 +31,8 @@ CONFIG: Specification = {
         "titleColor": INK,
         "domainColor": INK,
         "tickColor": INK,
+        "labelOverlap": "greedy",
+        "labelSeparation": 6,
         "gridColor": INK,
         "gridOpacity": 0.15,
         "labelLimit": 400,
