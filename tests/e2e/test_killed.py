@@ -108,7 +108,8 @@ def test_killed_and_resumed_until_the_end_gives_the_same_files(
     """Every process of a chain is killed at its moment, and each goes on where the one before was."""
     options, kills = CHAINS[algorithm]
     whole, run = tmp_path / "whole", tmp_path / "run"
-    train = ["train", "--data", tiny, "--algorithm", algorithm, "--evaluations", 5, *options, "--out"]
+    train = ["train", "--data", tiny, "--algorithm", algorithm, "--evaluations", 5]
+    train += ["--set", "personal_samples=5", *options, "--out"]
     commands = [[*train, run]] + [["resume", run]] * len(kills)
     jobs = [job(*pair) for pair in zip(commands, [*kills, None], strict=True)]
     codes, err = run_jobs(*jobs, beside=[*train, whole])

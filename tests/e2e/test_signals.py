@@ -89,7 +89,7 @@ def test_two_wishes_at_once_lose_nothing(second: str, tiny: Path, tmp_path: Path
     """As when a terminal interrupts a whole group, and the parent its children."""
     run, whole = tmp_path / "run", tmp_path / "whole"
     train = ["train", "--data", tiny, "--algorithm", "persa-fl-me", "--updates", 60, "--evaluations", 0]
-    train += ["--out"]
+    train += ["--set", "personal_samples=5", "--out"]
     place = ("written", METRICS, 23)
     codes, err = run_jobs(
         job([*train, run], place, signal="SIGINT", again=place, second=second),

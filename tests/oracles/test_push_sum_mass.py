@@ -67,7 +67,7 @@ class Walk:
 
 
 @settings(
-    max_examples=4,
+    max_examples=2,
     derandomize=True,
     deadline=None,
     database=None,

@@ -111,7 +111,7 @@ def problems(draw: st.DrawFn) -> tuple[RankingTask, RankingBatch, Tensor, Tensor
     return task, RankingBatch(task.train, index, weight), w, v
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(problems(), st.sampled_from([torch.float32, torch.float64]))
 def test_gradients_are_those_of_autograd(
     problem: tuple[RankingTask, RankingBatch, Tensor, Tensor], dtype: torch.dtype
@@ -124,7 +124,7 @@ def test_gradients_are_those_of_autograd(
     assert_close(ours, twin.to(dtype))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(problems(), st.sampled_from([torch.float32, torch.float64]))
 def test_hessian_vector_products_are_those_of_autograd(
     problem: tuple[RankingTask, RankingBatch, Tensor, Tensor], dtype: torch.dtype

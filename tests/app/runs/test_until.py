@@ -14,7 +14,7 @@ from federated import checkpoint
 from ranking.metrics import per_user
 
 Cli = Callable[..., Any]
-SHORT = ("--updates", 60, "--evaluations", 3)
+SHORT = ("--updates", 60, "--evaluations", 3, "--set", "personal_samples=5")
 
 
 def summary(run: Path) -> dict[str, Any]:
