@@ -56,7 +56,7 @@ def apart(row: Row) -> bool:
 
 @rows
 def test_merges_count_and_staleness_and_flight_are_in_bounds(row: Row, board: RankingTask) -> None:
-    merges = [event for event in run(board, row) if isinstance(event, Merged)]
+    merges = [event for event in run(board, unchosen(row)) if isinstance(event, Merged)]
     assert [m.version for m in merges] == list(range(1, len(merges) + 1)), "none is refused"
     assert merges[-1].updates == sum(len(m.users) for m in merges) >= UPDATES
     limit = getattr(row.schedule, "concurrency", None) or getattr(row.schedule, "cohort", 8)
@@ -108,6 +108,7 @@ def test_evaluation_changes_nothing(row: Row, board: RankingTask) -> None:
 @rows
 def test_same_seed_same_model_and_ten_seeds_ten_models(row: Row, board: RankingTask) -> None:
     assert same(finished(run(board, row, 1)), finished(run(board, row, 1)))
+    row = unchosen(row)
     ends = [finished(run(board, row, seed, 16, 0)) for seed in range(10)]
     models = [end.common if end.common is not None else end.personal for end in ends]
     for place, model in enumerate(models):
@@ -118,6 +119,7 @@ def test_same_seed_same_model_and_ten_seeds_ten_models(row: Row, board: RankingT
 @rows
 def test_stopping_early_gives_the_model_of_that_moment(row: Row, board: RankingTask) -> None:
     asked = iter([False] * 3 + [True] * 1000)
+    row = unchosen(row)
     task = learned(board, row.policy)
     stopped = list(train(task, row, 0, 800, 0, stop=lambda: next(asked)))
     merges = [event for event in stopped if isinstance(event, Merged)]
