@@ -40,6 +40,7 @@ class Scale:
         users: of simulated data.
         seeds: every cell is trained with each of them.
         mlp_updates, cnn_updates: client updates of the networks.
+        trees: of a forest, and rounds of boosting.
         default_updates: of the default beside them; None: as many as it has by itself.
         rankers: which ones.
     """
@@ -48,12 +49,19 @@ class Scale:
     seeds: tuple[int, ...] = (0, 1, 2)
     mlp_updates: int = 4000
     cnn_updates: int = 1000
+    trees: int = 50
     default_updates: int | None = None
     rankers: tuple[str, ...] = (*TREES, *NETWORKS)
 
 
 QUICK = Scale(
-    users=20, seeds=(0,), mlp_updates=200, cnn_updates=40, default_updates=200, rankers=("forest", "mlp")
+    users=20,
+    seeds=(0,),
+    mlp_updates=200,
+    cnn_updates=40,
+    trees=5,
+    default_updates=200,
+    rankers=("forest", "mlp"),
 )
 
 
@@ -93,8 +101,10 @@ def options(cell: Cell, scale: Scale) -> dict[str, Any]:
 def sets(cell: Cell, scale: Scale) -> dict[str, Any]:
     """The talk's hyper-parameters, as far as a cell's algorithm has them."""
     algorithm, ranker, _ = cell
-    if cell in DEFAULTS or ranker not in NETWORKS:
+    if cell in DEFAULTS:
         return {}
+    if ranker not in NETWORKS:
+        return {"ranker.n_estimators": scale.trees}
     row, preset = ALGORITHMS[algorithm], PRESETS["talk"]
     known: dict[str, Any] = {k: v for k, v in preset.sets.items() if k.startswith("local.")}
     if isinstance(row.schedule, Arrivals):
