@@ -14,6 +14,7 @@ from app.experiments.table import EXPERIMENTS
 from app.runs.shell import command
 
 File = Path | None
+LOGS = ("shell", "packages")
 
 
 def reproduce(
@@ -29,10 +30,10 @@ def reproduce(
     ],
     quick: Annotated[bool, typer.Option("--quick", help="A small version, to see that it works.")] = False,
     shell: Annotated[
-        File, typer.Option(parser=path, help="The CSV log of shell commands, as further data.")
+        File, typer.Option(parser=path, help="The log of shell commands, as further data.")
     ] = None,
     packages: Annotated[
-        File, typer.Option(parser=path, help="The CSV log of package commits, as further data.")
+        File, typer.Option(parser=path, help="The log of package commits, as further data.")
     ] = None,
     points: Annotated[
         File, typer.Option(parser=path, help="The .npz file of RASGP's points; else some are drawn.")
@@ -53,6 +54,9 @@ def reproduce(
         if option not in row.inputs:
             owners = [name for name, other in EXPERIMENTS.items() if option in other.inputs]
             raise click.UsageError(f"--{option} belongs to {' and '.join(owners)}.")
+    for option, file in given.items():
+        if option in LOGS and not file.is_file():
+            raise click.UsageError(f"--{option} {file}: there is no such file.")
     with Leaving("stopped; what is finished is kept, and the same command goes on.") as leaving:
         from app.experiments import account
 

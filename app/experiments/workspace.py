@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -83,7 +83,7 @@ def imported(out: Path, name: str, log: Path, group: str | None, tell: Callable[
     Args:
         out: of the experiment.
         name: of the dataset.
-        log: has the columns user, timestamp and query.
+        log: has the columns user, timestamp and query; quotes in a .tsv are ordinary characters.
         group: its column of groups, if it has one.
         tell: is told of it.
 
@@ -95,7 +95,9 @@ def imported(out: Path, name: str, log: Path, group: str | None, tell: Callable[
         raise RunError(f"{out} holds the experiment on another log than {log}: choose another --out.")
     place = out / "data" / name
     if not (place / MANIFEST).is_file():
-        write(import_log(log, "user", "timestamp", "query", group, PUBLISHED), place)
+        reading = replace(PUBLISHED.reading, quotes=".tsv" not in log.suffixes)
+        options = replace(PUBLISHED, reading=reading)
+        write(import_log(log, "user", "timestamp", "query", group, options), place)
         tell(f"imported {place}")
     return place
 

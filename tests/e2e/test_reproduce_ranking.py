@@ -10,9 +10,11 @@ import pytest
 
 from app.experiments import ranking, ranking_tables
 from app.experiments.ranking_cells import DEFAULT, DEFAULTS, Scale, cells, options, sets
+from app.experiments.workspace import imported
 from app.runs.directory import open_run
 from app.runs.presets import PRESETS
 from app.runs.settings import resolve
+from data.storage import read
 from ranking.rankers import TREES
 
 SMALL = Scale(users=8, seeds=(0,), mlp_updates=20, cnn_updates=10, default_updates=20, rankers=("mlp",))
@@ -90,3 +92,22 @@ def test_seeds_of_one_dataset_see_the_same_users() -> None:
     assert same == pytest.approx([0.3, 0.7])
     other = ranking._users([report("a", 0.2, 0.4), report("b", 0.4, 1.0)], "nmrr")
     assert other == pytest.approx([0.2, 0.4, 0.4, 1.0])
+
+
+def test_a_log_that_is_not_there_is_missed_before_anything_is_made(
+    tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    for option in ("--shell", "--packages"):
+        called = cli("reproduce", "ranking", "--quick", "--out", tmp_path / "out", option, tmp_path / "none")
+        assert called.code == 2
+        assert "there is no such file" in called.err
+        assert not (tmp_path / "out").exists()
+
+
+def test_quotes_are_ordinary_in_a_tsv(tmp_path: Path) -> None:
+    """A log made from `git log` has them where a commit has."""
+    lines = [f'u{i % 2}\t{1_700_000_000 + 60 * i}\t"a" {"xyz"[i % 3]}' for i in range(80)]
+    log = tmp_path / "commits.tsv"
+    log.write_text("\n".join(["user\ttimestamp\tquery", *lines]) + "\n")
+    place = imported(tmp_path / "out", "commits", log, None, lambda told: None)
+    assert set(read(place).queries.column("text").to_pylist()) == {'"a" x', '"a" y', '"a" z'}
