@@ -5,7 +5,6 @@ The result says how well the users' own models rank, and how much virtual time p
 model was first seen to rank nearly as well as FedAvg's did in the end.
 """
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.experiments.account import Experiment
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
+from app.experiments.own_models import nmrr
 from app.experiments.workspace import (
     alone,
     imported,
@@ -27,11 +26,12 @@ from app.experiments.workspace import (
     save,
     simulated,
 )
+from app.experiments.written import NONE, difference, span, table
 from app.runs.directory import open_run
-from app.runs.evaluation import Ground, judge, prepare
+from app.runs.evaluation import prepare
 from federated.algorithms import ALGORITHMS
 from federated.schedules.gossip import Gossip
-from ranking.metrics import paired_bootstrap, per_user
+from ranking.metrics import paired_bootstrap
 
 SERVED = [name for name, row in ALGORITHMS.items() if not (isinstance(row.schedule, Gossip) or row.policy)]
 """Without a server a user's updates count for little at first, and policies have no loss: those rows have
@@ -113,20 +113,13 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def _table(name: str, rows: dict[str, Any]) -> str:
-    lines = [
-        f"| {name} | own model's NMRR | 95 % interval | − fedavg | in flight | "
-        + " | ".join(f"time to {mark}" for mark in MARKS)
-        + " |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    heads = [name, "own model's NMRR", "95 % interval", "− fedavg", "in flight"]
+    cells = []
     for algorithm, row in rows.items():
-        nmrr, gain = row["nmrr"], row["minus_fedavg"]
-        interval = f"{nmrr['low']:.3f} to {nmrr['high']:.3f}"
-        gained = f"{gain['mean']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
-        marks = ["–" if row[mark] is None else _time(row[mark]) for mark in MARKS]
-        cells = [f"`{algorithm}`", f"{nmrr['mean']:.3f}", interval, gained, str(row["in_flight"]), *marks]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        told = [f"{row['nmrr']['mean']:.3f}", span(row["nmrr"]), difference(row["minus_fedavg"])]
+        marks = [NONE if row[mark] is None else _time(row[mark]) for mark in MARKS]
+        cells.append([f"`{algorithm}`", *told, str(row["in_flight"]), *marks])
+    return table([*heads, *(f"time to {mark}" for mark in MARKS)], cells) + "\n"
 
 
 def _time(reached: dict[str, Any]) -> str:
@@ -145,21 +138,11 @@ def _datasets(
 
 def _judge(name: str, seeds: dict[int, Path], places: dict[tuple[str, int, str], Path]) -> dict[str, Any]:
     """Every algorithm's figures on one dataset, users of all seeds together."""
-    values: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    paths: dict[str, list[Path]] = defaultdict(list)
-    in_flight: dict[str, int] = {}
-    grounds: dict[Path, Ground] = {}
-    for seed, data in seeds.items():
-        ground = grounds.get(data) or grounds.setdefault(data, prepare(data, "test"))
-        for algorithm in SERVED:
-            run = open_run(places[name, seed, algorithm])
-            nmrr = judge(run, ground, "test").personal["nmrr"]
-            values[algorithm].append(per_user(nmrr, ground.slates.user)[1])
-            paths[algorithm].append(run.directory)
-            in_flight[algorithm] = max(in_flight.get(algorithm, 0), run.summary["concurrency"])
-    # Seeds of one dataset see the same users again, who must not count as others: their mean stands for them.
-    same = len(grounds) == 1
-    users = {a: np.mean(v, axis=0) if same else np.concatenate(v) for a, v in values.items()}
+    prepared = {data: prepare(data, "test") for data in dict.fromkeys(seeds.values())}
+    grounds = [prepared[data] for data in seeds.values()]
+    paths = {a: [places[name, seed, a] for seed in seeds] for a in SERVED}
+    users = {a: nmrr(runs, grounds) for a, runs in paths.items()}
+    in_flight = {a: max(open_run(run).summary["concurrency"] for run in runs) for a, runs in paths.items()}
     return {
         algorithm: {
             "nmrr": paired_bootstrap(users[algorithm]),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.experiments.figures import Curve, Panel, draw
+from app.experiments.written import table
 from ranking.metrics import paired_bootstrap
 
 NEAR = 0.005
@@ -106,19 +107,17 @@ def _reached(one: Mapping[str, Any], mark: float) -> float | None:
 
 def _answers(tables: dict[str, Any]) -> str:
     """What is asked of PersA-FL with Moreau envelopes, beside pFedMe, which waits for cohorts."""
-    lines = [
-        "| `persa-fl-me` | own models − FedAvg's, points | own models − pFedMe's, points "
-        "| within half a point of pFedMe | as good as pFedMe in | all gradients in |",
-        "|---|---|---|---|---|---|",
-    ]
+    heads = ["`persa-fl-me`", "own models − FedAvg's, points", "own models − pFedMe's, points"]
+    heads += ["within half a point of pFedMe", "as good as pFedMe in", "all gradients in"]
+    lines = []
     for name, rows in tables.items():
         ours, theirs = rows["persa-fl-me"], rows["pfedme"]
         behind = ours["minus_pfedme"]
         near = "yes" if behind["low"] >= -NEAR else "no" if behind["mean"] < -NEAR else "on average"
         cells = [name, _points(ours["minus_fedavg"]), _points(behind), near]
         cells += [_sooner(theirs[key], ours[key]) for key in ("time_to_pfedme", "time")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(heads, lines)
 
 
 def _sooner(theirs: float | None, ours: float | None) -> str:
@@ -127,11 +126,9 @@ def _sooner(theirs: float | None, ours: float | None) -> str:
 
 
 def _table(rows: dict[str, Any]) -> str:
-    lines = [
-        "| | own model, % | common model, % | own − FedAvg, points | updates | mean staleness | virtual time "
-        "| time to pFedMe | step sizes | own model's strength |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    heads = ["", "own model, %", "common model, %", "own − FedAvg, points", "updates", "mean staleness"]
+    heads += ["virtual time", "time to pFedMe", "step sizes", "own model's strength"]
+    lines = []
     for method, row in rows.items():
         cells = [
             f"`{method}`",
@@ -145,8 +142,8 @@ def _table(rows: dict[str, Any]) -> str:
             row["sizes"],
             _strengths(row["strengths"]),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(heads, lines)
 
 
 def _percent(interval: dict[str, Any]) -> str:

@@ -14,10 +14,11 @@ from app.experiments import navigation
 from app.experiments.account import Experiment
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw, draw_paths
+from app.experiments.own_models import nmrr
 from app.experiments.workspace import alone, missing, once, same_scale, save, simulated
-from app.runs.directory import open_run
-from app.runs.evaluation import Ground, judge, prepare
-from ranking.metrics import paired_bootstrap, per_user
+from app.experiments.written import difference, span, table
+from app.runs.evaluation import prepare
+from ranking.metrics import paired_bootstrap
 
 BLIND = -38.3
 """Return that no policy exceeds which does not know the goal: minus 100 times the mean distance, at best."""
@@ -94,23 +95,34 @@ def make(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str, Any]
 def markdown(result: dict[str, Any]) -> str:
     """The result as tables."""
     steps = [row["step"] for row in result["navigation"]["memrl"]]
-    heads = " | ".join(f"{step} step{'s' * (step != 1)}" for step in steps)
-    lines = [f"| mean return after | {heads} | step size |", "|---" * (len(steps) + 2) + "|"]
-    for method, rows in result["navigation"].items():
-        cells = [f"{row['mean']:.1f} ({row['low']:.1f} to {row['high']:.1f})" for row in rows]
-        sizes = " / ".join(f"{size:g}" for size in result["step_sizes"][method])
-        lines.append("| " + " | ".join([f"`{method}`", *cells, sizes]) + " |")
-    lines += ["", f"| `memrl` minus | {heads} |", "|---" * (len(steps) + 1) + "|"]
-    for method, rows in result["memrl_minus"].items():
-        cells = [f"{row['mean']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in rows]
-        lines.append("| " + " | ".join([f"`{method}`", *cells]) + " |")
-    lines += ["", "| ranking | own model's NMRR | 95 % interval | `memrl` minus it |", "|---|---|---|---|"]
-    for name, row in result["ranking"].items():
-        nmrr, less = row["nmrr"], row["memrl_minus"]
-        cells = [f"`{name}`", f"{nmrr['mean']:.3f}", f"{nmrr['low']:.3f} to {nmrr['high']:.3f}"]
-        cells.append(f"{less['mean']:+.3f} ({less['low']:+.3f} to {less['high']:+.3f})" if less else "")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    heads = [f"{step} step{'s' * (step != 1)}" for step in steps]
+    returns = [
+        [
+            f"`{method}`",
+            *(f"{row['mean']:.1f} ({span(row, 1)})" for row in rows),
+            " / ".join(f"{size:g}" for size in result["step_sizes"][method]),
+        ]
+        for method, rows in result["navigation"].items()
+    ]
+    minus = [
+        [f"`{method}`", *(difference(row, 1) for row in rows)]
+        for method, rows in result["memrl_minus"].items()
+    ]
+    ranked = [
+        [
+            f"`{name}`",
+            f"{row['nmrr']['mean']:.3f}",
+            span(row["nmrr"]),
+            difference(row["memrl_minus"]) if row["memrl_minus"] else "",
+        ]
+        for name, row in result["ranking"].items()
+    ]
+    parts = [
+        table(["mean return after", *heads, "step size"], returns),
+        table(["`memrl` minus", *heads], minus),
+        table(["ranking", "own model's NMRR", "95 % interval", "`memrl` minus it"], ranked),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _navigated(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str, list[dict[str, Any]]]:
@@ -148,7 +160,7 @@ def _runs(out: Path, scale: Scale, data: dict[int, Path]) -> tuple[dict[str, lis
 def _ranked(places: dict[str, list[Path]], data: dict[int, Path]) -> dict[str, Any]:
     """NMRR of the users' own models on test slates, and how much MEMRL's is above it; users of all seeds."""
     grounds = [prepare(place, "test") for place in data.values()]
-    users = {name: _users(runs, grounds) for name, runs in places.items()}
+    users = {name: nmrr(runs, grounds) for name, runs in places.items()}
     return {
         name: {
             "nmrr": paired_bootstrap(values),
@@ -156,12 +168,6 @@ def _ranked(places: dict[str, list[Path]], data: dict[int, Path]) -> dict[str, A
         }
         for name, values in users.items()
     }
-
-
-def _users(runs: list[Path], grounds: list[Ground]) -> NDArray[np.float64]:
-    """NMRR of each user, ranked by their own model or, where there is none, by that for all."""
-    judged = [judge(open_run(run), ground, "test") for run, ground in zip(runs, grounds, strict=True)]
-    return np.concatenate([per_user(j.personal["nmrr"], j.ground.slates.user)[1] for j in judged])
 
 
 def _draw(

@@ -17,6 +17,7 @@ from app.experiments import convex, rasgp
 from app.experiments.account import Experiment
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
+from app.experiments.own_models import nmrr
 from app.experiments.workspace import (
     alone,
     missing,
@@ -26,23 +27,24 @@ from app.experiments.workspace import (
     save,
     simulated,
 )
+from app.experiments.written import NONE, span, table
 from app.runs.directory import open_run
-from app.runs.evaluation import Ground, judge, prepare
+from app.runs.evaluation import Ground, prepare
 from federated.schedules.gossip import Gossip
-from ranking.metrics import paired_bootstrap, per_user
+from ranking.metrics import paired_bootstrap
 
 USUAL = 5
 """u where the network is what differs."""
 
-NONE = {"wake_within": 1, "max_delay": 1, "max_failures": 0}
+FAULTLESS = {"wake_within": 1, "max_delay": 1, "max_failures": 0}
 HARSHEST = {"wake_within": 3, "max_delay": 4, "max_failures": 3}
 ARMS: dict[str, dict[str, dict[str, int]]] = {
     "personalization": {f"u = {u}": {"maml_steps": u, **HARSHEST} for u in (0, 1, 2, 5, 10)},
     "asynchrony": {
-        "no faults": {"maml_steps": USUAL, **NONE},
-        "Γf = 3": {"maml_steps": USUAL, **NONE, "max_failures": 3},
-        "Γd = 4": {"maml_steps": USUAL, **NONE, "max_delay": 4},
-        "Γw = 3": {"maml_steps": USUAL, **NONE, "wake_within": 3},
+        "no faults": {"maml_steps": USUAL, **FAULTLESS},
+        "Γf = 3": {"maml_steps": USUAL, **FAULTLESS, "max_failures": 3},
+        "Γd = 4": {"maml_steps": USUAL, **FAULTLESS, "max_delay": 4},
+        "Γw = 3": {"maml_steps": USUAL, **FAULTLESS, "wake_within": 3},
         "all three": {"maml_steps": USUAL, **HARSHEST},
     },
 }
@@ -139,27 +141,29 @@ def make(out: Path, scale: Scale, tell: Callable[[str], None], points: Path | No
 
 def markdown(result: dict[str, Any]) -> str:
     """The result as tables."""
-    windows = " | ".join(f"k·E, rounds {window}" for window in rasgp.WINDOWS)
-    lines = [f"| RASGP's setting | {windows} | E at the end |", "|---|---|---|---|---|"]
+    errors = []
     for name, row in result["rasgp"].items():
         bands = row["k_error_quartiles"]
-        errors = " | ".join(
-            f"{e:.2f} ({bands[part][0]:.2f} to {bands[part][1]:.2f})" for part, e in row["k_error"].items()
-        )
-        lines.append(f"| {name} | {errors} | {row['error_20k']:.1e} |")
-    lines += [
-        "",
-        "| | own model's NMRR | 95 % interval | rounds | messages | lost |",
-        "|---|---|---|---|---|---|",
-    ]
+        by_part = [f"{e:.2f} ({bands[p][0]:.2f} to {bands[p][1]:.2f})" for p, e in row["k_error"].items()]
+        errors.append([name, *by_part, f"{row['error_20k']:.1e}"])
     rows = {f"`{name}`": row for name, row in result["references"].items()}
     for figure in ARMS:
         rows |= {f"`pars-push`, {name}": row for name, row in result[figure]["ranking"].items()}
-    for name, row in rows.items():
-        nmrr, traffic = row["test_nmrr"], [f"{row[n]:,.0f}" if n in row else "–" for n in TRAFFIC]
-        interval = f"{nmrr['low']:.3f} to {nmrr['high']:.3f}"
-        lines.append("| " + " | ".join([name, f"{nmrr['mean']:.3f}", interval, *traffic]) + " |")
-    return "\n".join(lines) + "\n"
+    ranked = [
+        [
+            name,
+            f"{row['test_nmrr']['mean']:.3f}",
+            span(row["test_nmrr"]),
+            *(f"{row[carried]:,.0f}" if carried in row else NONE for carried in TRAFFIC),
+        ]
+        for name, row in rows.items()
+    ]
+    windows = [f"k·E, rounds {window}" for window in rasgp.WINDOWS]
+    parts = [
+        table(["RASGP's setting", *windows, "E at the end"], errors),
+        table(["", "own model's NMRR", "95 % interval", *TRAFFIC], ranked),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _runs(out: Path, scale: Scale, data: dict[int, Path]) -> tuple[dict[str, list[Path]], list[list[str]]]:
@@ -229,9 +233,7 @@ def _logistic(out: Path, arm: dict[str, int], scale: Scale) -> Curve:
 
 def _nmrr(runs: list[Path], grounds: list[Ground], split: str) -> dict[str, float]:
     """Of the users' own models in the end, users of all seeds together."""
-    judged = [judge(open_run(run), ground, split) for run, ground in zip(runs, grounds, strict=True)]
-    users = [per_user(j.personal["nmrr"], j.ground.slates.user)[1] for j in judged]
-    return paired_bootstrap(np.concatenate(users))
+    return paired_bootstrap(nmrr(runs, grounds, split))
 
 
 def _traffic(runs: list[Path]) -> dict[str, float]:

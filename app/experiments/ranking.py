@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from app.experiments.account import Experiment
 from app.experiments.children import run_all
 from app.experiments.figures import draw_intervals
+from app.experiments.own_models import together
 from app.experiments.ranking_cells import (
     DEFAULT,
     DEFAULTS,
@@ -142,14 +143,9 @@ def _report(run: Path) -> dict[str, Any]:
 
 
 def _users(reports: list[dict[str, Any]], metric: str) -> NDArray[np.float64]:
-    """Figures of users' own rankings.
-
-    Seeds of one dataset see the same users, whose mean counts; of several datasets all users count.
-    """
+    """Figures of users' own rankings."""
     values = [np.array([user["personal"][metric] for user in report["users"]]) for report in reports]
-    same = len({report["result"]["fingerprint"] for report in reports}) == 1
-    mean: NDArray[np.float64] = np.mean(values, axis=0) if same else np.concatenate(values)
-    return mean
+    return together(values, [report["result"]["fingerprint"] for report in reports])
 
 
 EXPERIMENT = Experiment(

@@ -4,6 +4,7 @@ from typing import Any
 
 from app.experiments.figures import Interval
 from app.experiments.ranking_cells import DEFAULTS, JUDGED, YARDSTICKS, Cell
+from app.experiments.written import NONE, difference, table
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -17,24 +18,24 @@ def markdown(result: dict[str, Any]) -> str:
 def _table(title: str, rows: list[dict[str, Any]], metric: str) -> str:
     cells = {(row["algorithm"], row["ranker"], row["loss"]): row[metric]["mean"] for row in rows}
     columns = list(dict.fromkeys((ranker, loss) for _, ranker, loss in cells))
-    lines = [_line(title, *(" ".join(column) for column in columns)), _rule(len(columns) + 1)]
+    lines = []
     for algorithm in dict.fromkeys(algorithm for algorithm, *_ in cells):
         figures = [cells.get((algorithm, *column)) for column in columns]
-        lines.append(_line(f"`{algorithm}`", *("–" if f is None else f"{f:.3f}" for f in figures)))
-    return "\n".join(lines)
+        lines.append([f"`{algorithm}`", *(NONE if f is None else f"{f:.3f}" for f in figures)])
+    return table([title, *(" ".join(column) for column in columns)], lines)
 
 
 def _beside(result: dict[str, Any]) -> str:
     """Yardsticks and defaults, a column for each dataset."""
-    lines = [_line("ranking", *result), _rule(len(result) + 1)]
+    lines = []
     for name in YARDSTICKS:
         known = [figures["yardsticks"].get(name) for figures in result.values()]
         if any(known):
-            lines.append(_line(name, *(f"{one['nmrr']:.3f}" if one else "–" for one in known)))
+            lines.append([name, *(f"{one['nmrr']:.3f}" if one else NONE for one in known)])
     for cell in DEFAULTS:
         rows = [_of(figures["defaults"], cell) for figures in result.values()]
-        lines.append(_line(" × ".join(f"`{part}`" for part in cell), *map(_default, rows)))
-    return "\n".join(lines)
+        lines.append([" × ".join(f"`{part}`" for part in cell), *map(_default, rows)])
+    return table(["ranking", *result], lines)
 
 
 def _of(rows: list[dict[str, Any]], cell: Cell) -> dict[str, Any]:
@@ -46,15 +47,7 @@ def _default(row: dict[str, Any]) -> str:
     told = f"{row['nmrr']['mean']:.3f}"
     if ahead["low"] == ahead["high"] == 0:
         return told
-    return f"{told}; the default {ahead['mean']:+.3f} ({ahead['low']:+.3f} to {ahead['high']:+.3f})"
-
-
-def _line(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _rule(columns: int) -> str:
-    return "|---" * columns + "|"
+    return f"{told}; the default {difference(ahead)}"
 
 
 def intervals(figures: dict[str, Any]) -> list[Interval]:

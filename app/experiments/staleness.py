@@ -12,20 +12,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from app.experiments.account import Experiment
 from app.experiments.children import run_all
 from app.experiments.figures import Curve, Panel, draw
+from app.experiments.own_models import nmrr
 from app.experiments.workspace import alone, missing, once, same_scale, save, simulated
+from app.experiments.written import difference, table
 from app.runs.directory import open_run
-from app.runs.evaluation import judge, prepare
+from app.runs.evaluation import prepare
 from federated.clients import Clients, LocalSGD
 from federated.objectives import Vanilla
 from federated.schedules.arrivals import Arrivals
 from federated.tasks.quadratics import Quadratics
 from federated.virtual_time.clock import Clock
-from ranking.metrics import paired_bootstrap, per_user
+from ranking.metrics import paired_bootstrap
 
 LAWS = ("constant", "uniform", "half-normal", "exponential", "log-normal")
 TALK = 0.022
@@ -98,37 +99,36 @@ def make(out: Path, scale: Scale, tell: Callable[[str], None]) -> dict[str, Any]
 
 def markdown(result: dict[str, Any]) -> str:
     """The result as tables."""
-    lines = [
-        "| users in flight | law of delays | mean staleness | 9 of 10 | largest |",
-        "|---|---|---|---|---|",
+    counted = ["users in flight", "law of delays", "mean staleness", "9 of 10", "largest"]
+    by_law = [_counted_row(law, row) for law, rows in result["by_law"].items() for row in rows]
+    talk = [_counted_row(law, row) for law, row in result["talk"].items()]
+    heads = [
+        "option",
+        "β",
+        "in flight",
+        "staleness, mean / largest",
+        "own model's NMRR",
+        "− one in flight",
+        "time",
     ]
-    for law, rows in result["by_law"].items():
-        lines += [_counted_row(law, row) for row in rows]
-    lines += ["", "The talk's point, where every user works and pauses in a loop of their own:", ""]
-    lines += lines[:2] + [_counted_row(law, row) for law, row in result["talk"].items()]
-    lines += [
-        "",
-        "| option | β | in flight | staleness, mean / largest | own model's NMRR | − one in flight | time |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in result["tolerance"]:
-        less, nmrr = row["minus_one_in_flight"], row["nmrr"]
-        cells = [
+    cost = [
+        [
             f"{row['option']}, `{row['algorithm']}`",
             row["server_lr"],
             str(row["in_flight"]),
             f"{row['staleness']['mean']:.1f} / {row['staleness']['max']}",
-            f"{nmrr['mean']:.3f}",
-            f"{less['mean']:+.3f} ({less['low']:+.3f} to {less['high']:+.3f})",
+            f"{row['nmrr']['mean']:.3f}",
+            difference(row["minus_one_in_flight"]),
             f"{row['virtual_time']:,.0f}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        for row in result["tolerance"]
+    ]
+    between = "The talk's point, where every user works and pauses in a loop of their own:"
+    return "\n\n".join([table(counted, by_law), between, table(counted, talk), table(heads, cost)]) + "\n"
 
 
-def _counted_row(law: str, row: dict[str, Any]) -> str:
-    cells = [f"{row['in_flight']:.1f}", law, f"{row['mean']:.2f}", str(row["p90"]), str(row["max"])]
-    return "| " + " | ".join(cells) + " |"
+def _counted_row(law: str, row: dict[str, Any]) -> list[str]:
+    return [f"{row['in_flight']:.1f}", law, f"{row['mean']:.2f}", str(row["p90"]), str(row["max"])]
 
 
 def _by_places(out: Path, law: str, scale: Scale) -> list[dict[str, Any]]:
@@ -204,13 +204,8 @@ def _tolerance(
     scale: Scale, data: dict[int, Path], places: dict[Key, dict[int, Path]]
 ) -> list[dict[str, Any]]:
     """How well the users' own models rank on test slates, users of all seeds together."""
-    grounds = {seed: prepare(place, "test") for seed, place in data.items()}
-
-    def nmrr(run: Path, seed: int) -> NDArray[np.float64]:
-        judged = judge(open_run(run), grounds[seed], "test")
-        return per_user(judged.personal["nmrr"], judged.ground.slates.user)[1]
-
-    users = {key: np.concatenate([nmrr(run, s) for s, run in runs.items()]) for key, runs in places.items()}
+    grounds = [prepare(place, "test") for place in data.values()]
+    users = {key: nmrr([runs[seed] for seed in data], grounds) for key, runs in places.items()}
     rows = []
     for (option, step, number), runs in places.items():
         ours, alone_in_flight = users[option, step, number], users[option, step, scale.in_flight[0]]
