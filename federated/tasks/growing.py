@@ -105,8 +105,15 @@ def grow_one(
     threshold = np.zeros(len(feature), np.float32)
     for node in np.flatnonzero(feature >= 0).tolist():
         threshold[node] = begin_of(edges[feature[node]][bin_[node] - 1 : bin_[node]])[0]
-    cell = np.unique(np.where(feature >= 0, 0, np.concatenate(cells) + 1), return_inverse=True)[1]
-    return Tree(feature, threshold, left, votes(standing.totals(len(feature))), np.maximum(cell - 1, 0))
+    branch = _numbered(np.concatenate(cells), feature < 0)
+    return Tree(feature, threshold, left, votes(standing.totals(len(feature))), branch)
+
+
+def _numbered(branch: Array, leaf: Array) -> Array:
+    """(V,) the branches of leaves, numbered without gaps; 0 for nodes that are no leaves."""
+    numbered = np.zeros(len(branch), np.int64)
+    numbered[leaf] = np.unique(branch[leaf], return_inverse=True)[1]
+    return numbered
 
 
 def best_splits(sums: Array, asked: Array, least: int) -> tuple[Array, Array]:
