@@ -33,7 +33,7 @@ VALUES = (
     *("nan", "inf", "-inf", "-1", "-0.5", "-1e300", "0", "0.0"),
     *("1e300", "1e30", "1e6", "1000000000000", "200", "1e-300", "1e-9", "1", "0.5"),
 )
-TRIED = math.inf if os.environ.get("PERSARANK_FUZZ") == "all" else 5
+TRIED = math.inf if os.environ.get("PERSARANK_FUZZ") == "all" else 3
 SECONDS = 300
 """A training may last, on a machine that others use too."""
 rows = pytest.mark.parametrize("algorithm", ALGORITHMS)
