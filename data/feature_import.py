@@ -47,7 +47,9 @@ class Coming:
             "options": {"log1p": self.log1p, "first_feature": self.base},
             "features": [str(self.base + number) for number in range(self.features)],
             "left_out": dict(self.left_out),
-        } | ({"repeated": {found.parts: found.queries for found in self.repeated}} if self.repeated else {})
+        } | (
+            {"in_two_files": {found.parts: found.queries for found in self.repeated}} if self.repeated else {}
+        )
 
     def candidates(self) -> Iterator[pa.Table]:
         """Tables of all candidates, in their order."""

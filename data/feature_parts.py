@@ -68,9 +68,9 @@ def require_different(files: Sequence[Path], parts: Sequence[Candidates]) -> Non
     for (i, one), (j, other) in combinations(enumerate(parts), 2):
         arrays = ("qid", "size", "grade", "count", "feature", "value")
         if all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays):
+            same = "is given twice" if files[i] == files[j] else f"holds the same queries as {files[i]}"
             raise DataError(
-                f"{files[j]} holds the same queries as {files[i]}: what a ranker is judged on must not be "
-                "what it has learned from."
+                f"{files[j]} {same}: what a ranker is judged on must not be what it has learned from."
             )
 
 

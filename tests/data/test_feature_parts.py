@@ -51,6 +51,12 @@ def test_one_file_is_not_two_parts(tmp_path: Path, texts: tuple[str, ...]) -> No
         read_features(files(tmp_path, *texts))
 
 
+def test_a_file_given_twice_is_not_two_parts(tmp_path: Path) -> None:
+    one, other = files(tmp_path, ONE, TWO)
+    with pytest.raises(DataError, match=r"0\.txt is given twice: what a ranker is judged on"):
+        read_features([one, other, one])
+
+
 def test_queries_of_two_files_are_told(tmp_path: Path) -> None:
     """Those with the same number and candidates; the number alone says nothing."""
     other = "1 qid:1 1:1 2:3.5\n0 qid:1 2:1\n"
@@ -65,7 +71,7 @@ def test_queries_of_two_files_are_told(tmp_path: Path) -> None:
     assert str(found.repeated[1]) == (
         f"2 queries are in {first} and, with the same candidates, in {last} (train and test)."
     )
-    assert found.manifest()["repeated"] == {
+    assert found.manifest()["in_two_files"] == {
         "train and validation": 1,
         "train and test": 2,
         "validation and test": 1,

@@ -265,7 +265,7 @@ def test_what_is_in_two_files_is_told_and_stays_told(cli: Cli, files: list[Path]
     told = f"one query is in {files[0]} and, with the same candidates, in {more} (train and test)."
     assert told in called.err
     checked = cli("data", "check", tmp_path / "data", "--json")
-    assert json.loads(checked.out)["repeated"] == {"train and test": 1}
+    assert json.loads(checked.out)["in_two_files"] == {"train and test": 1}
 
 
 def test_files_in_an_encoding(cli: Cli, tmp_path: Path) -> None:
