@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.arrays import Int, ranges
+from data.feature_parts import Repeated, repeated, require_different, require_known, require_order
 from data.feature_sets import SLATES, FeatureSet, candidates_schema
 from data.progress import Tell, silent
 from data.reading.svmlight import Candidates, read_svmlight
@@ -37,6 +38,7 @@ class Coming:
     features: int
     log1p: bool
     left_out: Mapping[str, int]
+    repeated: Sequence[Repeated]
 
     def manifest(self) -> dict[str, Any]:
         """What is said beside the files."""
@@ -45,7 +47,9 @@ class Coming:
             "options": {"log1p": self.log1p, "first_feature": self.base},
             "features": [str(self.base + number) for number in range(self.features)],
             "left_out": dict(self.left_out),
-        }
+        } | (
+            {"in_two_files": {found.parts: found.queries for found in self.repeated}} if self.repeated else {}
+        )
 
     def candidates(self) -> Iterator[pa.Table]:
         """Tables of all candidates, in their order."""
@@ -77,7 +81,11 @@ class Coming:
 
 
 def read_features(
-    files: Sequence[Path], users: Mapping[int, str] | None = None, log1p: bool = False, tell: Tell = silent
+    files: Sequence[Path],
+    users: Mapping[int, str] | None = None,
+    log1p: bool = False,
+    encoding: str | None = None,
+    tell: Tell = silent,
 ) -> Coming:
     """Read what is to become a dataset.
 
@@ -86,14 +94,23 @@ def read_features(
             three: what trains, validates and tests.
         users: whose query each one is, by its number; None: what comments say, or else all are EVERYBODY's.
         log1p: take sign(x)·ln(1 + \\|x\\|) of every feature x, as networks want it of large numbers.
+        encoding: of the files; None: as `line_blocks` finds it.
         tell: is told how much has been read.
 
     Raises:
-        DataError: a line that is not right, or nobody has enough queries.
+        DataError: a line that is not right, nobody has enough queries, or three files cannot be what they
+            are given as.
     """
-    parts = [read_svmlight(file, tell) for file in files]
-    names = [name for file, part in zip(files, parts, strict=True) for name in _named(file, part, users)]
-    known, user = np.unique(np.array(names, dtype=object), return_inverse=True)
+    if len(files) > 1:
+        require_order(files)
+    parts = [read_svmlight(file, encoding, tell) for file in files]
+    names = [_named(file, part, users) for file, part in zip(files, parts, strict=True)]
+    shared = []
+    if len(files) > 1:
+        require_different(files, parts)
+        require_known(files, names)
+        shared = repeated(files, parts, names)
+    known, user = np.unique(np.array([n for some in names for n in some], dtype=object), return_inverse=True)
     queries = [len(part.qid) for part in parts]
     if len(parts) == 1:
         order = np.argsort(user, kind="stable")
@@ -123,7 +140,7 @@ def read_features(
         pa.table(columns, schema=SCHEMAS["users"]), table, candidates_schema(features).empty_table()
     )
     left_out = {} if fits.all() else {why: int((~fits).sum())}
-    return Coming(found, parts, keep, base, features, log1p, left_out)
+    return Coming(found, parts, keep, base, features, log1p, left_out, shared)
 
 
 def _named(file: Path, part: Candidates, users: Mapping[int, str] | None) -> list[str]:

@@ -183,4 +183,5 @@ def card(found: FeatureSet) -> dict[str, Any]:
         "candidates_by_grade": dict(zip(map(str, grades.tolist()), counts.tolist(), strict=True)),
         "missed": int((wanted == 0).sum()),
         "left_out": found.manifest.get("left_out", {}),
+        "in_two_files": found.manifest.get("in_two_files", {}),
     }

@@ -8,7 +8,7 @@ import click
 import typer
 
 from app.commands.paths import path
-from app.commands.printing import Json, Out, show
+from app.commands.printing import Json, Out, show, warn
 from app.runs.signals import undisturbed
 
 data_commands = typer.Typer(
@@ -156,6 +156,10 @@ def data_import_features(
     log1p: Annotated[
         bool, typer.Option("--log1p", help="Take sign(x)·ln(1 + |x|) of all features: networks want it.")
     ] = False,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Of all these files, e.g. windows-1252. [default: UTF-8, or a byte order mark's]"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Turn others' features into a dataset that rankers can be trained and judged on.
@@ -167,15 +171,24 @@ def data_import_features(
     from app.reports import tables
     from data.feature_import import read_features
     from data.feature_sets import card, fill, read_set
+    from data.reading.rows import Reading
     from data.reading.svmlight import read_users
+    from data.schema import DataError
     from data.storage import fresh
 
     if len(files) not in (1, 3):
         raise click.UsageError(f"give one file, or three: training, validation and test; not {len(files)}.")
+    try:
+        Reading(encoding=encoding)
+    except DataError as error:
+        raise click.UsageError(str(error)) from error
     with fresh(out), ProgressBars(quiet=as_json) as bars:
-        coming = read_features(files, read_users(users) if users else None, log1p, bars.tell)
+        whose = read_users(users, encoding) if users else None
+        coming = read_features(files, whose, log1p, encoding, bars.tell)
         fill(coming.found, coming.candidates(), coming.manifest(), out)
         found = read_set(out)
+    for doubt in coming.repeated:
+        warn(str(doubt))
     with undisturbed():
         show(tables.card, card(found), as_json)
 

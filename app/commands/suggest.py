@@ -35,4 +35,8 @@ def suggest(
     told: dict[str, Any] = {"run": str(run), "user": user, "prefix": answer.prefix}
     for name, suggestions in (("personal", answer.personal), ("everyone", answer.everyone)):
         told[name] = [{"text": s.text, "score": s.score, "own": s.own} for s in suggestions]
+    told["instead"], lower = None, answer.prefix.lower()
+    if not answer.personal and lower != answer.prefix:
+        found = suggester.suggest(number, suggester.history(number), lower, 1).personal
+        told["instead"] = lower if found else None
     show(lists, told, as_json)

@@ -58,7 +58,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a ranker into a run directory."""
-    from app.runs.given import settings_from
+    from app.runs.given import require_read, settings_from
     from app.runs.training import train_run
     from data.feature_sets import open_data
     from data.progress import READING
@@ -73,6 +73,7 @@ def train(
     given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
     given |= {"keep": keep, "checkpoint_every": checkpoint_every}
     settings = settings_from(config, given, sets or [], data)
+    require_read(settings, given | {"until": until})
 
     def begin(watch: "Watch", phases: "Phases") -> dict[str, Any]:
         phases.enter(READING)
@@ -94,7 +95,7 @@ def resume(
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
     from app.runs.directory import CHECKPOINTS, RunError, finished, locked, open_started
-    from app.runs.given import parse_overrides
+    from app.runs.given import parse_overrides, require_read
     from app.runs.training import resume_run
     from data.feature_sets import open_data
     from data.progress import READING
@@ -112,6 +113,8 @@ def resume(
         moved = {} if as_json else {"run": str(run)}
         _show(summary | moved, started.settings, as_json)
         return
+
+    require_read(started.settings, {"until": until})
 
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
         phases.enter(READING)

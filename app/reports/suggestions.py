@@ -10,7 +10,9 @@ from app.reports.layout import draw, say
 def lists(result: dict[str, Any], console: Console) -> None:
     """The user's own list beside everyone's."""
     if not result["personal"]:
-        say(console, f"There is nothing to suggest to {result['user']} for {result['prefix']!r}.")
+        told = f"There is nothing to suggest to {result['user']} for {result['prefix']!r}"
+        instead = result["instead"]
+        say(console, f"{told}; capitals count here, and for {instead!r} there is." if instead else f"{told}.")
         return
     place = {one["text"]: number for number, one in enumerate(result["everyone"], 1)}
     rows = [

@@ -39,13 +39,9 @@ def card(result: dict[str, Any], console: Console) -> None:
 
 def summary(result: dict[str, Any], console: Console) -> None:
     """How a training went."""
-    stale = result["staleness"]
-    say(
-        console,
-        f"Trained {result['algorithm']} × {result['ranker']} × {result['loss']}, seed {result['seed']}: "
-        f"{result['updates']} updates in {result['seconds']:.1f} s ({result['updates_per_second']:.0f}/s); "
-        f"staleness mean {stale['mean']:.2f}, max {stale['max']}, with {result['concurrency']} in flight.",
-    )
+    from ranking.rankers import TREES  # here, since it takes seconds and tables of data do without
+
+    say(console, _fitted(result) if result["ranker"] in TREES else _trained(result))
     for why, times in result["refused"].items():
         say(console, f"{times} updates were refused: {why}.")
     if result.get("network"):
@@ -57,7 +53,28 @@ def summary(result: dict[str, Any], console: Console) -> None:
     figures = ", ".join(f"{name} {value:.4f}" for name, value in result["validation_nmrr"].items())
     say(console, f"NMRR on validation slates: {figures or 'nobody has any'}.")
     _doubts(result, console)
-    paste(console, f"Judge it with: {command('evaluate', Path(result['run']))}")
+    run = Path(result["run"])
+    paste(console, f"Judge it with: {command('evaluate', run)}")
+    paste(console, f"Or as a page: {command('report', run, '--out', 'report.html')}")
+
+
+def _fitted(result: dict[str, Any]) -> str:
+    """How long trees took, which are fitted in one piece."""
+    return f"Fitted {_named(result)}, in {result['seconds']:.1f} s."
+
+
+def _trained(result: dict[str, Any]) -> str:
+    """How a network was trained."""
+    stale = result["staleness"]
+    return (
+        f"Trained {_named(result)}: "
+        f"{result['updates']} updates in {result['seconds']:.1f} s ({result['updates_per_second']:.0f}/s); "
+        f"staleness mean {stale['mean']:.2f}, max {stale['max']}, with {result['concurrency']} in flight."
+    )
+
+
+def _named(result: dict[str, Any]) -> str:
+    return f"{result['algorithm']} × {result['ranker']} × {result['loss']}, seed {result['seed']}"
 
 
 def _doubts(result: dict[str, Any], console: Console) -> None:
@@ -69,22 +86,27 @@ def _doubts(result: dict[str, Any], console: Console) -> None:
 
 def _own_models(chosen: dict[str, Any]) -> str:
     """How far users' own models go, and who has none."""
+    among = ", ".join(f"{_infinite(c['value'])}: {_gain(c['loss'])}" for c in chosen["losses"])
+    whose = "one user's" if chosen["users_asked"] == 1 else f"{chosen['users_asked']} users'"
     told = f"Own models: {chosen['setting']} = {_infinite(chosen['value'])}"
+    told += f", chosen by {whose} NMRR on validation slates ({among})" if among else ""
     if chosen["value"] == "each":
-        told = f"Own models: {chosen['setting']} user by user"
-    if chosen["losses"]:
-        among = ", ".join(f"{_infinite(c['value'])}: {_gain(c['loss'])}" for c in chosen["losses"])
-        whose = "one user's" if chosen["users_asked"] == 1 else f"{chosen['users_asked']} users'"
-        told += f", chosen by {whose} NMRR on validation slates ({among})"
+        told = f"Own models: how little a user's own data counts ({chosen['setting']}; at ∞, not at all) is "
+        told += "chosen for each user by NMRR on their validation slates"
+        told += f" ({whose} mean at {among})" if among else ""
     if chosen["nobody"]:
         told += "; nobody is better off with a model of their own, so all keep the common one"
     elif chosen["kept_common"] is not None:
-        told += f"; {_people(chosen['kept_common'])} what theirs would be made from"
+        told += f"; {_without(chosen['kept_common'])}"
     return f"{told}."
 
 
-def _people(number: int) -> str:
-    return "one user keeps" if number == 1 else f"{number} users keep"
+def _without(number: int) -> str:
+    """How many users have no model of their own."""
+    if number == 0:
+        return "every user has a model of their own"
+    who = "one user is" if number == 1 else f"{number} users are"
+    return f"{who} no better off with a model of their own, and so left with the common one"
 
 
 def _infinite(value: float | str) -> str:

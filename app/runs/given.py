@@ -10,6 +10,9 @@ from app.runs.settings import SECTIONS, ConfigError, Settings, require_known, re
 from data.feature_sets import open_data
 from data.files import read_text
 
+STEPWISE = ("updates", "evaluations", "keep", "checkpoint_every", "until")
+"""Options that say how a training goes step by step."""
+
 
 def settings_from(
     config: Path | None, given: Mapping[str, Any], pairs: Iterable[str], data: Path | None = None
@@ -40,6 +43,17 @@ def given_from(
         return int(open_data(data).users.num_rows)
 
     return with_preset(preset, chosen, overrides, users)
+
+
+def require_read(settings: Settings, given: Mapping[str, Any]) -> None:
+    """Raise ConfigError if an option of a command is given that a ranker fitted in one piece does not read.
+
+    A config file may hold them all the same: that of a run does.
+    """
+    unread = [f"--{name.replace('_', '-')}" for name in STEPWISE if given.get(name) is not None]
+    if settings.fitted and unread:
+        why = f"{settings.ranker_name} is fitted in one piece, not update by update"
+        raise ConfigError(f"{why}: leave out {', '.join(unread)}.")
 
 
 def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:

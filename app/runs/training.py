@@ -68,7 +68,7 @@ def train_run(
         watch: sees every event as it happens.
         phases: what was done before, as reading the data, and who is told how far the work is.
         until: stop and save as soon as so many updates have arrived, for `resume_run` to go on; the summary
-            then says that the run is not finished. Trees are fitted in one piece all the same.
+            then says that the run is not finished. Trees are fitted in one piece whatever it is.
 
     Raises:
         RunError: ``out`` exists already, or somebody else is training there.

@@ -59,8 +59,10 @@ class Candidates:
     value: NDArray[np.float32]
 
 
-def read_svmlight(file: Path, tell: Tell = silent) -> Candidates:
+def read_svmlight(file: Path, encoding: str | None = None, tell: Tell = silent) -> Candidates:
     """Read a file, which may be compressed; ``tell`` is told how much of it has been read.
+
+    ``encoding`` is obeyed if it is given; see `line_blocks`.
 
     Raises:
         DataError: no such file, no candidate in it, or a line that is not as above.
@@ -68,7 +70,7 @@ def read_svmlight(file: Path, tell: Tell = silent) -> Candidates:
     if not file.is_file():
         raise DataError(f"{file} does not exist or is not a file.")
     queries = _Queries(file)
-    parts = [_block(file, numbers, found, queries) for numbers, found in _lines(file, tell)]
+    parts = [_block(file, numbers, found, queries) for numbers, found in _lines(file, encoding, tell)]
     if not parts:
         raise DataError(f"{file} holds no candidate.")
     grade, count, feature, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -77,10 +79,10 @@ def read_svmlight(file: Path, tell: Tell = silent) -> Candidates:
     )
 
 
-def _lines(file: Path, tell: Tell) -> Iterator[tuple[list[int], list[re.Match[str]]]]:
+def _lines(file: Path, encoding: str | None, tell: Tell) -> Iterator[tuple[list[int], list[re.Match[str]]]]:
     """The lines with candidates, some thousands at a time: their numbers in the file, and their parts."""
     before = 0
-    for block in line_blocks(file, None, tell=tell):
+    for block in line_blocks(file, encoding, tell=tell):
         numbers, found = [], []
         for number, line in enumerate(block, before + 1):
             match = _LINE.fullmatch(line)
@@ -139,10 +141,16 @@ class _Queries:
         """Take some more lines.
 
         Raises:
-            DataError: a query comes back after another one, or its lines name several users.
+            DataError: a query comes back after another one, or its lines name several users, or one who
+                cannot be read.
         """
         for number, match in zip(numbers, found, strict=True):
-            qid, user = int(match[2]), _user(match[4])
+            qid = int(match[2])
+            try:
+                user = _user(match[4])
+            except UnicodeDecodeError as error:
+                why = f"the user of qid {qid} is no UTF-8 behind its % signs; a % itself is %25"
+                raise DataError(f"{self._file}, line {number}: {why}.") from error
             if not self.qid or qid != self.qid[-1]:
                 if qid in self._seen:
                     why = f"qid {qid} comes back after another one: lines of a query must stand together"
@@ -163,9 +171,13 @@ class _Queries:
 
 
 def _user(comment: str | None) -> str:
-    """The user that a comment names, in which %20 is a blank; empty for none."""
+    """The user that a comment names, in which %20 is a blank; empty for none.
+
+    Raises:
+        UnicodeDecodeError: bytes written so are no UTF-8.
+    """
     named = _USER.search(comment) if comment and "user:" in comment else None
-    return tidy_name(unquote(named[1])) if named else ""
+    return tidy_name(unquote(named[1], errors="strict")) if named else ""
 
 
 def _cause(line: str) -> str:
@@ -179,6 +191,8 @@ def _cause(line: str) -> str:
         return f"{others[0]!r} is no query: its number must be whole, and have up to 18 digits"
     for pair in others[1:]:
         feature, colon, value = pair.partition(":")
+        if colon and re.fullmatch(r"0*[1-9]\d{9,}", feature, re.A):
+            return f"feature {feature}: there may be at most {MOST_FEATURES:,} features"
         if not colon or not re.fullmatch(r"\d{1,9}", feature, re.A):
             return f"{pair!r} is no feature: write its number, a colon and its value, as in 3:0.25"
         if not re.fullmatch(_NUMBER, value):
@@ -186,8 +200,10 @@ def _cause(line: str) -> str:
     return "it is not of the form: grade qid:7 1:0.5 3:2 # comment"
 
 
-def read_users(file: Path, tell: Tell = silent) -> dict[int, str]:
+def read_users(file: Path, encoding: str | None = None, tell: Tell = silent) -> dict[int, str]:
     """Whose query each one is: a file with lines of a query's number, a blank or tab, and the user's name.
+
+    ``encoding`` and ``tell`` are as in `read_svmlight`.
 
     Raises:
         DataError: no such file, or a line that is not so or says otherwise than one before.
@@ -196,7 +212,7 @@ def read_users(file: Path, tell: Tell = silent) -> dict[int, str]:
         raise DataError(f"{file} does not exist or is not a file.")
     users: dict[int, str] = {}
     before = 0
-    for block in line_blocks(file, None, tell=tell):
+    for block in line_blocks(file, encoding, tell=tell):
         for number, line in enumerate(block, before + 1):
             qid, *name = line.removeprefix("qid:").split(None, 1) or [""]
             if not qid:

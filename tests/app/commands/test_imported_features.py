@@ -80,6 +80,8 @@ def test_what_is_imported_is_exported_as_scikit_learn_had_it(cli: Cli, tmp_path:
             assert np.array_equal(a, b)
     again = imported(cli, tmp_path / "again", *exported)
     assert again["fingerprint"] == card["fingerprint"]
+    refused = cli("data", "import-features", *sorted(exported), "--out", tmp_path / "mixed")
+    assert_refused(refused, BAD_DATA, "is named as the test part, but given as the train part")
     names = [open_data(tmp_path / name).names for name in ("data", "again")]  # type: ignore[union-attr]
     assert names == [[str(base + i) for i in range(FEATURES)]] * 2
 
@@ -252,6 +254,36 @@ def test_large_numbers_are_made_small_if_one_likes(cli: Cli, tmp_path: Path) -> 
     found = open_data(tmp_path / "small")
     assert isinstance(found, FeatureSet)
     assert found.values[0].tolist() == pytest.approx([-np.log1p(1e6), np.log1p(0.5)])
+
+
+def test_what_is_in_two_files_is_told_and_stays_told(cli: Cli, files: list[Path], tmp_path: Path) -> None:
+    more, query = tmp_path / "more.txt", "qid:500 "
+    lines = [line for line in files[0].read_text().splitlines(keepends=True) if query in line]
+    more.write_text(files[2].read_text() + "".join(lines))
+    called = cli("data", "import-features", *files[:2], more, "--out", tmp_path / "data")
+    assert called.code == 0, called.err
+    told = f"one query is in {files[0]} and, with the same candidates, in {more} (train and test)."
+    assert told in called.err
+    checked = cli("data", "check", tmp_path / "data", "--json")
+    assert json.loads(checked.out)["in_two_files"] == {"train and test": 1}
+
+
+def test_files_in_an_encoding(cli: Cli, tmp_path: Path) -> None:
+    file, users, out = tmp_path / "f.txt", tmp_path / "u.txt", tmp_path / "out"
+    file.write_bytes("".join(f"1 qid:{q} 1:1 # user:Jérôme\n" for q in range(3)).encode("latin-1"))
+    users.write_bytes("".join(f"{q} Zoë\n" for q in range(3)).encode("latin-1"))
+    refused = cli("data", "import-features", file, "--out", out)
+    assert refused.code == BAD_DATA
+    assert "add --encoding windows-1252" in " ".join(refused.err.split())
+    refused = cli("data", "import-features", file, "--out", out, "--encoding", "windows")
+    assert refused.code == USAGE
+    assert "the encoding 'windows' is not known" in " ".join(refused.err.split())
+    for name, more in (("Jérôme", ()), ("Zoë", ("--users", users))):
+        called = cli(
+            "data", "import-features", file, "--out", tmp_path / name, "--encoding=windows-1252", *more
+        )
+        assert called.code == 0, called.err
+        assert open_data(tmp_path / name).users.column("name").to_pylist() == [name]
 
 
 def test_wrong_files_are_refused_and_leave_nothing(cli: Cli, files: list[Path], tmp_path: Path) -> None:

@@ -53,6 +53,21 @@ def test_what_people_see(run: Path, cli: Cli) -> None:
     )
 
 
+def test_capitals_that_nobody_typed_are_named(run: Path, cli: Cli) -> None:
+    """Only where small letters would be answered."""
+    name = of_run(run).users[3]
+    called = cli("suggest", run, "Ho", "--user", name)
+    assert called.code == OK, called.err
+    assert called.out == (
+        f"There is nothing to suggest to {name} for 'Ho'; capitals count here, and for 'ho' there is.\n"
+    )
+    assert json.loads(cli("suggest", run, "Ho", "--user", name, "--json").out)["instead"] == "ho"
+    assert cli("suggest", run, "Zzzz", "--user", name).out == (
+        f"There is nothing to suggest to {name} for 'Zzzz'.\n"
+    )
+    assert json.loads(cli("suggest", run, "zzzz", "--user", name, "--json").out)["instead"] is None
+
+
 def test_who_or_what_is_unknown_gets_a_sentence(run: Path, cli: Cli, tmp_path: Path) -> None:
     name = of_run(run).users[3]
     called = cli("suggest", run, "ho", "--user", name + "x")

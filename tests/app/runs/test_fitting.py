@@ -1,6 +1,7 @@
 """What a run tells of a forest that users have grown together, and what it keeps."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.commands.exits import BAD_CONFIG
 from app.reports.choices import table_of_everything
 from app.runs.directory import open_run
 from data.schema import Dataset
@@ -16,6 +18,7 @@ from ranking.rankers import TREES
 from ranking.shared_forest import SharedForest
 from ranking.sources import Log
 
+Cli = Callable[..., Any]
 TRAIN = (
     "train",
     "--algorithm",
@@ -52,7 +55,9 @@ def test_each_user_has_a_price(
     assert forest.evidence.shape[2] <= 2**5
     assert len(forest.feature) <= 4 * (2**6 - 1)
     told = cli("evaluate", tmp_path / "run").out
-    assert "Own models: own_price user by user, chosen by 20 users' NMRR" in " ".join(told.split())
+    told = " ".join(told.split())
+    assert "Own models: how little a user's own data counts (own_price; at ∞, not at all) is chosen" in told
+    assert "(20 users' mean at ∞: 0." in told
 
 
 def test_a_price_that_is_set_is_everybodys(tiny: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
@@ -61,6 +66,58 @@ def test_a_price_that_is_set_is_everybodys(tiny: Path, tmp_path: Path, cli: Call
     assert called.code == 0, called.err
     own = json.loads(called.out)["own_models"]
     assert (own["value"], own["losses"], own["kept_common"]) == (2.0, [], None)
+
+
+def test_what_is_fitted_is_not_told_as_if_it_were_sent(tiny: Path, tmp_path: Path, cli: Cli) -> None:
+    called = cli(*TRAIN, "--data", tiny, "--out", tmp_path / "run")
+    assert called.code == 0, called.err
+    assert re.match(r"Fitted federated × forest × bce, seed 0, in \d+\.\d s\.\n", called.out), called.out
+    assert "staleness" not in called.out
+    assert "in flight" not in called.out
+    run = tmp_path / "run"
+    assert called.out.endswith(
+        f"Judge it with: persarank evaluate {run}\nOr as a page: persarank report {run} --out report.html\n"
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["federated", "local", "pooled"])
+def test_options_that_would_not_be_read_are_refused(
+    algorithm: str, tiny: Path, tmp_path: Path, cli: Cli
+) -> None:
+    trees = (
+        "train",
+        "--ranker",
+        "forest",
+        "--algorithm",
+        algorithm,
+        "--data",
+        tiny,
+        "--out",
+        tmp_path / "run",
+    )
+    for name, value in {
+        "updates": 9,
+        "evaluations": 0,
+        "keep": "last",
+        "checkpoint-every": 9,
+        "until": 9,
+    }.items():
+        refused = cli(*trees, f"--{name}", value)
+        assert refused.code == BAD_CONFIG, name
+        told = f"forest is fitted in one piece, not update by update: leave out --{name}."
+        assert told in " ".join(refused.err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_of_a_run_of_trees_is_one_for_others(tiny: Path, tmp_path: Path, cli: Cli) -> None:
+    """Though it names the updates of those that are trained step by step."""
+    called = cli(*TRAIN, "--data", tiny, "--out", tmp_path / "run")
+    assert called.code == 0, called.err
+    config = tmp_path / "run" / "config.toml"
+    assert "updates" in config.read_text()
+    called = cli("train", "--config", config, "--data", tiny, "--out", tmp_path / "again")
+    assert called.code == 0, called.err
+    assert (tmp_path / "again" / "config.toml").read_text() == config.read_text()
 
 
 def test_the_list_says_which_trees_can_be_fitted_how() -> None:

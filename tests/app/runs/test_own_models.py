@@ -140,7 +140,7 @@ def test_who_does_not_win_keeps_the_common_model_where_that_is_wanted(
     options = ("--algorithm", "persa-fl-ditto", "--set", "keep_common=true")
     summary, said = trained(cli, tiny, tmp_path / "run", *options)
     assert summary["own_models"]["kept_common"] == 5
-    assert "; 5 users keep what theirs would be made from." in said
+    assert "; 5 users are no better off with a model of their own, and so left with the common one." in said
     tensors = stored(tmp_path / "run")
     same = (tensors["personal"] == tensors["common"]).all(1)
     assert same.tolist() == 5 * [True] + 15 * [False]

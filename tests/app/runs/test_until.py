@@ -78,7 +78,16 @@ def test_a_stop_that_lies_behind_trains_nothing_more(tiny: Path, tmp_path: Path,
 
 def test_trees_are_fitted_in_one_piece(tiny: Path, tmp_path: Path, cli: Cli) -> None:
     run, trees = tmp_path / "run", ("--algorithm", "pooled", "--ranker", "forest", "--set", "n_estimators=3")
-    assert cli("train", "--out", run, "--data", tiny, *trees, "--until", 1).code == OK
+    refused = cli("train", "--out", run, "--data", tiny, *trees, "--until", 1)
+    assert refused.code == BAD_CONFIG
+    assert "forest is fitted in one piece" in refused.err
+    assert not run.exists()
+    assert cli("train", "--out", run, "--data", tiny, *trees).code == OK
+    (run / "summary.json").unlink()
+    refused = cli("resume", run, "--until", 1)
+    assert refused.code == BAD_CONFIG
+    assert "leave out --until" in refused.err
+    assert cli("resume", run).code == OK
     assert summary(run)["finished"] is True
 
 

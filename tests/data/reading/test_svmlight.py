@@ -80,6 +80,8 @@ def test_equal_to_scikit_learns(tmp_path: Path, form: str) -> None:
         ("1 qid:a 1:2", "'qid:a' is no query"),
         ("1 qid:1 1:2 3", "'3' is no feature"),
         ("1 qid:1 a:2", "'a:2' is no feature"),
+        ("1 qid:1 2000000000:1", "feature 2000000000: there may be at most 10,000 features"),
+        ("1 qid:1 99999999999999999999:1", "there may be at most 10,000 features"),
         ("1 qid:1 1:nan", "feature 1 has the value 'nan', which is no finite number"),
         ("1 qid:1 4:NULL", "feature 4 has the value 'NULL'"),
         ("1 qid:1 1:1e39", "the value of feature 1 is too large"),
@@ -88,6 +90,7 @@ def test_equal_to_scikit_learns(tmp_path: Path, form: str) -> None:
         ("1 qid:1 10001:1", "feature 10001: there may be at most 10,000 features"),
         ("1 qid:0 1:1", "qid 0 comes back after another one"),
         ("1 qid:5 1:1 # user:bob", "qid 5 is of nobody and 'bob'"),
+        ("1 qid:7 1:1 # user:b%FFb", "the user of qid 7 is no UTF-8 behind its % signs"),
     ],
 )
 def test_a_line_that_is_not_right_is_named(tmp_path: Path, line: str, cause: str) -> None:
