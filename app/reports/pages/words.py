@@ -27,9 +27,11 @@ _NAMES = {
     "success": "Success@{k}",
 }
 _MEANINGS = {
-    "accuracy": "the share of the wanted suggestions that stand in {places}, where place 1 counts 1, place 2 "
-    "counts 1/2, place 3 counts 1/3, and so on.",
-    "plain_accuracy": "the same share, with all places counting alike.",
+    "accuracy": "the share of {places}, or of as many places as suggestions were wanted if these are fewer, "
+    "that go to the equally many most wanted suggestions. Place 1 counts 1, place 2 counts 1/2, place 3 "
+    "counts 1/3, and so on. Where one suggestion was wanted, only the first place counts: this is Success@1.",
+    "plain_accuracy": "the same, with all of these places counting alike. Where one suggestion was wanted, "
+    "this too is Success@1.",
     "nmrr": "1/place of every wanted suggestion, added up, and divided by what the best order would give: "
     "1 is perfect. Where one suggestion is wanted, it is 1/place (RR in ir-measures).",
     "mrr": "1/place of the suggestion wanted most, and 0 if it is not in {places}. RR@{k} in ir-measures.",
