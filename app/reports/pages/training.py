@@ -75,7 +75,7 @@ def _staleness(dataset: dict[str, Any]) -> list[Block]:
     rows = []
     for group in groups:
         counts = {int(k): n for k, n in group["learning"]["staleness"]["counts"].items()}
-        for k in range(max(counts) + 1):
+        for k in _marks(counts):
             rows.append({"group": group["group"], "x": k, "y": 100 * counts.get(k, 0) / sum(counts.values())})
     said = "; ".join(
         f"{g['group']} mean {g['learning']['staleness']['mean']:.2f}, at most "
@@ -90,6 +90,12 @@ def _staleness(dataset: dict[str, Any]) -> list[Block]:
     )
     picture = lines(rows, [group["group"] for group in groups], "versions behind", "share of updates, %")
     return [Chart(caption, f"Staleness: {said}.", picture, table, f"{key(groups)}. {said}.")]
+
+
+def _marks(counts: dict[int, int]) -> list[int]:
+    """Where a line needs a point: at what has been counted, and at the noughts beside it."""
+    marks = {k + step for k in counts for step in (-1, 0, 1)}
+    return sorted(k for k in marks if 0 <= k <= max(counts))
 
 
 def _runs(dataset: dict[str, Any]) -> Table:

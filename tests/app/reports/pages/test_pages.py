@@ -15,6 +15,7 @@ from app.reports.evidence.gathering import gather
 from app.reports.pages import html, markdown
 from app.reports.pages.blocks import Block, Chart, Table, change, figure
 from app.reports.pages.story import story
+from app.reports.pages.training import _staleness
 from app.reports.pages.words import metric_name
 from app.runs.settings import resolve
 from app.runs.training import train_run
@@ -238,6 +239,19 @@ def test_of_one_user_there_is_a_report_without_intervals(tmp_path: Path) -> None
         "unknown: one user"
     ]
     assert "which may be chance" in markdown.text(blocks)
+
+
+def test_staleness_takes_as_long_as_it_has_values(told: dict[str, Any]) -> None:
+    """However large these are: a point for each, and noughts beside it."""
+    other = deepcopy(told)
+    dataset = other["datasets"][0]
+    counts = {"0": 3, "1000000000000": 1}
+    dataset["groups"] = dataset["groups"][:1]
+    dataset["groups"][0]["learning"]["staleness"] = {"mean": 2.5e11, "max": 10**12, "counts": counts}
+    (chart,) = _staleness(dataset)
+    assert isinstance(chart, Chart)
+    shown = {row["x"]: row["y"] for row in chart.specification["data"]["values"]}
+    assert shown == {0: 75, 1: 0, 10**12 - 1: 0, 10**12: 25}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ K = 3
 
 
 def as_said(wanted: list[int], k: int, weigh: bool) -> float:
-    """Accuracy by the words: ``wanted[p]`` is how much the suggestion in place p + 1 was wanted, 1 the most."""
+    """Accuracy by the words: ``wanted[p]`` is 1 where place p + 1 is wanted most, 2 next."""
     m = sum(position > 0 for position in wanted)
     places = range(1, min(k, m) + 1)
     weights = {place: 1 / place if weigh else 1.0 for place in places}
