@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.reports.evidence import figures
+from app.reports.evidence import figures, gathering
 from app.reports.evidence.gathering import gather
 from app.runs.directory import RunError, open_run
 from data.simulator import simulate
@@ -100,8 +100,21 @@ def test_one_bad_run_is_named_and_the_other_is_reported(
     (left,) = found.left_out
     assert left["run"] == str(copies["me-0"])
     assert DAMAGE[damage] in left["why"]
-    assert warned == [f"left out: {left['why']}"]
+    assert warned[0].endswith(left["why"])
     assert left["run"] in warned[0]
+
+
+def test_whatever_is_wrong_with_a_run_its_name_is_said(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **named: object) -> None:
+        raise FloatingPointError("the scores are not finite.")
+
+    monkeypatch.setattr(gathering, "judge", fail)
+    warned: list[str] = []
+    with pytest.raises(RunError, match="none of the runs"):
+        gather([runs["fedavg"]], warn=warned.append)
+    assert warned == [f"left out: {runs['fedavg']}: the scores are not finite."]
 
 
 def test_without_any_run_there_is_no_report(copies: dict[str, Path]) -> None:
