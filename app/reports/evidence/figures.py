@@ -85,6 +85,7 @@ def _ground(ground: Ground) -> dict[str, Any]:
         "all_users": all_users(ground),
         "cold_users": int((training_events(ground) < COLD).sum()),
         "slates": len(slates),
+        "single": int((slates.offsets.diff() == 1).sum()),
         "missed": int(slates.missed.sum()),
     }
 
@@ -93,6 +94,7 @@ def _group(group: Group) -> dict[str, Any]:
     """What one group is, and how good."""
     return {
         **_head(group),
+        "own_models": any(run.run.settings.personal for run in group.runs),
         "metrics": {ranking: _summary(group, ranking) for ranking in (COMMON, OWN)},
         "over_seeds": {ranking: _over_seeds(group, ranking) for ranking in (COMMON, OWN)},
         "spread": spread(group),

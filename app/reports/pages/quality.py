@@ -10,9 +10,7 @@ from app.reports.pages.blocks import (
     Table,
     Text,
     change,
-    count,
     figure,
-    people,
     probability,
 )
 from app.reports.pages.charts import dots
@@ -24,7 +22,6 @@ from app.reports.pages.words import (
     YARDSTICKS,
     meanings,
     metric_name,
-    missed,
     verdict,
 )
 
@@ -183,59 +180,3 @@ def _of_the_gap(dataset: dict[str, Any]) -> list[Block]:
     base = dataset["runs"][0]["run"]
     caption = f"Of what the first run ({base}) lacks to the best possible NMRR, each run makes up for"
     return [Table(caption, ("run", "share"), rows, folded=True)]
-
-
-def in_short(dataset: dict[str, Any], level: int) -> list[Block]:
-    """What a reader in a hurry should know."""
-    metric = next(iter(dataset["between"]))
-    groups = sorted(dataset["groups"], key=lambda group: -group["metrics"]["personal"][metric])
-    best = groups[0]
-    name = metric_name(metric)
-    points = [
-        f"{best['group']} ({best['label']}) ranks best: the {name} of its own models is "
-        f"{figure(best['metrics']['personal'][metric])}."
-    ]
-    known = [
-        f"{told} gives {figure(dataset['yardsticks'][key][metric])}"
-        for key, told in YARDSTICKS.items()
-        if dataset["yardsticks"].get(key) is not None
-    ]
-    points += [f"Without any training, {', '.join(known)}."] if known else []
-    if len(groups) > 1:
-        points.append(_lead(dataset, groups[0]["group"], groups[1]["group"], metric))
-    points += _gainers(best)
-    points += [f"{missed(dataset)} No ranker can help there."] if dataset["missed"] else []
-    return [Heading("In short", level), Points([("", point) for point in points]), *_warnings(dataset)]
-
-
-def _gainers(best: dict[str, Any]) -> list[str]:
-    """How many users gain by a model of their own, if there is a common one, too."""
-    changes = best["spread"]["changes"].get("global")
-    if changes is None:
-        return []
-    if changes["better"] == changes["worse"] == 0:
-        return [f"With {best['group']}, own models serve nobody otherwise than the common model does."]
-    return [
-        f"With {best['group']}, own models serve {people(changes['better'])} better than the common model, "
-        f"{count(changes['same'])} about the same, and {count(changes['worse'])} worse."
-    ]
-
-
-def _lead(dataset: dict[str, Any], best: str, next_best: str, metric: str) -> str:
-    """Whether the best is surely better than the next."""
-    (pair,) = (p for p in dataset["between"][metric] if {p["group"], p["against"]} == {best, next_best})
-    lead = abs(pair["mean"])
-    sure = pair["p_holm"] is not None and pair["p_holm"] <= SURE
-    told = "which is more than chance" if sure else "which may be chance"
-    return f"Next is {next_best}, {figure(lead)} behind, {told} (corrected p {probability(pair['p_holm'])})."
-
-
-def _warnings(dataset: dict[str, Any]) -> list[Block]:
-    """What is wrong with runs, and what may be."""
-    told = [
-        (f"{heading}, {run['group']}, seed {run['seed']}", doubt["message"])
-        for run in dataset["runs"]
-        for heading, key in (("Warning", "warnings"), ("Note", "notes"))
-        for doubt in run[key]
-    ]
-    return [Points(told)] if told else []

@@ -3,7 +3,8 @@
 from typing import Any
 
 from app.reports.pages.blocks import Block, Heading, Points, Table, Text, count, people
-from app.reports.pages.quality import differences, in_short, quality
+from app.reports.pages.quality import differences, quality
+from app.reports.pages.short import in_short
 from app.reports.pages.training import data, training
 from app.reports.pages.users import gains, hardest, spread
 from app.reports.tables import plain

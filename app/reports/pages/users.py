@@ -31,7 +31,7 @@ def spread(dataset: dict[str, Any], level: int) -> list[Block]:
             f"NMRR below {CLEARLY} counts as none."
         ),
         _changes(dataset),
-        *_losers(dataset),
+        *_names(dataset),
     ]
 
 
@@ -86,28 +86,26 @@ def _changes(dataset: dict[str, Any]) -> Table:
     return Table("Users who gain and users who lose", headings, rows, words=2)
 
 
-def _losers(dataset: dict[str, Any]) -> list[Block]:
-    """The users who lose most, by name."""
-    blocks: list[Block] = []
-    for group in dataset["groups"]:
-        than = "global" if "global" in group["spread"]["changes"] else "history"
-        losers = group["spread"]["changes"].get(than, {"losers": []})["losers"]
-        if not losers:
-            continue
-        some = (
-            f"the {SHOWN} who lose most of {count(len(losers))}"
-            if len(losers) > SHOWN
-            else people(len(losers))
-        )
-        caption = f"Who is served worse by own models of {group['group']} than by {AGAINST[than]}: {some}"
-        rows = [
-            (loser["user"], figure(loser["before"]), figure(loser["own"]), change(loser["difference"]))
-            for loser in losers[:SHOWN]
-        ]
-        blocks.append(
-            Table(caption, ("user", AGAINST[than], "own model", "difference of NMRR"), rows, folded=True)
-        )
-    return blocks
+def _names(dataset: dict[str, Any]) -> list[Block]:
+    """The users who lose most and those who gain most, by name, beside each thing that is not personal."""
+    return [
+        _named(group["group"], than, told[kind], how)
+        for group in dataset["groups"]
+        for than, told in group["spread"]["changes"].items()
+        for kind, how in (("losers", "worse"), ("gainers", "better"))
+        if told[kind] and than != "random"
+    ]
+
+
+def _named(letter: str, than: str, users: list[dict[str, Any]], how: str) -> Table:
+    """Users whose ranking is clearly worse, or clearly better, the largest change first."""
+    some = f"the first {SHOWN} of {people(len(users))}" if len(users) > SHOWN else people(len(users))
+    rows = [
+        (user["user"], figure(user["before"]), figure(user["own"]), change(user["difference"]))
+        for user in users[:SHOWN]
+    ]
+    caption = f"Who is served {how} by own models of {letter} than by {AGAINST[than]}: {some}"
+    return Table(caption, ("user", AGAINST[than], "own model", "difference of NMRR"), rows, folded=True)
 
 
 def hardest(dataset: dict[str, Any], level: int) -> list[Block]:
@@ -158,7 +156,8 @@ def gains(dataset: dict[str, Any], level: int) -> list[Block]:
     for than in ("global", "history"):
         rows = [row for row in dataset["gains"] if row["against"] == than]
         groups = list(dict.fromkeys(row["group"] for row in rows))
-        alike = [g for g in groups if not any(row["mean"] for row in rows if row["group"] == g)]
+        changes = {group["group"]: group["spread"]["changes"] for group in dataset["groups"]}
+        alike = [letter for letter in groups if changes[letter][than]["identical"]]
         if alike:
             same = f"rank exactly as {AGAINST[than]} does, so there is no gain to show"
             blocks.append(Text(f"Own models of {', '.join(alike)} {same}."))

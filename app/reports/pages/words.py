@@ -67,6 +67,15 @@ def verdict(pair: dict[str, Any]) -> str:
     return "yes, better" if pair["mean"] > 0 else "yes, worse"
 
 
+def standing(pair: dict[str, Any]) -> str:
+    """Where own models stand beside what they are compared with."""
+    if pair["low"] == pair["high"] == 0:
+        return "exactly alike"
+    if pair["p_holm"] is None or pair["p_holm"] > SURE:
+        return "not told from chance"
+    return "better" if pair["mean"] > 0 else "worse"
+
+
 def missed(dataset: dict[str, Any]) -> str:
     """In how many searches nobody could have ranked well."""
     if not dataset["missed"]:

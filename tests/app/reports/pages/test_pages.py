@@ -241,6 +241,21 @@ def test_of_one_user_there_is_a_report_without_intervals(tmp_path: Path) -> None
     assert "which may be chance" in markdown.text(blocks)
 
 
+def test_who_loses_against_history_is_named_where_own_models_are_the_common_one(told: dict[str, Any]) -> None:
+    """Ten at most, the hardest hit first."""
+    other = deepcopy(told)
+    changes = other["datasets"][0]["groups"][1]["spread"]["changes"]
+    changes["global"] |= {"losers": [], "gainers": []}
+    loser = {"before": 0.9, "own": 0.4, "difference": -0.5}
+    changes["history"] |= {"losers": [{"user": f"u{n}", **loser} for n in range(12)], "gainers": []}
+    tables = tables_of_markdown(story_of(other))
+    who = "Who is served worse by own models of B than by what the user searched before"
+    caption = f"{who}: the first 10 of 12 users"
+    assert [row[0] for row in tables[caption][1:]] == [f"u{n}" for n in range(10)]
+    named = [name for name in tables if name.startswith("Who is served") and " of B " in name]
+    assert not any("than by the common model" in name for name in named)
+
+
 def test_staleness_takes_as_long_as_it_has_values(told: dict[str, Any]) -> None:
     """However large these are: a point for each, and noughts beside it."""
     other = deepcopy(told)
