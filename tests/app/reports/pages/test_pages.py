@@ -108,7 +108,8 @@ def test_every_metric_is_that_of_evaluate(told: dict[str, Any], tables: dict[str
         "A: own models": dataset["groups"][0]["metrics"]["personal"],
     }
     for letter, metrics in alone.items():
-        expected[f"{letter}: own models"] = metrics["personal"]
+        if letter == "C":  # those of the others are the common one
+            expected["C: own models"] = metrics["personal"]
         if metrics["global"] is not None:
             expected[f"{letter}: common model"] = metrics["global"]
     assert by_name.keys() == expected.keys()
@@ -239,6 +240,23 @@ def test_of_one_user_there_is_a_report_without_intervals(tmp_path: Path) -> None
         "unknown: one user"
     ]
     assert "which may be chance" in markdown.text(blocks)
+
+
+def test_the_gap_to_the_oracle_is_told_ranker_by_ranker(
+    told: dict[str, Any], tables: dict[str, Rows]
+) -> None:
+    """In the words of `evaluate`; of NMRR averaged over seeds."""
+    (dataset,) = told["datasets"]
+    nmrr = {group["group"]: group["metrics"]["personal"]["nmrr"] for group in dataset["groups"]}
+    gap = dataset["yardsticks"]["oracle"]["nmrr"] - nmrr["A"]
+    (rows,) = (
+        rows[1:] for caption, rows in tables.items() if caption.startswith("The gap in NMRR between A")
+    )
+    assert [row[0] for row in rows] == ["B", "C", "D"]
+    for letter, words in rows:
+        share = 100 * (nmrr[letter] - nmrr["A"]) / gap
+        further = f"{-share:.0f} % further from the oracle"
+        assert words == (further if share < 0 else f"{share:.0f} % of the gap to the oracle closed")
 
 
 def test_who_loses_against_history_is_named_where_own_models_are_the_common_one(told: dict[str, Any]) -> None:
