@@ -10,6 +10,7 @@ from app.reports.pages.words import (
     YARDSTICKS,
     metric_name,
     missed,
+    slates,
     standing,
 )
 
@@ -27,7 +28,9 @@ def in_short(dataset: dict[str, Any], level: int) -> list[Block]:
     if len(groups) > 1:
         points += [_best(groups[0], metric), _lead(dataset, groups[0]["group"], groups[1]["group"], metric)]
     points += _chance(dataset, metric)
-    points += _gainers(groups[0], [run for run in dataset["runs"] if run["group"] == groups[0]["group"]])
+    points += _gainers(
+        groups[0], slates(dataset), [run for run in dataset["runs"] if run["group"] == groups[0]["group"]]
+    )
     points += [f"{missed(dataset)} No ranker can help there."] if dataset["missed"] else []
     return [Heading("In short", level), Points([("", point) for point in points]), *_warnings(dataset)]
 
@@ -68,20 +71,21 @@ def _chance(dataset: dict[str, Any], metric: str) -> list[str]:
     """That there is little to tell rankers apart by, if most pools are of one suggestion."""
     if 2 * dataset["single"] <= dataset["slates"]:
         return []
-    told = f"{count(dataset['single'])} of {count(dataset['slates'])} searches had a single suggestion to"
+    told = f"{count(dataset['single'])} of {count(dataset['slates'])} {slates(dataset)}"
     random = figure(dataset["yardsticks"]["random"][metric])
     return [
-        f"{told} choose from, which every ranker ranks alike: {YARDSTICKS['random']} alone gives {random}."
+        f"{told} had a single suggestion to choose from, which every ranker ranks alike: "
+        f"{YARDSTICKS['random']} alone gives {random}."
     ]
 
 
-def _gainers(best: dict[str, Any], runs: list[dict[str, Any]]) -> list[str]:
+def _gainers(best: dict[str, Any], what: str, runs: list[dict[str, Any]]) -> list[str]:
     """How many users gain by a model of their own, if there is a common one, too."""
     changes, letter = best["spread"]["changes"].get("global"), best["group"]
     if changes is None or not best["own_models"]:
         return []
     if all((run["own_models"] or {}).get("nobody") for run in runs):
-        chosen = "on validation searches nobody was better off with a model of their own"
+        chosen = f"on validation {what} nobody was better off with a model of their own"
         return [f"With {letter}, everyone keeps the common model, since {chosen}."]
     if changes["identical"]:
         return [f"With {letter}, own models rank what was wanted exactly as the common model does."]

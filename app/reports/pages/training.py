@@ -5,6 +5,7 @@ from typing import Any
 from app.reports.pages.blocks import Block, Chart, Heading, Table, Text, count, figure
 from app.reports.pages.charts import beside, lines
 from app.reports.pages.users import key
+from app.reports.pages.words import slates
 from app.reports.tables import plain
 
 
@@ -36,7 +37,8 @@ def _curves(dataset: dict[str, Any]) -> list[Block]:
     ends = "; ".join(
         f"{group['group']} ends at {figure(group['learning']['curve']['nmrr'][-1])}" for group in groups
     )
-    caption = "Learning curves: NMRR on validation searches while training went on"
+    what = f"validation {slates(dataset)}"
+    caption = f"Learning curves: NMRR on {what} while training went on"
     table = Table(
         f"{caption}: the figures",
         ("ranker", "updates", "virtual time", "NMRR", "lowest seed", "highest seed"),
@@ -58,7 +60,7 @@ def _curves(dataset: dict[str, Any]) -> list[Block]:
         "the simulated network, in the units of the delays that the settings name; it does not depend on "
         "the machine."
     )
-    chart = Chart(caption, f"NMRR on validation searches: {ends}.", beside(*panels), table, key(groups))
+    chart = Chart(caption, f"NMRR on {what}: {ends}.", beside(*panels), table, key(groups))
     return [Text(told), chart]
 
 

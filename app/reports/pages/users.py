@@ -6,7 +6,7 @@ from app.reports.evidence.gains import AXES
 from app.reports.evidence.people import CLEARLY
 from app.reports.pages.blocks import Block, Chart, Heading, Table, Text, change, count, figure, people
 from app.reports.pages.charts import below, letters, lines
-from app.reports.pages.words import AGAINST, RANKINGS, YARDSTICKS, missed
+from app.reports.pages.words import AGAINST, RANKINGS, YARDSTICKS, missed, slates
 from app.runs.evaluation import COLD
 
 SHOWN = 10
@@ -112,14 +112,14 @@ def hardest(dataset: dict[str, Any], level: int) -> list[Block]:
     """Cold users, the worst tenth, misses, and users left out."""
     left_out, cold = dataset["all_users"] - dataset["users"], dataset["cold_users"]
     sentences = [
-        f"Judged were {count(dataset['slates'])} searches of {people(dataset['users'])}.",
+        f"Judged were {count(dataset['slates'])} {slates(dataset)} of {people(dataset['users'])}.",
         f"{people(left_out)} more had none in this part of the data."
         if left_out
         else "No user was left out.",
         missed(dataset),
-        f"{people(cold)} had fewer than {COLD} searches to learn from (cold users)."
+        f"{people(cold)} had fewer than {COLD} {slates(dataset)} to learn from (cold users)."
         if cold
-        else f"Every user had at least {COLD} searches to learn from.",
+        else f"Every user had at least {COLD} {slates(dataset)} to learn from.",
     ]
     names = {**YARDSTICKS, **RANKINGS}
     rows = []
@@ -149,8 +149,8 @@ def gains(dataset: dict[str, Any], level: int) -> list[Block]:
     blocks: list[Block] = [
         Heading("When do own models help?", level),
         Text(
-            "Each letter is a ranker's mean gain of NMRR in searches of one kind, and its bar the 95 % "
-            "interval over users. Where a bar crosses the dashed line, no gain is shown."
+            f"Each letter is a ranker's mean gain of NMRR in {slates(dataset)} of one kind, and its bar the "
+            "95 % interval over users. Where a bar crosses the dashed line, no gain is shown."
         ),
     ]
     for than in ("global", "history"):
@@ -182,7 +182,7 @@ def _gain(dataset: dict[str, Any], rows: list[dict[str, Any]], than: str) -> Blo
     caption = f"What own models gain over {AGAINST[than]}"
     table = Table(
         f"{caption}: the figures" if panels else caption,
-        ("searches by", "bin", "ranker", "gain", "from", "to", "searches", "users"),
+        (f"{slates(dataset)} by", "bin", "ranker", "gain", "from", "to", slates(dataset), "users"),
         [_gained(titles[row["axis"]], row) for row in rows],
         words=3,
     )

@@ -76,11 +76,15 @@ def standing(pair: dict[str, Any]) -> str:
     return "better" if pair["mean"] > 0 else "worse"
 
 
+def slates(dataset: dict[str, Any]) -> str:
+    """What is ranked for: searches, or the queries of imported features, of which nothing else is known."""
+    return "searches" if dataset["log"] else "queries"
+
+
 def missed(dataset: dict[str, Any]) -> str:
     """In how many searches nobody could have ranked well."""
     if not dataset["missed"]:
-        return "In every search something that was wanted was on offer."
-    told = (
-        f"In {count(dataset['missed'])} of {count(dataset['slates'])} searches nothing that was wanted was "
-    )
-    return told + "on offer; all figures count these as 0."
+        every = "search" if dataset["log"] else "query"
+        return f"In every {every} something that was wanted was on offer."
+    told = f"In {count(dataset['missed'])} of {count(dataset['slates'])} {slates(dataset)}"
+    return f"{told} nothing that was wanted was on offer; all figures count these as 0."
