@@ -1,6 +1,7 @@
 """The commands `persarank report` and `persarank compare`: what is known of some runs, together."""
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import click
@@ -109,10 +110,16 @@ def _require_split(split: str) -> None:
 
 
 def _require_replaceable(out: Path) -> None:
-    """Refuse, before the work begins, to write over what is no report."""
+    """Refuse, before the work begins, to write over what is no report, or where nothing can be written."""
     from app.reports.pages.html import MARK
 
-    if not out.exists():
-        return
-    if not out.is_file() or MARK.encode() not in out.read_bytes()[:1000]:
+    if out.exists() and (not out.is_file() or MARK.encode() not in out.read_bytes()[:1000]):
         raise click.UsageError(f"{out} exists and is no report: choose another --out.")
+    folder = next(place for place in out.absolute().parents if place.exists())
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise click.UsageError(
+            f"{out} cannot be written, {folder}: {error.strerror}: choose another --out."
+        ) from error

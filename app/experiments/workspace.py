@@ -7,9 +7,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from app.runs import directory
 from app.runs.directory import (
     CHECKPOINTS,
-    METRICS,
     RunError,
     finished,
     open_started,
@@ -151,9 +151,9 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
         RunError: it is missing or damaged.
     """
     try:
-        return [json.loads(line) for line in (run / METRICS).read_bytes().splitlines()]
-    except (OSError, ValueError) as error:
-        raise RunError(f"{run / METRICS} is missing or damaged: remove {run} to train it anew.") from error
+        return directory.read_metrics(run)
+    except RunError as error:
+        raise RunError(f"{error} Remove {run} to train it anew.") from error
 
 
 def once(path: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -197,17 +197,17 @@ def _compared(difference: dict[str, Any]) -> str:
         return f"{runs}: not compared, since {difference['why']}."
     told = f"{runs}, personal nmrr over {difference['averaged_over']}: {interval(difference['nmrr'])}"
     if difference["gap_closed"] is not None:
-        told += _closed(100 * difference["gap_closed"])
+        told += f"; {closed(difference['gap_closed'])}"
     elif difference["gap"] is not None:
         told += f"; {difference['against']} is not surely below the oracle"
     return told
 
 
-def _closed(percent: float) -> str:
+def closed(share: float) -> str:
     """How much of the gap to the oracle is closed, or how much wider it is."""
-    if percent < 0:
-        return f"; {-percent:.0f} % further from the oracle"
-    return f"; {percent:.0f} % of the gap to the oracle closed"
+    if share < 0:
+        return f"{-100 * share:.0f} % further from the oracle"
+    return f"{100 * share:.0f} % of the gap to the oracle closed"
 
 
 def _share(part: int, whole: int) -> str:

@@ -12,7 +12,6 @@
     .persarank.lock     while a process works here; see `data.folders`
 """
 
-import json
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.runs import records
 from app.runs.given import read_toml
 from app.runs.settings import ConfigError, Settings, resolve
 from app.runs.shell import command
@@ -197,17 +197,33 @@ def open_run(directory: Path) -> Run:
             f"{directory} is not finished: it has no {SUMMARY}; go on with: {command('resume', directory)}"
         )
     try:
-        summary = json.loads((directory / SUMMARY).read_text())
-        told = {name: summary[name] for name in ("algorithm", "ranker", "loss", "seed")}
-    except (ValueError, OSError, LookupError, TypeError) as error:
+        summary = records.summary((directory / SUMMARY).read_bytes())
+    except OSError as error:
         raise RunError(f"{directory} is a broken run directory: {error}") from error
+    except ValueError as error:
+        raise RunError(f"{directory} is a broken run directory: {SUMMARY} is damaged: {error}.") from error
+    told = [summary[name] for name in ("algorithm", "ranker", "loss", "seed")]
     settings = started.settings
-    ours = (settings.label, settings.ranker_name, settings.loss, settings.seed)
-    if tuple(told.values()) != ours:
+    if told != [settings.label, settings.ranker_name, settings.loss, settings.seed]:
         raise RunError(
             f"{directory} is a broken run directory: its {SUMMARY} is of another run than {CONFIG}."
         )
     return Run(directory, started.settings, started.data, started.fingerprint, summary)
+
+
+def read_metrics(directory: Path) -> list[dict[str, Any]]:
+    """The merges and evaluations of a run, one a line of its metrics file.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    file = directory / METRICS
+    try:
+        return records.events(file.read_bytes())
+    except OSError as error:
+        raise RunError(f"{file} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise RunError(f"{file} is damaged in {error}.") from error
 
 
 def finished(directory: Path) -> dict[str, Any] | None:

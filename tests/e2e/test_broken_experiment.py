@@ -50,8 +50,8 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], int, str]] = {
     "the summary is damaged": ("whole", lambda run: spoil(run / "summary.json"), BAD_RUN, "broken run"),
     "the model is damaged": ("whole", lambda run: spoil(run / MODEL), BAD_MODEL, "its checksum differs"),
     "the model is gone": ("whole", lambda run: (run / MODEL).unlink(), BAD_MODEL, "is missing"),
-    "the metrics are damaged": ("whole", lambda run: spoil(run / METRICS), BAD_RUN, "missing or damaged"),
-    "the metrics are gone": ("whole", lambda run: (run / METRICS).unlink(), BAD_RUN, "missing or damaged"),
+    "the metrics are damaged": ("whole", lambda run: spoil(run / METRICS), BAD_RUN, "is damaged in line"),
+    "the metrics are gone": ("whole", lambda run: (run / METRICS).unlink(), BAD_RUN, "cannot be read"),
 }
 
 

@@ -69,7 +69,7 @@ def test_marks_are_medians_over_seeds_and_need_every_seed(tmp_path: Path) -> Non
     def run(name: str, *evaluations: tuple[float, int, float]) -> Path:
         lines = []
         for time, updates, nmrr in evaluations:
-            lines.append({"event": "merged", "time": time})
+            lines.append({"event": "merged", "updates": updates, "time": time, "staleness": []})
             lines.append({"event": "evaluated", "updates": updates, "metrics": {"nmrr": nmrr}})
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))

@@ -15,6 +15,7 @@ from app.reports.evidence.people import LEVELS, people, spread
 from app.runs.evaluation import COLD, Ground, Judged, compare, describe
 from ranking.metrics import summarise
 from ranking.significance import RESAMPLES, bootstrap
+from ranking.sources import Log
 
 Warn = Callable[[str], None]
 METHOD = {
@@ -79,12 +80,14 @@ def _ground(ground: Ground) -> dict[str, Any]:
     slates, of_data = ground.slates, ground.source.card()
     return {
         "kind": of_data["kind"],
+        "log": isinstance(ground.source, Log),
         "cutoff": ground.cutoff,
         "card": of_data,
         "users": len(slates.user.unique()),
         "all_users": all_users(ground),
         "cold_users": int((training_events(ground) < COLD).sum()),
         "slates": len(slates),
+        "single": int((slates.offsets.diff() == 1).sum()),
         "missed": int(slates.missed.sum()),
     }
 
@@ -93,6 +96,7 @@ def _group(group: Group) -> dict[str, Any]:
     """What one group is, and how good."""
     return {
         **_head(group),
+        "own_models": any(run.run.settings.personal for run in group.runs),
         "metrics": {ranking: _summary(group, ranking) for ranking in (COMMON, OWN)},
         "over_seeds": {ranking: _over_seeds(group, ranking) for ranking in (COMMON, OWN)},
         "spread": spread(group),

@@ -72,7 +72,8 @@ def gather(
         except BROKEN as error:
             why = f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else str(error)
             found.left_out.append({"run": str(directory), "why": why})
-            warn(f"left out: {why}")
+            named = why.startswith(tuple(f"{directory}{sign}" for sign in " :/"))
+            warn(f"left out: {why}" if named else f"left out: {directory}: {why}")
     if not found.judged:
         raise RunError("none of the runs can be judged, so there is nothing to report.")
     return found

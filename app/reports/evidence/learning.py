@@ -1,6 +1,5 @@
 """How training went: learning curves and staleness, as the runs' metrics files have them."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.reports.evidence.groups import Group
-from app.runs.directory import METRICS, Run
+from app.runs.directory import Run, RunError, read_metrics
 
 TOLD = ("updates", "seconds", "updates_per_second", "virtual_time", "concurrency", "staleness", "refused")
 """What is taken from a run's summary, beside its phases and which model was kept."""
@@ -19,25 +18,18 @@ def journal(run: Path) -> dict[str, Any]:
     """The learning curve and the staleness that a run has written down.
 
     Raises:
-        ValueError: its metrics file is missing or damaged.
+        RunError: its metrics file is missing or damaged.
     """
     curve: dict[str, list[float]] = {"updates": [], "virtual_time": [], "nmrr": []}
     staleness: Counter[int] = Counter()
-    now, number = 0.0, 0
-    try:
-        for line in (run / METRICS).read_bytes().splitlines():
-            number += 1
-            event = json.loads(line)
-            if event["event"] == "merged":
-                now = float(event["time"])
-                staleness.update(event["staleness"])
-            elif event["event"] == "evaluated" and "nmrr" in event["metrics"]:
-                for name, value in zip(curve, (event["updates"], now, event["metrics"]["nmrr"]), strict=True):
-                    curve[name].append(float(value))
-    except OSError as error:
-        raise ValueError(f"{run / METRICS} cannot be read: {error.strerror}.") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"{run / METRICS} is damaged in line {number}.") from error
+    now = 0.0
+    for event in read_metrics(run):
+        if event["event"] == "merged":
+            now = float(event["time"])
+            staleness.update(event["staleness"])
+        elif "nmrr" in event["metrics"]:
+            for name, value in zip(curve, (event["updates"], now, event["metrics"]["nmrr"]), strict=True):
+                curve[name].append(float(value))
     return {"curve": curve, "staleness": {str(k): staleness[k] for k in sorted(staleness)}}
 
 
@@ -59,7 +51,7 @@ def learned(group: Group) -> dict[str, Any]:
     for run in group.runs:
         try:
             journals.append(journal(run.run.directory))
-        except ValueError as error:
+        except RunError as error:
             problems.append(str(error))
     staleness: Counter[int] = Counter()
     for each in journals:

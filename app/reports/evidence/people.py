@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from app.reports.evidence.ground import training_events, user_names
@@ -52,26 +53,45 @@ def spread(group: Group) -> dict[str, Any]:
         found["percentiles"][ranking] = np.percentile(values, LEVELS).tolist()
         found["cold"][ranking] = float(values[cold].mean()) if cold.any() else None
         if ranking != OWN:
-            found["changes"][ranking] = _changes(group, own, values)
+            found["changes"][ranking] = _changes(group, ranking, own, values)
     return found
 
 
-def _changes(group: Group, own: NDArray[np.float64], before: NDArray[np.float64]) -> dict[str, Any]:
-    """How many users gain and lose, and everyone who clearly loses, the hardest hit first."""
+def _changes(
+    group: Group, than: str, own: NDArray[np.float64], before: NDArray[np.float64]
+) -> dict[str, Any]:
+    """How many users gain and lose, and everyone who clearly does, the largest change first."""
     difference = own - before
+    order = np.argsort(difference, kind="stable").tolist()
+    losers = [user for user in order if difference[user] < -CLEARLY]
+    gainers = [user for user in reversed(order) if difference[user] > CLEARLY]
     who = user_names(group.ground)
-    losers = [int(user) for user in np.argsort(difference, kind="stable") if difference[user] < -CLEARLY]
-    return {
-        "better": int((difference > CLEARLY).sum()),
-        "same": int((np.abs(difference) <= CLEARLY).sum()),
-        "worse": len(losers),
-        "losers": [
+
+    def rows(users: list[int]) -> list[dict[str, Any]]:
+        return [
             {
                 "user": who[user],
                 "before": float(before[user]),
                 "own": float(own[user]),
                 "difference": float(difference[user]),
             }
-            for user in losers
-        ],
+            for user in users
+        ]
+
+    return {
+        "identical": _identical(group, than),
+        "better": len(gainers),
+        "same": len(order) - len(gainers) - len(losers),
+        "worse": len(losers),
+        "losers": rows(losers),
+        "gainers": rows(gainers),
     }
+
+
+def _identical(group: Group, than: str) -> bool:
+    """Whether every metric of every slate is the same, for every seed."""
+    for run in group.runs:
+        other = run.metrics[than]
+        if other is None or not all(torch.equal(run.personal[name], other[name]) for name in other):
+            return False
+    return True

@@ -10,9 +10,7 @@ from app.reports.pages.blocks import (
     Table,
     Text,
     change,
-    count,
     figure,
-    people,
     probability,
 )
 from app.reports.pages.charts import dots
@@ -24,9 +22,9 @@ from app.reports.pages.words import (
     YARDSTICKS,
     meanings,
     metric_name,
-    missed,
     verdict,
 )
+from app.reports.tables import closed
 
 Bar = tuple[str, dict[str, float], list[float | None]]
 """What a ranking is called, its metrics, and the interval of the first metric compared."""
@@ -47,7 +45,8 @@ def quality(dataset: dict[str, Any], level: int) -> list[Block]:
         Heading("How good are the suggestions?", level),
         Text(
             "All figures are from 0 to 1, and more is better. A common model ranks alike for everyone; own "
-            "models are the users' own, made from it or trained alone. Suggestions with equal scores count "
+            "models are the users' own, made from it or trained alone; where a ranker makes none, the common "
+            "one stands for them below. Suggestions with equal scores count "
             "as if they stood in random order, so a ranker that knows nothing scores what chance does."
         ),
         Chart(
@@ -70,6 +69,12 @@ def quality(dataset: dict[str, Any], level: int) -> list[Block]:
     ]
 
 
+def _rankings(group: dict[str, Any]) -> list[tuple[str, str]]:
+    """The rankings that a ranker makes; where all users get the common one, that is all."""
+    alike = group["metrics"]["global"] is not None and not group["own_models"]
+    return [(ranking, name) for ranking, name in RANKINGS.items() if not (alike and ranking == "personal")]
+
+
 def _rows(dataset: dict[str, Any]) -> list[Bar]:
     """Each ranking there is."""
     headline = next(iter(dataset["between"]))
@@ -79,7 +84,7 @@ def _rows(dataset: dict[str, Any]) -> list[Bar]:
         if dataset["yardsticks"].get(key) is not None
     ]
     for group in dataset["groups"]:
-        for ranking, name in RANKINGS.items():
+        for ranking, name in _rankings(group):
             if group["metrics"][ranking] is not None:
                 bounds = group["intervals"][ranking][headline]
                 rows.append((f"{group['group']}: {name}", group["metrics"][ranking], bounds))
@@ -94,7 +99,7 @@ def _over_seeds(dataset: dict[str, Any]) -> list[Block]:
     for group in dataset["groups"]:
         if len(group["seeds"]) < 2:
             continue
-        for ranking, name in RANKINGS.items():
+        for ranking, name in _rankings(group):
             if group["over_seeds"][ranking] is not None:
                 ends = [group["over_seeds"][ranking][metric] for metric in dataset["metrics"]]
                 told = [f"{figure(low)} to {figure(high)}" for low, high in ends]
@@ -172,70 +177,17 @@ def _compared(caption: str, pairs: list[dict[str, Any]], metric: str, folded: bo
 
 
 def _of_the_gap(dataset: dict[str, Any]) -> list[Block]:
-    """Which share of the way to the best possible each run goes, from the first one."""
+    """How much nearer to the best possible each ranker is than the first, or how much further from it."""
+    if all(told.get("gap_closed") is None for told in dataset["differences"]):
+        return []
+    first = dataset["groups"][0]
+    gap = dataset["yardsticks"]["oracle"]["nmrr"] - first["metrics"]["personal"]["nmrr"]
     rows = [
-        (told["run"], f"{100 * told['gap_closed']:.0f} %")
-        for told in dataset["differences"]
-        if told.get("gap_closed") is not None
+        (pair["group"], closed(pair["mean"] / gap))
+        for pair in dataset["between"]["nmrr"]
+        if pair["against"] == first["group"] and gap > 0
     ]
     if not rows:
         return []
-    base = dataset["runs"][0]["run"]
-    caption = f"Of what the first run ({base}) lacks to the best possible NMRR, each run makes up for"
-    return [Table(caption, ("run", "share"), rows, folded=True)]
-
-
-def in_short(dataset: dict[str, Any], level: int) -> list[Block]:
-    """What a reader in a hurry should know."""
-    metric = next(iter(dataset["between"]))
-    groups = sorted(dataset["groups"], key=lambda group: -group["metrics"]["personal"][metric])
-    best = groups[0]
-    name = metric_name(metric)
-    points = [
-        f"{best['group']} ({best['label']}) ranks best: the {name} of its own models is "
-        f"{figure(best['metrics']['personal'][metric])}."
-    ]
-    known = [
-        f"{told} gives {figure(dataset['yardsticks'][key][metric])}"
-        for key, told in YARDSTICKS.items()
-        if dataset["yardsticks"].get(key) is not None
-    ]
-    points += [f"Without any training, {', '.join(known)}."] if known else []
-    if len(groups) > 1:
-        points.append(_lead(dataset, groups[0]["group"], groups[1]["group"], metric))
-    points += _gainers(best)
-    points += [f"{missed(dataset)} No ranker can help there."] if dataset["missed"] else []
-    return [Heading("In short", level), Points([("", point) for point in points]), *_warnings(dataset)]
-
-
-def _gainers(best: dict[str, Any]) -> list[str]:
-    """How many users gain by a model of their own, if there is a common one, too."""
-    changes = best["spread"]["changes"].get("global")
-    if changes is None:
-        return []
-    if changes["better"] == changes["worse"] == 0:
-        return [f"With {best['group']}, own models serve nobody otherwise than the common model does."]
-    return [
-        f"With {best['group']}, own models serve {people(changes['better'])} better than the common model, "
-        f"{count(changes['same'])} about the same, and {count(changes['worse'])} worse."
-    ]
-
-
-def _lead(dataset: dict[str, Any], best: str, next_best: str, metric: str) -> str:
-    """Whether the best is surely better than the next."""
-    (pair,) = (p for p in dataset["between"][metric] if {p["group"], p["against"]} == {best, next_best})
-    lead = abs(pair["mean"])
-    sure = pair["p_holm"] is not None and pair["p_holm"] <= SURE
-    told = "which is more than chance" if sure else "which may be chance"
-    return f"Next is {next_best}, {figure(lead)} behind, {told} (corrected p {probability(pair['p_holm'])})."
-
-
-def _warnings(dataset: dict[str, Any]) -> list[Block]:
-    """What is wrong with runs, and what may be."""
-    told = [
-        (f"{heading}, {run['group']}, seed {run['seed']}", doubt["message"])
-        for run in dataset["runs"]
-        for heading, key in (("Warning", "warnings"), ("Note", "notes"))
-        for doubt in run[key]
-    ]
-    return [Points(told)] if told else []
+    caption = f"The gap in NMRR between {first['group']} and {ORACLE}, the oracle: what others make of it"
+    return [Table(caption, ("ranker", f"beside {first['group']}"), rows, words=2, folded=True)]

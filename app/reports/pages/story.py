@@ -3,9 +3,11 @@
 from typing import Any
 
 from app.reports.pages.blocks import Block, Heading, Points, Table, Text, count, people
-from app.reports.pages.quality import differences, in_short, quality
+from app.reports.pages.quality import differences, quality
+from app.reports.pages.short import in_short
 from app.reports.pages.training import data, training
 from app.reports.pages.users import gains, hardest, spread
+from app.reports.pages.words import slates
 from app.reports.tables import plain
 
 
@@ -28,26 +30,33 @@ def story(figures: dict[str, Any]) -> list[Block]:
 
 
 JUDGED_ON = {
-    "train": "searches that the models were trained on, so that this says nothing of new ones",
-    "validation": "searches that no model was trained on, but by which it was chosen which one is kept",
-    "test": "searches that no model was trained on or chosen by",
+    "train": "{what} that the models were trained on, so that this says nothing of new ones",
+    "validation": "{what} that no model was trained on, but by which it was chosen which one is kept",
+    "test": "{what} that no model was trained on or chosen by",
 }
 
 
 def _about(figures: dict[str, Any]) -> str:
     """What this is, for somebody who sees it for the first time."""
     number = sum(len(dataset["runs"]) for dataset in figures["datasets"])
-    of_data = [f"{count(d['slates'])} searches of {people(d['users'])}" for d in figures["datasets"]]
+    of_data = [f"{count(d['slates'])} {slates(d)} of {people(d['users'])}" for d in figures["datasets"]]
+    what, split = _what(figures), figures["split"]
+    first = "In each, something had been typed, some" if what == "searches" else "In each, some"
     told = (
-        f"This page compares rankers of search suggestions. {_number(number, 'training run')} "
-        f"{'was' if number == 1 else 'were'} judged on {JUDGED_ON[figures['split']]} (the {figures['split']} "
-        f"part of the data): {'; '.join(of_data)}. In each, something had been typed, some suggestions could "
-        "be offered, and it is known which of them the user wanted. Runs that differ in nothing but their "
+        f"This page compares rankers of suggestions. {_number(number, 'training run')} "
+        f"{'was' if number == 1 else 'were'} judged on {JUDGED_ON[split].format(what=what)} (the {split} "
+        f"part of the data): {'; '.join(of_data)}. {first} suggestions could be offered, "
+        " and it is known which of them the user wanted. Runs that differ in nothing but their "
         "random seed are one ranker, named by a letter, whose figures are averages over seeds."
     )
     if len(figures["datasets"]) > 1:
         told += " Rankers of different data are never compared with each other."
     return told
+
+
+def _what(figures: dict[str, Any]) -> str:
+    """What was ranked for, if any of the data are a log, and if none are."""
+    return next((slates(d) for d in figures["datasets"] if d["log"]), "queries")
 
 
 def _number(number: int, what: str) -> str:
@@ -95,8 +104,8 @@ def _method(figures: dict[str, Any]) -> list[Block]:
             [
                 (
                     "Averages",
-                    "are taken over a user's searches first, then over users, so that everyone counts the "
-                    "same. Rankers with several seeds are averaged over these, search by search.",
+                    f"are taken over a user's {_what(figures)} first, then over users, so that everyone "
+                    "counts the same. Rankers with several seeds are averaged over these, one by one.",
                 ),
                 (
                     "Intervals",

@@ -5,6 +5,7 @@ from typing import Any
 from app.reports.pages.blocks import Block, Chart, Heading, Table, Text, count, figure
 from app.reports.pages.charts import beside, lines
 from app.reports.pages.users import key
+from app.reports.pages.words import slates
 from app.reports.tables import plain
 
 
@@ -36,7 +37,8 @@ def _curves(dataset: dict[str, Any]) -> list[Block]:
     ends = "; ".join(
         f"{group['group']} ends at {figure(group['learning']['curve']['nmrr'][-1])}" for group in groups
     )
-    caption = "Learning curves: NMRR on validation searches while training went on"
+    what = f"validation {slates(dataset)}"
+    caption = f"Learning curves: NMRR on {what} while training went on"
     table = Table(
         f"{caption}: the figures",
         ("ranker", "updates", "virtual time", "NMRR", "lowest seed", "highest seed"),
@@ -58,7 +60,7 @@ def _curves(dataset: dict[str, Any]) -> list[Block]:
         "the simulated network, in the units of the delays that the settings name; it does not depend on "
         "the machine."
     )
-    chart = Chart(caption, f"NMRR on validation searches: {ends}.", beside(*panels), table, key(groups))
+    chart = Chart(caption, f"NMRR on {what}: {ends}.", beside(*panels), table, key(groups))
     return [Text(told), chart]
 
 
@@ -75,7 +77,7 @@ def _staleness(dataset: dict[str, Any]) -> list[Block]:
     rows = []
     for group in groups:
         counts = {int(k): n for k, n in group["learning"]["staleness"]["counts"].items()}
-        for k in range(max(counts) + 1):
+        for k in _marks(counts):
             rows.append({"group": group["group"], "x": k, "y": 100 * counts.get(k, 0) / sum(counts.values())})
     said = "; ".join(
         f"{g['group']} mean {g['learning']['staleness']['mean']:.2f}, at most "
@@ -90,6 +92,12 @@ def _staleness(dataset: dict[str, Any]) -> list[Block]:
     )
     picture = lines(rows, [group["group"] for group in groups], "versions behind", "share of updates, %")
     return [Chart(caption, f"Staleness: {said}.", picture, table, f"{key(groups)}. {said}.")]
+
+
+def _marks(counts: dict[int, int]) -> list[int]:
+    """Where a line needs a point: at what has been counted, and at the noughts beside it."""
+    marks = {k + step for k in counts for step in (-1, 0, 1)}
+    return sorted(k for k in marks if 0 <= k <= max(counts))
 
 
 def _runs(dataset: dict[str, Any]) -> Table:

@@ -6,7 +6,7 @@ from app.reports.evidence.gains import AXES
 from app.reports.evidence.people import CLEARLY
 from app.reports.pages.blocks import Block, Chart, Heading, Table, Text, change, count, figure, people
 from app.reports.pages.charts import below, letters, lines
-from app.reports.pages.words import AGAINST, RANKINGS, YARDSTICKS, missed
+from app.reports.pages.words import AGAINST, RANKINGS, YARDSTICKS, missed, slates
 from app.runs.evaluation import COLD
 
 SHOWN = 10
@@ -31,7 +31,7 @@ def spread(dataset: dict[str, Any], level: int) -> list[Block]:
             f"NMRR below {CLEARLY} counts as none."
         ),
         _changes(dataset),
-        *_losers(dataset),
+        *_names(dataset),
     ]
 
 
@@ -86,42 +86,40 @@ def _changes(dataset: dict[str, Any]) -> Table:
     return Table("Users who gain and users who lose", headings, rows, words=2)
 
 
-def _losers(dataset: dict[str, Any]) -> list[Block]:
-    """The users who lose most, by name."""
-    blocks: list[Block] = []
-    for group in dataset["groups"]:
-        than = "global" if "global" in group["spread"]["changes"] else "history"
-        losers = group["spread"]["changes"].get(than, {"losers": []})["losers"]
-        if not losers:
-            continue
-        some = (
-            f"the {SHOWN} who lose most of {count(len(losers))}"
-            if len(losers) > SHOWN
-            else people(len(losers))
-        )
-        caption = f"Who is served worse by own models of {group['group']} than by {AGAINST[than]}: {some}"
-        rows = [
-            (loser["user"], figure(loser["before"]), figure(loser["own"]), change(loser["difference"]))
-            for loser in losers[:SHOWN]
-        ]
-        blocks.append(
-            Table(caption, ("user", AGAINST[than], "own model", "difference of NMRR"), rows, folded=True)
-        )
-    return blocks
+def _names(dataset: dict[str, Any]) -> list[Block]:
+    """The users who lose most and those who gain most, by name, beside each thing that is not personal."""
+    return [
+        _named(group["group"], than, told[kind], how)
+        for group in dataset["groups"]
+        for than, told in group["spread"]["changes"].items()
+        for kind, how in (("losers", "worse"), ("gainers", "better"))
+        if told[kind] and than != "random"
+    ]
+
+
+def _named(letter: str, than: str, users: list[dict[str, Any]], how: str) -> Table:
+    """Users whose ranking is clearly worse, or clearly better, the largest change first."""
+    some = f"the first {SHOWN} of {people(len(users))}" if len(users) > SHOWN else people(len(users))
+    rows = [
+        (user["user"], figure(user["before"]), figure(user["own"]), change(user["difference"]))
+        for user in users[:SHOWN]
+    ]
+    caption = f"Who is served {how} by own models of {letter} than by {AGAINST[than]}: {some}"
+    return Table(caption, ("user", AGAINST[than], "own model", "difference of NMRR"), rows, folded=True)
 
 
 def hardest(dataset: dict[str, Any], level: int) -> list[Block]:
     """Cold users, the worst tenth, misses, and users left out."""
     left_out, cold = dataset["all_users"] - dataset["users"], dataset["cold_users"]
     sentences = [
-        f"Judged were {count(dataset['slates'])} searches of {people(dataset['users'])}.",
+        f"Judged were {count(dataset['slates'])} {slates(dataset)} of {people(dataset['users'])}.",
         f"{people(left_out)} more had none in this part of the data."
         if left_out
         else "No user was left out.",
         missed(dataset),
-        f"{people(cold)} had fewer than {COLD} searches to learn from (cold users)."
+        f"{people(cold)} had fewer than {COLD} {slates(dataset)} to learn from (cold users)."
         if cold
-        else f"Every user had at least {COLD} searches to learn from.",
+        else f"Every user had at least {COLD} {slates(dataset)} to learn from.",
     ]
     names = {**YARDSTICKS, **RANKINGS}
     rows = []
@@ -151,14 +149,15 @@ def gains(dataset: dict[str, Any], level: int) -> list[Block]:
     blocks: list[Block] = [
         Heading("When do own models help?", level),
         Text(
-            "Each letter is a ranker's mean gain of NMRR in searches of one kind, and its bar the 95 % "
-            "interval over users. Where a bar crosses the dashed line, no gain is shown."
+            f"Each letter is a ranker's mean gain of NMRR in {slates(dataset)} of one kind, and its bar the "
+            "95 % interval over users. Where a bar crosses the dashed line, no gain is shown."
         ),
     ]
     for than in ("global", "history"):
         rows = [row for row in dataset["gains"] if row["against"] == than]
         groups = list(dict.fromkeys(row["group"] for row in rows))
-        alike = [g for g in groups if not any(row["mean"] for row in rows if row["group"] == g)]
+        changes = {group["group"]: group["spread"]["changes"] for group in dataset["groups"]}
+        alike = [letter for letter in groups if changes[letter][than]["identical"]]
         if alike:
             same = f"rank exactly as {AGAINST[than]} does, so there is no gain to show"
             blocks.append(Text(f"Own models of {', '.join(alike)} {same}."))
@@ -183,7 +182,7 @@ def _gain(dataset: dict[str, Any], rows: list[dict[str, Any]], than: str) -> Blo
     caption = f"What own models gain over {AGAINST[than]}"
     table = Table(
         f"{caption}: the figures" if panels else caption,
-        ("searches by", "bin", "ranker", "gain", "from", "to", "searches", "users"),
+        (f"{slates(dataset)} by", "bin", "ranker", "gain", "from", "to", slates(dataset), "users"),
         [_gained(titles[row["axis"]], row) for row in rows],
         words=3,
     )

@@ -27,9 +27,11 @@ _NAMES = {
     "success": "Success@{k}",
 }
 _MEANINGS = {
-    "accuracy": "the share of the wanted suggestions that stand in {places}, where place 1 counts 1, place 2 "
-    "counts 1/2, place 3 counts 1/3, and so on.",
-    "plain_accuracy": "the same share, with all places counting alike.",
+    "accuracy": "the share of {places}, or of as many places as suggestions were wanted if these are fewer, "
+    "that go to the equally many most wanted suggestions. Place 1 counts 1, place 2 counts 1/2, place 3 "
+    "counts 1/3, and so on. Where one suggestion was wanted, only the first place counts: this is Success@1.",
+    "plain_accuracy": "the same, with all of these places counting alike. Where one suggestion was wanted, "
+    "this too is Success@1.",
     "nmrr": "1/place of every wanted suggestion, added up, and divided by what the best order would give: "
     "1 is perfect. Where one suggestion is wanted, it is 1/place (RR in ir-measures).",
     "mrr": "1/place of the suggestion wanted most, and 0 if it is not in {places}. RR@{k} in ir-measures.",
@@ -65,11 +67,24 @@ def verdict(pair: dict[str, Any]) -> str:
     return "yes, better" if pair["mean"] > 0 else "yes, worse"
 
 
+def standing(pair: dict[str, Any]) -> str:
+    """Where own models stand beside what they are compared with."""
+    if pair["low"] == pair["high"] == 0:
+        return "exactly alike"
+    if pair["p_holm"] is None or pair["p_holm"] > SURE:
+        return "not told from chance"
+    return "better" if pair["mean"] > 0 else "worse"
+
+
+def slates(dataset: dict[str, Any]) -> str:
+    """What is ranked for: searches, or the queries of imported features, of which nothing else is known."""
+    return "searches" if dataset["log"] else "queries"
+
+
 def missed(dataset: dict[str, Any]) -> str:
     """In how many searches nobody could have ranked well."""
     if not dataset["missed"]:
-        return "In every search something that was wanted was on offer."
-    told = (
-        f"In {count(dataset['missed'])} of {count(dataset['slates'])} searches nothing that was wanted was "
-    )
-    return told + "on offer; all figures count these as 0."
+        every = "search" if dataset["log"] else "query"
+        return f"In every {every} something that was wanted was on offer."
+    told = f"In {count(dataset['missed'])} of {count(dataset['slates'])} {slates(dataset)}"
+    return f"{told} nothing that was wanted was on offer; all figures count these as 0."

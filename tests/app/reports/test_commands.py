@@ -1,6 +1,7 @@
 """The commands `report` and `compare`: their figures are those of `evaluate`, and nothing is lost."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.reports.comparison import tables
+from app.reports.evidence import gathering
 from app.reports.evidence.figures import ranking_of
 from app.reports.evidence.gathering import Gathered
 from app.reports.pages.html import MARK
@@ -73,6 +75,18 @@ def test_only_a_report_is_written_over(cli: Cli, copies: dict[str, Path], tmp_pa
     older.write_text(f"<html><head>{MARK}</head></html>")
     assert cli("report", copies["fedavg"], "--out", older).code == OK
     assert "fedavg" in older.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_any_run_is_judged(
+    cli: Cli, runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "letter").write_text("Dear all")
+    monkeypatch.setattr(gathering, "gather", lambda *arguments: pytest.fail("judged in vain"))
+    for place in (tmp_path / "letter" / "report.html", tmp_path / "letter" / "new" / "report.html"):
+        called = cli("report", runs["fedavg"], "--out", place)
+        assert called.code == USAGE
+        assert "cannot be written" in " ".join(called.err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["letter"], "no trial is left"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +175,9 @@ def test_rankers_of_others_features_are_reported_without_what_needs_a_log(cli: C
     assert {row["axis"] for row in dataset["gains"]} == {"pool"}
     assert [row["user"] for row in dataset["users_by_name"]] == ["a", "b", "c"]
     assert "what the user searched before" not in page.read_text()
-    assert "characters typed" not in page.read_text()
+    for word in ("typed", "searches", "search by"):
+        assert not re.search(rf"\b{word}\b", page.read_text()), f"of queries without a text: {word}"
+    assert "queries of 3 users" in page.read_text()
     assert cli("compare", tmp_path / "run-0", tmp_path / "run-1").code == OK
 
 

@@ -237,3 +237,33 @@ def test_one_user_has_means_and_nothing_more(groups: list[Group]) -> None:
     for pair in within([one], "nmrr"):
         assert math.isfinite(pair["mean"])
         assert (pair["low"], pair["p"], pair["p_holm"]) == (None, None, None)
+
+
+def test_who_loses_and_who_gains_is_named_beside_every_ranking(
+    data: dict[str, Any], groups: list[Group]
+) -> None:
+    for told, group in zip(data["groups"], groups, strict=True):
+        rows = {row["user"]: row for row in data["users_by_name"]}
+        for than, changes in told["spread"]["changes"].items():
+            assert (len(changes["losers"]), len(changes["gainers"])) == (changes["worse"], changes["better"])
+            assert changes["better"] + changes["same"] + changes["worse"] == len(rows)
+            for kind, sign in (("losers", -1), ("gainers", 1)):
+                sizes = [sign * user["difference"] for user in changes[kind]]
+                assert sizes == sorted(sizes, reverse=True)
+                assert all(size > 0.01 for size in sizes)
+            if than == "history":
+                for user in changes["losers"]:
+                    row = rows[user["user"]]
+                    assert user["before"] == row["history"]
+                    assert user["own"] == row["groups"][group.letter]["personal"]
+    assert [told["spread"]["changes"].get("global", {}).get("identical") for told in data["groups"]] == [
+        False,
+        True,
+        None,
+        True,
+    ], "federated averaging and a pooled forest rank alike for everyone"
+
+
+def test_pools_of_one_candidate_are_counted(data: dict[str, Any], gathered: Gathered) -> None:
+    sizes = gathered.judged[0].ground.slates.offsets.diff().tolist()
+    assert data["single"] == sum(size == 1 for size in sizes)

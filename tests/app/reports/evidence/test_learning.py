@@ -10,6 +10,7 @@ import pytest
 from app.reports.evidence.gathering import Gathered
 from app.reports.evidence.groups import grouped
 from app.reports.evidence.learning import _averaged, journal, learned, training
+from app.runs.directory import RunError
 
 
 def merged(updates: int, time: float, *staleness: int) -> dict[str, Any]:
@@ -45,11 +46,30 @@ def test_seeds_are_averaged_where_all_were_looked_at() -> None:
     assert _averaged([])["updates"] == []
 
 
-@pytest.mark.parametrize("line", ["{", "{}", '{"event": "merged"}', "[1]", "7"])
+LINES = [
+    "{",
+    "{}",
+    '{"event": "merged"}',
+    "[1]",
+    "7",
+    *(
+        f'{{"event": "merged", "updates": 2, "time": 1, "staleness": {odd}}}'
+        for odd in ("[1.5]", '["a"]', '{"7": 3}', "[-3]", "[true]", "7")
+    ),
+    '{"event": "merged", "updates": 2, "time": NaN, "staleness": [1]}',
+    '{"event": "merged", "updates": 2, "time": 1e999, "staleness": [1]}',
+    '{"event": "evaluated", "updates": 2, "metrics": {"nmrr": NaN}}',
+    '{"event": "evaluated", "updates": 2, "metrics": {"nmrr": "0.5"}}',
+    '{"event": "evaluated", "updates": 2, "metrics": 3}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line[:80])
 def test_the_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     place = written(tmp_path, merged(2, 1.5, 0)) / "metrics.jsonl"
     place.write_text(place.read_text() + line + "\n")
-    with pytest.raises(ValueError, match=r"metrics\.jsonl is damaged in line 2"):
+    with pytest.raises(RunError, match=r"metrics\.jsonl is damaged in line 2"):
         journal(tmp_path)
 
 

@@ -15,6 +15,7 @@ from app.reports.evidence.gathering import gather
 from app.reports.pages import html, markdown
 from app.reports.pages.blocks import Block, Chart, Table, change, figure
 from app.reports.pages.story import story
+from app.reports.pages.training import _staleness
 from app.reports.pages.words import metric_name
 from app.runs.settings import resolve
 from app.runs.training import train_run
@@ -107,7 +108,8 @@ def test_every_metric_is_that_of_evaluate(told: dict[str, Any], tables: dict[str
         "A: own models": dataset["groups"][0]["metrics"]["personal"],
     }
     for letter, metrics in alone.items():
-        expected[f"{letter}: own models"] = metrics["personal"]
+        if letter == "C":  # those of the others are the common one
+            expected["C: own models"] = metrics["personal"]
         if metrics["global"] is not None:
             expected[f"{letter}: common model"] = metrics["global"]
     assert by_name.keys() == expected.keys()
@@ -238,6 +240,51 @@ def test_of_one_user_there_is_a_report_without_intervals(tmp_path: Path) -> None
         "unknown: one user"
     ]
     assert "which may be chance" in markdown.text(blocks)
+
+
+def test_the_gap_to_the_oracle_is_told_ranker_by_ranker(
+    told: dict[str, Any], tables: dict[str, Rows]
+) -> None:
+    """In the words of `evaluate`; of NMRR averaged over seeds."""
+    (dataset,) = told["datasets"]
+    nmrr = {group["group"]: group["metrics"]["personal"]["nmrr"] for group in dataset["groups"]}
+    gap = dataset["yardsticks"]["oracle"]["nmrr"] - nmrr["A"]
+    (rows,) = (
+        rows[1:] for caption, rows in tables.items() if caption.startswith("The gap in NMRR between A")
+    )
+    assert [row[0] for row in rows] == ["B", "C", "D"]
+    for letter, words in rows:
+        share = 100 * (nmrr[letter] - nmrr["A"]) / gap
+        further = f"{-share:.0f} % further from the oracle"
+        assert words == (further if share < 0 else f"{share:.0f} % of the gap to the oracle closed")
+
+
+def test_who_loses_against_history_is_named_where_own_models_are_the_common_one(told: dict[str, Any]) -> None:
+    """Ten at most, the hardest hit first."""
+    other = deepcopy(told)
+    changes = other["datasets"][0]["groups"][1]["spread"]["changes"]
+    changes["global"] |= {"losers": [], "gainers": []}
+    loser = {"before": 0.9, "own": 0.4, "difference": -0.5}
+    changes["history"] |= {"losers": [{"user": f"u{n}", **loser} for n in range(12)], "gainers": []}
+    tables = tables_of_markdown(story_of(other))
+    who = "Who is served worse by own models of B than by what the user searched before"
+    caption = f"{who}: the first 10 of 12 users"
+    assert [row[0] for row in tables[caption][1:]] == [f"u{n}" for n in range(10)]
+    named = [name for name in tables if name.startswith("Who is served") and " of B " in name]
+    assert not any("than by the common model" in name for name in named)
+
+
+def test_staleness_takes_as_long_as_it_has_values(told: dict[str, Any]) -> None:
+    """However large these are: a point for each, and noughts beside it."""
+    other = deepcopy(told)
+    dataset = other["datasets"][0]
+    counts = {"0": 3, "1000000000000": 1}
+    dataset["groups"] = dataset["groups"][:1]
+    dataset["groups"][0]["learning"]["staleness"] = {"mean": 2.5e11, "max": 10**12, "counts": counts}
+    (chart,) = _staleness(dataset)
+    assert isinstance(chart, Chart)
+    shown = {row["x"]: row["y"] for row in chart.specification["data"]["values"]}
+    assert shown == {0: 75, 1: 0, 10**12 - 1: 0, 10**12: 25}
 
 
 @pytest.mark.parametrize(
