@@ -46,7 +46,7 @@ def _about(figures: dict[str, Any]) -> str:
         f"This page compares rankers of suggestions. {_number(number, 'training run')} "
         f"{'was' if number == 1 else 'were'} judged on {JUDGED_ON[split].format(what=what)} (the {split} "
         f"part of the data): {'; '.join(of_data)}. {first} suggestions could be offered, "
-        " and it is known which of them the user wanted. Runs that differ in nothing but their "
+        "and it is known which of them the user wanted. Runs that differ in nothing but their "
         "random seed are one ranker, named by a letter, whose figures are averages over seeds."
     )
     if len(figures["datasets"]) > 1:
