@@ -156,8 +156,9 @@ def count(law: str, users: int, arrivals: int, places: int | None) -> dict[str, 
         ``in_flight`` (mean over time), ``mean``, ``p90`` and ``max`` staleness, and ``share`` of the
         updates by staleness up to `LAST`.
     """
-    how = {"idle_time": TRIP * (1 / TALK - 1)} if places is None else {"concurrency": places}
-    schedule = Arrivals(delay_law=law, **how)  # type: ignore[arg-type]  # laws are literals, checked there
+    how: dict[str, Any] = {"delay_law": law}
+    how |= {"idle_time": TRIP * (1 / TALK - 1)} if places is None else {"concurrency": places}
+    schedule = Arrivals(**how)
     nothing = Quadratics(torch.ones(users, 1, 1), torch.zeros(users, 1), torch.zeros(users, 1, 1))
     clients = Clients(nothing, Vanilla(), LocalSGD(lr=0.1, local_steps=1, batch_size=1), seed=0)
     clock = Clock(schedule, 0, users)
