@@ -48,6 +48,14 @@ def step_down(bins: Any, place: Any, first: int, feature: Any, bin_: Any, left: 
 
 
 @compiled
+def _leaf(x: Any, node: int, feature: Any, threshold: Any, left: Any) -> int:
+    """Where a row of features x (F,) ends that begins in a node; the arrays as in `walk`."""
+    while feature[node] >= 0:
+        node = left[node] + (x[feature[node]] >= threshold[node])
+    return node
+
+
+@compiled
 def walk(
     features: Any,
     user: Any,
@@ -84,9 +92,7 @@ def walk(
     for begin in range(0, rows, BLOCK):
         for tree in range(trees):
             for row in range(begin, min(begin + BLOCK, rows)):
-                node = root[tree]
-                while feature[node] >= 0:
-                    node = left[node] + (features[row, feature[node]] >= threshold[node])
+                node = _leaf(features[row], root[tree], feature, threshold, left)
                 common[row] += vote[node]
                 for m in range(price.shape[1]):
                     seen = evidence[user[row], tree, cell[node]]
@@ -113,9 +119,7 @@ def add_evidence(
     for begin in range(0, rows, BLOCK):
         for tree in range(len(root)):
             for row in range(begin, min(begin + BLOCK, rows)):
-                node = root[tree]
-                while feature[node] >= 0:
-                    node = left[node] + (features[row, feature[node]] >= threshold[node])
+                node = _leaf(features[row], root[tree], feature, threshold, left)
                 seen = evidence[user[row], tree, cell[node]]
                 seen[0] += residual[row]
                 seen[1] += curvature[row]
