@@ -17,6 +17,7 @@ import numpy as np
 from ranking.kernels import Steps
 from ranking.kernels.compiling import compiled
 from ranking.kernels.dense import matrix
+from ranking.kernels.losses import shares
 
 Array = Any
 """An array of numpy, of a type and shape that the compiler sees."""
@@ -158,23 +159,12 @@ def forward(w: Array, sizes: Array, images: int, acts: Array) -> None:
 
 
 @compiled
-def _softmax(logits: Array, chances: Array) -> None:
-    """Of one image."""
-    top, total = logits.max(), 0.0
-    for k in range(len(logits)):
-        chances[k] = np.exp(logits[k] - top)
-        total += chances[k]
-    for k in range(len(logits)):
-        chances[k] /= total
-
-
-@compiled
 def _slopes(logits: Array, y: Array, batch: Array, weight: Array, g: Array) -> None:
     """Slopes of the weighed cross-entropy by the logits, into ``g``."""
     images, classes = logits.shape
     slope = matrix(g, 0, images, classes)
     for b in range(images):
-        _softmax(logits[b], slope[b])
+        shares(logits[b], slope[b])
         slope[b, y[batch[b]]] -= 1
         for k in range(classes):
             slope[b, k] *= weight[b]
@@ -187,7 +177,7 @@ def _curvatures(logits: Array, rlogits: Array, weight: Array, rg: Array) -> None
     rslope = matrix(rg, 0, images, classes)
     for b in range(images):
         chances = rslope[b]
-        _softmax(logits[b], chances)
+        shares(logits[b], chances)
         mean = 0.0
         for k in range(classes):
             mean += chances[k] * rlogits[b, k]

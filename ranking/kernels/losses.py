@@ -81,7 +81,7 @@ def _members(position: Array) -> int:
 def _softmax_slope(scores: Array, position: Array, weight: float, slope: Array) -> None:
     """Of one slate: the share of softmax less the share of the reference; 0 without a reference."""
     members = _members(position)
-    _shares(scores, slope)
+    shares(scores, slope)
     for r in range(len(scores)):
         member = 1.0 / members if position[r] > 0 else 0.0
         slope[r] = weight * (slope[r] - member) if members else 0.0
@@ -91,7 +91,7 @@ def _softmax_slope(scores: Array, position: Array, weight: float, slope: Array) 
 def _softmax_curvature(scores: Array, change: Array, position: Array, weight: float, curved: Array) -> None:
     """Of one slate: p (change − Σ p · change), p its softmax; 0 without a reference."""
     counted = weight if _members(position) else 0.0
-    _shares(scores, curved)
+    shares(scores, curved)
     mean = 0.0
     for r in range(len(scores)):
         mean += curved[r] * change[r]
@@ -100,16 +100,16 @@ def _softmax_curvature(scores: Array, change: Array, position: Array, weight: fl
 
 
 @compiled
-def _shares(scores: Array, shares: Array) -> None:
-    """Softmax."""
+def shares(scores: Array, out: Array) -> None:
+    """Write the softmax of scores (R,)."""
     most, total = -math.inf, 0.0
     for score in scores:
         most = max(most, score)
     for r in range(len(scores)):
-        shares[r] = math.exp(scores[r] - most)
-        total += shares[r]
+        out[r] = math.exp(scores[r] - most)
+        total += out[r]
     for r in range(len(scores)):
-        shares[r] /= total
+        out[r] /= total
 
 
 @compiled
