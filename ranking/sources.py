@@ -73,6 +73,10 @@ class Source(Protocol):
         """(U,) how many events or queries of each user are for training."""
         ...
 
+    def earlier(self, split: str) -> Int | None:
+        """(S,) how many events of its user are strictly earlier than each slate; None without times."""
+        ...
+
     def card(self) -> dict[str, Any]:
         """What the data looks like, for people."""
         ...
@@ -124,6 +128,13 @@ class Log:
         events = self.dataset.events
         user = column(events, "user_id")[in_split(events, "train")]
         return np.bincount(user, minlength=len(self.users))
+
+    def earlier(self, split: str) -> Int:
+        """See `Source.earlier`."""
+        events, slates = self.dataset.events, self.dataset.slates
+        counts = earlier(column(events, "user_id"), column(events, "timestamp"))
+        found: Int = counts[column(slates, "event_id")[self.rows(split)]]
+        return found
 
     def card(self) -> dict[str, Any]:
         """See `Source.card`."""
@@ -186,6 +197,9 @@ class Imported:
         user = column(self.found.slates, "user_id")[in_split(self.found.slates, "train")]
         return np.bincount(user, minlength=len(self.users))
 
+    def earlier(self, split: str) -> None:
+        """See `Source.earlier`."""
+
     def card(self) -> dict[str, Any]:
         """See `Source.card`."""
         return feature_sets.card(self.found)
@@ -216,6 +230,24 @@ def places(grade: NDArray[np.int16], slate: Int) -> NDArray[np.int16]:
     found = np.zeros(len(grade), np.int16)
     found[order] = ranges(np.ones(len(counts)), counts)
     return found
+
+
+def earlier(user: Int, time: Int) -> Int:
+    """(E,) how many events of the same user are strictly earlier than each event.
+
+    Args:
+        user: (E,) whose they are, in any order.
+        time: (E,) when they were.
+    """
+    order = np.lexsort((time, user))
+    place = np.arange(len(order))
+    user_begins = np.diff(user[order], prepend=-1) != 0
+    moment_begins = user_begins | (np.diff(time[order], prepend=0) != 0)
+    first_of_user = np.maximum.accumulate(np.where(user_begins, place, 0))
+    first_of_moment = np.maximum.accumulate(np.where(moment_begins, place, 0))
+    counts = np.empty_like(place)
+    counts[order] = first_of_moment - first_of_user
+    return counts
 
 
 def source_of(data: Data) -> Source:

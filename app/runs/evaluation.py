@@ -15,11 +15,10 @@ from app.runs.verdict import JUDGED, NOT_FINITE, doubts, exchanged, told
 from data.feature_sets import Data, open_data
 from data.files import write_bytes
 from data.progress import Tell, silent
-from data.schema import DataError, Dataset
 from data.storage import read_manifest
 from ranking.metrics import CUTOFF, paired_bootstrap, per_user, slate_metrics, summarise, with_cutoff
 from ranking.slates import StoredSlates
-from ranking.sources import Log, Source, source_of
+from ranking.sources import Source, source_of
 
 Metrics = dict[str, Tensor]
 COMPARED = ("nmrr", "mrr@10")
@@ -41,17 +40,6 @@ class Ground:
     baselines: dict[str, Metrics | None]
     cutoff: int = CUTOFF
     """Of the metrics that have one, e.g. ``mrr@10``."""
-
-    @property
-    def dataset(self) -> Dataset:
-        """The log that these slates are of.
-
-        Raises:
-            DataError: they are imported features, of which there is no log.
-        """
-        if not isinstance(self.source, Log):
-            raise DataError("the data holds imported features without a log, and this needs one.")
-        return self.source.dataset
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from app.reports.evidence.people import LEVELS, people, spread
 from app.runs.evaluation import COLD, Ground, Judged, compare, describe
 from ranking.metrics import summarise
 from ranking.significance import RESAMPLES, bootstrap
-from ranking.sources import Log
 
 Warn = Callable[[str], None]
 METHOD = {
@@ -80,7 +79,7 @@ def _ground(ground: Ground) -> dict[str, Any]:
     slates, of_data = ground.slates, ground.source.card()
     return {
         "kind": of_data["kind"],
-        "log": isinstance(ground.source, Log),
+        "log": ground.source.texts is not None,
         "cutoff": ground.cutoff,
         "card": of_data,
         "users": len(slates.user.unique()),

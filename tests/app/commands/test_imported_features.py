@@ -208,8 +208,9 @@ def test_texts_that_are_not_there_are_not_read(cli: Cli, data: Path, tmp_path: P
     assert not (tmp_path / "run").exists()
     with pytest.raises(DataError, match="imported features without their queries"):
         read(data)
-    with pytest.raises(DataError, match="imported features without a log"):
-        _ = ground_of(open_data(data), "test").dataset
+    source = ground_of(open_data(data), "test").source
+    assert (source.texts, source.earlier("test"), source.utilities("test")) == (None, None, None)
+    assert source.prefixes("test") == [None] * len(source.rows("test"))
 
 
 def test_one_file_is_split_inside_each_user_in_its_order(cli: Cli, tmp_path: Path) -> None:

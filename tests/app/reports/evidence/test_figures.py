@@ -13,12 +13,12 @@ from app.reports.evidence import figures
 from app.reports.evidence.differences import within
 from app.reports.evidence.gains import AXES, Axis, gains, values
 from app.reports.evidence.gathering import Gathered
-from app.reports.evidence.ground import earlier
 from app.reports.evidence.groups import Group, grouped, settings
 from app.reports.evidence.people import spread
 from app.runs.evaluation import compare, describe, judge, users_table
 from ranking.metrics import per_user
 from ranking.slates import Slates
+from ranking.sources import earlier
 
 
 @pytest.fixture
@@ -131,8 +131,8 @@ def test_gains_are_those_of_a_loop(gathered: Gathered, groups: list[Group]) -> N
     ground = groups[0].ground
     found = gains(groups[:2], "test")
     by_axis = values(ground, "test")
-    events = ground.dataset.events.to_pylist()
-    slates = ground.dataset.slates.to_pylist()
+    events = ground.source.dataset.events.to_pylist()
+    slates = ground.source.dataset.slates.to_pylist()
     rows = [slate for slate in slates if events[slate["event_id"]]["split"] == "test"]
     assert by_axis["typed"].tolist() == [len(slate["prefix"]) for slate in rows]
     assert by_axis["pool"].tolist() == [len(slate["pool"]) for slate in rows]
@@ -185,7 +185,7 @@ def test_who_loses_is_named_with_how_much(groups: list[Group]) -> None:
     changed = replace(group, runs=[replace(judged, metrics={**judged.metrics, "personal": own})])
     told = spread(changed)["changes"]["global"]
     assert (told["better"], told["same"], told["worse"]) == (1, 17, 2)
-    names = judged.ground.dataset.users.column("name").to_pylist()
+    names = judged.ground.source.dataset.users.column("name").to_pylist()
     assert [loser["user"] for loser in told["losers"]] == [names[5], names[3]], "the hardest hit first"
     assert [loser["difference"] for loser in told["losers"]] == pytest.approx([-0.3, -0.2])
     before = per_user(common["nmrr"], user)[1]

@@ -139,7 +139,7 @@ def test_data_that_have_moved_are_found_by_what_they_are(
     write(simulate(users=3, seed=9), tmp_path / "other")
     gone_data(copies["fedavg"])
     (judged,) = gather([copies["fedavg"]], [tmp_path / "other", moved]).judged
-    assert judged.ground.dataset.users.num_rows == 20
+    assert judged.ground.source.dataset.users.num_rows == 20
 
 
 def test_runs_on_other_data_are_reported_apart(runs: dict[str, Path], tmp_path: Path, hostile: Path) -> None:

@@ -198,7 +198,7 @@ def test_hostile_names_are_only_text(hostile: Path) -> None:
     (judged,) = gather([hostile]).judged
     told = figures.report(gather([hostile]), "test")
     spread = told["datasets"][0]["groups"][0]["spread"]["changes"]
-    names = judged.ground.dataset.users.column("name").to_pylist()
+    names = judged.ground.source.dataset.users.column("name").to_pylist()
     loser = {"before": 0.5, "own": 0.25, "difference": -0.25}
     spread["global"]["losers"] = [{"user": name, **loser} for name in names]
     blocks = story(told)
