@@ -34,6 +34,7 @@ TESTS = Path(__file__).resolve().parent
 SLOW = (
     "e2e/",
     "benchmarks/",
+    "oracles/test_forgetful_checkpoints.py",
     "oracles/test_injected_defects.py",
     "oracles/test_push_sum_by_hand.py",
     "oracles/test_push_sum_mass.py",

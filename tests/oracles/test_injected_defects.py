@@ -6,7 +6,6 @@ what is judged, a λ-term that is zero, …). A check is first run as it is, whe
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,52 +16,21 @@ import federated.clients
 import federated.objectives
 import federated.virtual_time.clock
 import federated.virtual_time.roster
-import ranking.metrics
 from data.randomness import generator
 from federated.algorithms import ALGORITHMS
 from federated.clients import Clients
 from federated.objectives import MAML, MoreauEnvelope, Reptile
-from federated.schedules.alone import Turns
-from federated.schedules.cohort import Rounds
-from federated.server.flight import Flight
-from federated.state import Snapshot
 from federated.tasks.autograd import gradient_of
 from federated.tasks.quadratics import Quadratics
 from federated.tasks.ranking import RankingTask
-from federated.training import Training
-from ranking.metrics import missed, slate_metrics
-from ranking.models import NeuralModel
-from ranking.rankers.network import Network
-from ranking.slates import Slates
-from tests.contracts import test_algorithms, test_resume
+from tests.contracts import test_algorithms
 from tests.federated.schedules import test_schedules
 from tests.federated.virtual_time import test_clock
 from tests.oracles import test_naive_twin, test_objectives
-from tests.ranking import conftest, test_metrics, test_metrics_reference, test_scoring
 
 quadratics, w, task = test_objectives.quadratics, test_objectives.w, test_naive_twin.task
-network, own, slates = test_scoring.network, test_scoring.own, test_scoring.slates
-make_slates = conftest.make_slates
-reference_scores, reference_slates = test_metrics_reference.scores, test_metrics_reference.slates
 
 Patch = pytest.MonkeyPatch
-Inject = Callable[[Patch], None]
-
-
-@pytest.fixture
-def caught(monkeypatch: Patch) -> Callable[..., None]:
-    """Assert that a check passes, and that it fails once the defect is there."""
-
-    def assert_caught(inject: Inject, check: Callable[..., None], *arguments: Any) -> None:
-        check(*arguments)
-        with monkeypatch.context() as patch:
-            inject(patch)
-            with pytest.raises(AssertionError):
-                check(*arguments)
-
-    return assert_caught
-
-
 Caught = Callable[..., None]
 
 
@@ -98,16 +66,6 @@ def test_personal_models_that_are_views_of_the_global_one(
     caught(inject, test_algorithms.test_checkerboard, ALGORITHMS[name], board)
 
 
-def test_personal_figures_of_the_global_model(
-    network: Network, own: Tensor, slates: Slates, caught: Caught
-) -> None:
-    def inject(patch: Patch) -> None:
-        patch.setattr(NeuralModel, "personal_scores", NeuralModel.global_scores)
-
-    check = test_scoring.test_a_model_ranks_personally_by_the_users_own_part_if_it_has_one
-    caught(inject, check, network, own, slates)
-
-
 # learning from what is judged
 
 
@@ -139,34 +97,6 @@ def test_an_optimiser_step_in_the_validation(name: str, board: RankingTask, caug
         patch.setattr(RankingTask, "evaluate", stepping)
 
     caught(inject, test_algorithms.test_evaluation_changes_nothing, ALGORITHMS[name], board)
-
-
-def test_an_optimiser_step_in_the_scoring(
-    network: Network, own: Tensor, slates: Slates, caught: Caught
-) -> None:
-    scores = test_scoring.network_scores
-
-    def inject(patch: Patch) -> None:
-        def stepping(network: Network, w: Tensor, slates: Slates) -> Tensor:
-            w.data -= 0.01
-            return scores(network, w, slates)
-
-        patch.setattr(test_scoring, "network_scores", stepping)
-
-    check = test_scoring.test_scoring_changes_neither_models_nor_slates_and_builds_no_graph
-    caught(inject, check, network, own, slates)
-
-
-def test_scores_that_have_seen_the_answers(
-    network: Network, own: Tensor, slates: Slates, caught: Caught
-) -> None:
-    scores = NeuralModel.personal_scores
-
-    def inject(patch: Patch) -> None:
-        patch.setattr(NeuralModel, "personal_scores", lambda self, s: scores(self, s) + (s.position > 0))
-
-    check = test_scoring.test_a_model_ranks_personally_by_the_users_own_part_if_it_has_one
-    caught(inject, check, network, own, slates)
 
 
 # gradients that are not those of the objective
@@ -344,102 +274,3 @@ def test_turns_that_ignore_the_seed(caught: Caught) -> None:
         patch.setattr(federated.virtual_time.roster, "_order", lambda users, seed, at: order(users, 0, at))
 
     caught(inject, test_schedules.test_turns_are_permutations_and_count)
-
-
-# checkpoints without all of the state
-
-FORGOTTEN: dict[str, tuple[type, str, Any, str]] = {
-    "which turn it is": (Turns, "turn", 0, "local"),
-    "which turn it is of the pool": (Turns, "turn", 0, "pooled"),
-    "whose turn it is": (Flight, "taken", 0, "persa-fl"),
-    "who was passed over": (Flight, "waiting", [], "persa-fl"),
-    "who is under way, and since when": (Flight, "version", 0, "persa-fl-me"),
-    "whose turn it is in a cohort": (Rounds, "taken", 0, "fedavg"),
-    "who was away when a cohort met": (Rounds, "waiting", [], "cohort and away"),
-    "what time it is": (Rounds, "time", 0.0, "fedavg"),
-}
-
-
-@pytest.mark.parametrize(("state", "name", "value", "row"), FORGOTTEN.values(), ids=FORGOTTEN)
-def test_a_checkpoint_that_forgets(
-    state: type, name: str, value: Any, row: str, board: RankingTask, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    check, pack = test_resume.test_an_unpacked_training_ends_with_the_same_bits, state.pack
-    check(row, board, tmp_path / "whole")
-
-    def forgetful(self: Any) -> Snapshot:
-        packed = pack(self)
-        assert name in packed.plain, "else nothing is forgotten"
-        return Snapshot(packed.tensors, {**packed.plain, name: value})
-
-    monkeypatch.setattr(state, "pack", forgetful)
-    with pytest.raises(AssertionError, match=r"^(?!else nothing)"):
-        check(row, board, tmp_path / "forgetful")
-
-
-@pytest.mark.parametrize("what", ["the updates", "whose they are"])
-def test_a_checkpoint_that_forgets_the_buffer(
-    what: str, board: RankingTask, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    """It holds something only where updates are refused between two merges."""
-    pack = Flight.pack
-
-    def forgetful(self: Flight) -> Snapshot:
-        packed = pack(self)
-        if what == "whose they are":
-            return Snapshot(packed.tensors, {**packed.plain, "held": []})
-        return Snapshot({n: t for n, t in packed.tensors.items() if n != "buffer"}, packed.plain)
-
-    monkeypatch.setattr(Flight, "pack", forgetful)
-    with pytest.raises(AssertionError):
-        test_resume.test_resuming_after_every_event_changes_nothing(
-            "not too stale, a buffer", board, tmp_path
-        )
-
-
-@pytest.mark.parametrize("name", ["done", "version"])
-def test_a_checkpoint_that_forgets_its_counts(
-    name: str, board: RankingTask, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    pack = Training.pack
-
-    def forgetful(self: Training) -> Snapshot:
-        packed = pack(self)
-        return Snapshot(packed.tensors, {**packed.plain, "training": {**packed.plain["training"], name: 0}})
-
-    monkeypatch.setattr(Training, "pack", forgetful)
-    with pytest.raises(AssertionError):
-        test_resume.test_an_unpacked_training_ends_with_the_same_bits("persa-fl", board, tmp_path)
-
-
-# metrics with one mask for a whole batch
-
-
-def test_a_slate_without_a_positive_that_scores_1(make_slates: Any, caught: Caught) -> None:
-    """Only a batch of nothing but misses is masked."""
-
-    def inject(patch: Patch) -> None:
-        def masked(scores: Tensor, slates: Slates, k: int = 10) -> dict[str, Tensor]:
-            none = missed(slates)
-            blank = none & ~none.all()
-            return {name: v.masked_fill(blank, 1.0) for name, v in slate_metrics(scores, slates, k).items()}
-
-        patch.setattr(test_metrics, "slate_metrics", masked)
-
-    caught(inject, test_metrics.test_a_miss_scores_0_and_is_counted_alone_and_in_a_batch, make_slates)
-
-
-def test_one_mask_for_all_slates_of_a_batch(
-    reference_scores: Tensor, reference_slates: Slates, caught: Caught
-) -> None:
-    """Padding of one slate takes part where another has a candidate."""
-    places = ranking.metrics._places
-
-    def inject(patch: Patch) -> None:
-        def together(scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-            return places(scores, mask.any(0).expand_as(mask))
-
-        patch.setattr(ranking.metrics, "_places", together)
-
-    check = test_metrics_reference.test_the_users_own_choice
-    caught(inject, check, reference_scores, reference_slates, "mrr", test_metrics_reference.RR, 10)
