@@ -54,7 +54,7 @@ def test_same_seed_same_files(case: str, tiny: Path, tmp_path: Path) -> None:
     assert {"config.toml", "metrics.jsonl", "model.json"} < set(first)
 
 
-@pytest.mark.parametrize("algorithm", ["memrl", "pfedme", "pars-push-me"])
+@pytest.mark.parametrize("algorithm", ["memrl", "pfedme", "local", "pars-push-me"])
 def test_one_two_and_four_threads_give_the_same_bits(algorithm: str, tiny: Path, tmp_path: Path) -> None:
     """Twenty clients make two stacks, which threads share; personal models are made in one or more."""
     outs = {threads: tmp_path / str(threads) for threads in (1, 2, 4)}

@@ -56,7 +56,7 @@ def test_a_personal_model_in_the_memory_of_the_global_one(
     caught(inject, test_objectives.test_inputs_and_memory_are_left_alone, quadratics, w)
 
 
-@pytest.mark.parametrize("name", ["persa-fl-me", "reptile"])
+@pytest.mark.parametrize("name", ["persa-fl-me", "persa-fl-maml", "reptile"])
 def test_personal_models_that_are_views_of_the_global_one(
     name: str, board: RankingTask, caught: Caught
 ) -> None:

@@ -21,7 +21,10 @@ def summary(run: Path) -> dict[str, Any]:
     return dict(json.loads((run / "summary.json").read_text()))
 
 
-@pytest.mark.parametrize("algorithm", ["fedavg", "persa-fl-me", "fedbuff", "local", "pars-push"])
+@pytest.mark.parametrize(
+    "algorithm",
+    ["fedavg", "persa-fl-me", "fedbuff", "persa-fl-maml", "reptile", "local", "pooled", "pars-push"],
+)
 def test_stops_change_no_bit(algorithm: str, tiny: Path, tmp_path: Path, cli: Cli) -> None:
     options = ("--data", tiny, "--algorithm", algorithm, *SHORT)
     assert cli("train", "--out", tmp_path / "whole", *options).code == OK
