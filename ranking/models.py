@@ -21,6 +21,11 @@ class Model(Protocol):
         """Whether there is a model for everyone: not where every user trained alone."""
         ...
 
+    @property
+    def has_own(self) -> bool:
+        """Whether anybody has a model of their own."""
+        ...
+
     def global_scores(self, slates: Slates) -> Tensor | None:
         """(S, N), or None where there is no model for everyone."""
         ...
@@ -42,6 +47,11 @@ class NeuralModel:
     def has_common(self) -> bool:
         """See `Model.has_common`."""
         return self.common is not None
+
+    @property
+    def has_own(self) -> bool:
+        """See `Model.has_own`."""
+        return self.personal is not None
 
     def global_scores(self, slates: Slates) -> Tensor | None:
         """See `Model.global_scores`."""
@@ -65,6 +75,11 @@ class TreeModel:
     def has_common(self) -> bool:
         """See `Model.has_common`."""
         return self.common is not None
+
+    @property
+    def has_own(self) -> bool:
+        """See `Model.has_own`."""
+        return self.common is None
 
     def global_scores(self, slates: Slates) -> Tensor | None:
         """See `Model.global_scores`."""

@@ -63,6 +63,11 @@ class SharedForest:
         """See `Model.has_common`."""
         return True
 
+    @property
+    def has_own(self) -> bool:
+        """See `Model.has_own`."""
+        return bool(np.isfinite(self.price).any())
+
     def global_scores(self, slates: Slates) -> Tensor | None:
         """See `Model.global_scores`."""
         return scores_of_rows(lambda rows: torch.from_numpy(log_odds(self.votes(rows.numpy()))), slates)

@@ -123,10 +123,10 @@ def evaluate(
 def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Tell = silent) -> Judged:
     """Score the split by the run's models."""
     scorers = model_scorers(run, ground.source, permuted)
-    metrics = {
-        **ground.baselines,
-        **{name: by and _metrics(ground.slates, by, ground.cutoff, tell) for name, by in scorers.items()},
+    judged = {
+        by: _metrics(ground.slates, by, ground.cutoff, tell) for by in dict.fromkeys(scorers.values()) if by
     }
+    metrics = ground.baselines | {name: by and judged[by] for name, by in scorers.items()}
     lost = [warning for warning in run.summary.get("warnings", ()) if warning["kind"] == NOT_FINITE]
     found = doubts({name: m["nmrr"] for name, m in metrics.items() if m is not None}, ground.slates)
     nobody = (run.summary.get("own_models") or {}).get("nobody", False)

@@ -32,7 +32,8 @@ def _alone(scores: Callable[[Slates], Tensor], some: Slates, _: slice) -> Tensor
 
 
 def model_scorers(run: Run, source: Source, permuted: bool = False) -> dict[str, Scorer | None]:
-    """What a run's models score slates by: ``global``, None where there is no common model, and ``personal``.
+    """What a run's models score slates by: ``global``, None where there is no common model, and ``personal``,
+    which is the same function where nobody has a model of their own.
 
     The scorers raise ModelError for scores that are not finite.
     """
@@ -51,4 +52,7 @@ def model_scorers(run: Run, source: Source, permuted: bool = False) -> dict[str,
     def personal(some: Slates, _: slice) -> Tensor:
         return finite(model.personal_scores(replace(some, user=(some.user + permuted) % users)))
 
-    return {"global": common if model.has_common else None, "personal": personal}
+    return {
+        "global": common if model.has_common else None,
+        "personal": personal if model.has_own else common,
+    }
