@@ -43,6 +43,7 @@ class Scale:
         trees: of a forest, and rounds of boosting.
         default_updates: of the default beside them; None: as many as it has by itself.
         rankers: which ones.
+        losses: which of the talk's they are trained by.
     """
 
     users: int = 200
@@ -52,6 +53,7 @@ class Scale:
     trees: int = 50
     default_updates: int | None = None
     rankers: tuple[str, ...] = (*TREES, *NETWORKS)
+    losses: tuple[str, ...] = LOSSES
 
 
 QUICK = Scale(
@@ -62,6 +64,7 @@ QUICK = Scale(
     trees=5,
     default_updates=200,
     rankers=("forest", "mlp"),
+    losses=("bce",),
 )
 
 
@@ -70,7 +73,7 @@ def cells(scale: Scale) -> list[Cell]:
     return [
         (algorithm, ranker, loss)
         for ranker in scale.rankers
-        for loss in LOSSES
+        for loss in scale.losses
         for algorithm in (TAUGHT if ranker in NETWORKS else ALGORITHMS)
         if _possible(algorithm, ranker)
     ]
