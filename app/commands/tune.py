@@ -80,7 +80,7 @@ def tune(
         from app.experiments.tuning.candidates import Base, parse_over
         from app.experiments.tuning.race import race_of
         from app.reports.search import search
-        from app.runs.given import given_from, parse_overrides, read_toml
+        from app.runs.given import given_from, parse_overrides, read_toml, require_read
         from data.feature_sets import open_data
 
         leaving.begun()
@@ -90,6 +90,8 @@ def tune(
         fixed += [name for part in (read_toml(config) if config else ()) for name in part]
         values = parse_over(over or [])
         race = race_of(base, fixed, values, numbers, budget, data, users)
+        if all(candidate.settings.fitted for candidate in race.candidates):
+            require_read(base.settings(), given)
         for sentence in (*race.impossible, race.announced()):
             warn(sentence)
         asked: dict[str, Any] = {

@@ -165,3 +165,22 @@ def test_nonsense_writes_nothing(
     assert called.code == code
     assert part in called.err
     assert not (tmp_path / "out").exists()
+
+
+def test_updates_of_trees_are_refused_unless_a_network_takes_part(
+    few: Path, tmp_path: Path, cli: Cli
+) -> None:
+    asked = (
+        "tune",
+        "--data",
+        few,
+        "--out",
+        tmp_path / "out",
+        "--ranker",
+        "lightgbm",
+        "--algorithm",
+        "pooled",
+    )
+    called = cli(*asked, "--updates", 100, "--over", "learning_rate=0.05,0.1")
+    refused(called, BAD_CONFIG, "lightgbm is fitted in one piece, not update by update: leave out --updates.")
+    assert not (tmp_path / "out").exists()
