@@ -156,27 +156,33 @@ def _used(clients: Clients, choice: Choice, w: Tensor) -> Tensor:
 def trained(task: ImageTask, row: Row, seed: int, gradients: int, looks: int) -> dict[str, Any]:
     """How good models are on the way.
 
-    Own models go as far as validation finds best at the end; looks lie the closer the earlier.
+    Own models go as far as validation finds best for the last model that is finite; looks lie the closer the
+    earlier. The look that is best on validation is kept, as `persarank train --keep best` does: a step size
+    that was good in a shorter training can be too large for this one.
 
     Returns:
         ``updates``, ``gradients`` and ``time`` (T + 1,) of each look, the first before any training; test
         accuracies of users (T + 1, U) by the ``common`` model, None where there is none, and by their
-        ``own``; the ``strength`` of own models, by its ``name``, None where it is ∞; mean ``staleness``.
+        ``own``; which look was ``kept``, of equals the earlier; the ``strength`` of own models, by its
+        ``name``, None where it is ∞; mean ``staleness``.
     """
     clients = Clients(task, row.objective, row.local, seed)
     path = _path(clients, row, gradients, looks)
     with one_thread():
-        choice = choose(clients, path[-1].w)
-        common, own = [], []
+        choice = choose(clients, next(look.w for look in reversed(path) if look.w.isfinite().all()))
+        common, own, worth = [], [], []
         for look in path:
             common.append(task.judge(look.w, task.test)[1].tolist())
-            own.append(task.judge(_used(clients, choice, look.w), task.test)[1].tolist())
+            used = _used(clients, choice, look.w)
+            own.append(task.judge(used, task.test)[1].tolist())
+            worth.append(float(task.judge(used, task.validation)[1].mean()))
     return {
         "updates": [look.updates for look in path],
         "gradients": [look.updates * _each(row) for look in path],
         "time": [look.time for look in path],
         "common": common if path[-1].w.dim() == 1 else None,
         "own": own,
+        "kept": worth.index(max(worth)),
         "name": choice.name,
         "strength": None if math.isinf(choice.strength) else choice.strength,
         "staleness": path[-1].staleness,

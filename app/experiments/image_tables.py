@@ -12,7 +12,7 @@ from app.experiments.written import table
 from ranking.metrics import paired_bootstrap
 
 NEAR = 0.005
-"""Half a point: so near to pFedMe's last accuracy is near enough to be timed, and to be called as good."""
+"""Half a point: so near to pFedMe's accuracy is near enough to be timed, and to be called as good."""
 
 ALONE = "local"
 """Who never sends anything, so that there is no time to tell."""
@@ -23,15 +23,17 @@ Made = Mapping[str, Mapping[str, Any]]
 
 def tabled(made: Made) -> dict[str, Any]:
     """Method → accuracies with intervals over the users of all seeds, differences, updates and times."""
-    last = {method: _last(one, "own") for method, one in made.items()}
-    mark = float(last["pfedme"].mean()) - NEAR
+    kept = {method: _kept(one, "own") for method, one in made.items()}
+    mark = float(kept["pfedme"].mean()) - NEAR
     return {
         method: {
             "sizes": one["sizes"],
-            "own": paired_bootstrap(last[method]),
-            "common": paired_bootstrap(_last(one, "common")) if one["seeds"][0]["common"] else None,
-            "minus_fedavg": paired_bootstrap(last[method] - last["fedavg"]),
-            "minus_pfedme": paired_bootstrap(last[method] - last["pfedme"]),
+            "own": paired_bootstrap(kept[method]),
+            "last": float(_means(one, "own")[:, -1].mean()),
+            "common": paired_bootstrap(_kept(one, "common")) if one["seeds"][0]["common"] else None,
+            "minus_fedavg": paired_bootstrap(kept[method] - kept["fedavg"]),
+            "minus_pfedme": paired_bootstrap(kept[method] - kept["pfedme"]),
+            "kept": [seed["updates"][seed["kept"]] for seed in one["seeds"]],
             "strengths": [[seed["name"], seed["strength"]] for seed in one["seeds"]],
             "updates": one["seeds"][0]["updates"][-1],
             "gradients": one["seeds"][0]["gradients"][-1],
@@ -81,9 +83,9 @@ def _curves(made: Made, x: str, y: str) -> dict[str, Curve]:
     }
 
 
-def _last(one: Mapping[str, Any], which: str) -> NDArray[np.float64]:
-    """Accuracies of all seeds' users in the end."""
-    return np.concatenate([np.array(seed[which][-1]) for seed in one["seeds"]])
+def _kept(one: Mapping[str, Any], which: str) -> NDArray[np.float64]:
+    """Accuracies of all seeds' users by the models that were kept."""
+    return np.concatenate([np.array(seed[which][seed["kept"]]) for seed in one["seeds"]])
 
 
 def _means(one: Mapping[str, Any], which: str) -> NDArray[np.float64]:
@@ -126,8 +128,15 @@ def _sooner(theirs: float | None, ours: float | None) -> str:
 
 
 def _table(rows: dict[str, Any]) -> str:
-    heads = ["", "own model, %", "common model, %", "own − FedAvg, points", "updates", "mean staleness"]
-    heads += ["virtual time", "time to pFedMe", "step sizes", "own model's strength"]
+    heads = ["", "own model, %", "common model, %", "own − FedAvg, points", "own, last model, %"]
+    heads += [
+        "updates",
+        "mean staleness",
+        "virtual time",
+        "time to pFedMe",
+        "step sizes",
+        "own model's strength",
+    ]
     lines = []
     for method, row in rows.items():
         cells = [
@@ -135,6 +144,7 @@ def _table(rows: dict[str, Any]) -> str:
             _percent(row["own"]),
             "–" if row["common"] is None else _percent(row["common"]),
             "" if method == "fedavg" else _points(row["minus_fedavg"]),
+            f"{100 * row['last']:.1f}",
             f"{row['updates']:,}",
             f"{row['staleness']:.1f}",
             "–" if row["time"] is None else f"{row['time']:,.0f}",

@@ -123,7 +123,7 @@ def _made(
         for method, steps in chosen.items():
             row = row_of(method, steps, scale.personal_samples)
             work = partial(_train, held, cell, row, gradients, scale.looks)
-            key = _key(held, cell, describe(row), [gradients, scale.looks])
+            key = _key(held, cell, describe(row), [gradients, scale.looks]) | {"keeps": "best"}
             place = out / "runs" / f"{split}-{model}-{method}-{cell.seed}.json"
             made[method]["seeds"].append(once(place, key, work))
         tell(f"{split}, {model}: all algorithms, seed {cell.seed}")
@@ -168,10 +168,11 @@ SETTING = """\
 All algorithms have the same number of gradients of a batch: a local step costs 5 with Moreau envelopes,
 4 with MAML, whose Hessian-vector product counts as two, and 1 otherwise. Ten users work at a time, in a
 cohort or in flight. Step sizes are the best on validation images of the first seed, in shorter
-trainings; how far own models go is what validation finds best in the end. Figures are accuracies on
-users' own test images, averaged over users, with 95 % bootstrap intervals over the users of all seeds.
+trainings; how far own models go is what validation finds best in the end. Of the models that a training
+is looked at by, the one that is best on validation images is kept. Figures are its accuracies on users' own
+test images, averaged over users, with 95 % bootstrap intervals over the users of all seeds.
 `ditto` is FedAvg with own models beside it, `local` trains everybody alone: both are yardsticks. “Time
-to pFedMe” is the virtual time until own models were within half a point of pFedMe's last ones; one unit
+to pFedMe” is the virtual time until own models were within half a point of pFedMe's; one unit
 is the mean delay one way."""
 
 UNKNOWN = """\

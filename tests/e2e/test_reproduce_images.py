@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from app.experiments import image_runs, images
 from app.experiments.image_runs import AT_WORK, METHODS, Steps, candidates, row_of
@@ -57,10 +58,11 @@ def test_the_experiment_is_made_and_goes_on_where_it_was_stopped(
         rows = result["tables"][f"{split}, multinomial"]
         assert tuple(rows) == FEW
         kept = {m: [_kept(out, f"{split}-multinomial-{m}-{seed}") for seed in (0, 1)] for m in FEW}
-        last = {m: np.concatenate([np.array(one["own"][-1]) for one in kept[m]]) for m in FEW}
+        best = {m: np.concatenate([np.array(one["own"][one["kept"]]) for one in kept[m]]) for m in FEW}
         for method, row in rows.items():
-            assert row["own"] == paired_bootstrap(last[method])
-            assert row["minus_fedavg"] == paired_bootstrap(last[method] - last["fedavg"])
+            assert row["own"] == paired_bootstrap(best[method])
+            assert row["minus_fedavg"] == paired_bootstrap(best[method] - best["fedavg"])
+            assert row["last"] == pytest.approx(np.mean([np.mean(one["own"][-1]) for one in kept[method]]))
             _require_equal_budget(split, method, row["gradients"])
             assert (row["common"] is None) == (method == "local")
             assert len(kept[method][0]["own"]) == 3
@@ -129,7 +131,7 @@ def test_times_are_read_off_between_two_looks() -> None:
     """At accuracies .5, .7, .9 after times 0, 10, 30, half a point below .8 is reached at 10 + 20 · 0.475."""
 
     def made(own: list[float], times: list[float]) -> dict[str, Any]:
-        seed = {"own": [[a, a] for a in own], "common": [[a, a] for a in own], "time": times}
+        seed = {"own": [[a, a] for a in own], "common": [[a, a] for a in own], "time": times, "kept": 2}
         seed |= {"updates": [0, 1, 2], "gradients": [0, 1, 2], "name": "", "strength": 0.0, "staleness": 0.0}
         return {"sizes": "", "seeds": [seed]}
 
@@ -184,3 +186,25 @@ def test_step_sizes_are_judged_by_own_models_that_go_as_far_as_is_chosen(
     nobody = Choice("lam", float("inf"), ((float("inf"), 0.1), (1.0, 0.2)), 20)
     monkeypatch.setattr(image_runs, "choose", lambda clients, w: nobody)
     assert image_runs.validated(task, row, 0, 1000) == found[float("inf")]
+
+
+@pytest.mark.parametrize("method", ["fedavg", "pfedme"])
+def test_of_a_training_that_diverges_in_the_end_the_best_model_on_validation_is_kept(
+    file: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """As a step size does that was chosen by shorter trainings and is too large for this one."""
+    held = image_runs.Held(images.read(file, "mnist"))
+    task = held.task(image_runs.Cell("mnist", "two-classes", "multinomial", image_runs.Size(4, 40), 0))
+    row, path = row_of(method, Steps(0.06), 20), image_runs._path
+    sound = image_runs.trained(task, row, 0, 1000, 2)
+
+    def diverging(*given: Any, **how: Any) -> Any:
+        looks = path(*given, **how)
+        return [*looks, replace(looks[-1], w=torch.full_like(looks[-1].w, torch.nan))]
+
+    monkeypatch.setattr(image_runs, "_path", diverging)
+    found = image_runs.trained(task, row, 0, 1000, 2)
+    assert sound["kept"] > 0
+    assert [found[key] for key in ("kept", "strength")] == [sound[key] for key in ("kept", "strength")]
+    assert found["own"][:3] == sound["own"]
+    assert np.mean(found["own"][3]) < np.mean(found["own"][found["kept"]])
