@@ -7,22 +7,35 @@ from typing import Annotated
 import click
 import typer
 
+from app.commands.options import one_of
 from app.commands.paths import path
 from app.commands.printing import Json, Out, show, warn
+from app.commands.telling import Telling
 from app.runs.signals import undisturbed
 
 data_commands = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", help="Simulate, import and check datasets."
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    suggest_commands=False,
+    help="Simulate, import and check datasets.",
 )
 
+COLUMNS, READING, KEPT = "Columns of the log", "How the file is read", "What becomes of it"
+"""Groups of options in the help of `import`."""
 
-@data_commands.command("simulate")
+PROTOCOLS = ["default", "published"]
+
+
+@data_commands.command("simulate", cls=Telling)
 def data_simulate(
     out: Out,
-    users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 200,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    users: Annotated[int, typer.Option(min=1, metavar="N", help="Number of users.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Keys every random draw.")] = 0,
     strength: Annotated[
-        float, typer.Option(min=0, max=10, help="How far users' tastes differ; 0 makes all users alike.")
+        float,
+        typer.Option(
+            min=0, max=10, metavar="X", help="How far users' tastes differ; 0 makes all users alike."
+        ),
     ] = 0.25,
     as_json: Json = False,
 ) -> None:
@@ -39,7 +52,7 @@ def data_simulate(
         show(tables.card, card(dataset), as_json)
 
 
-@data_commands.command("import")
+@data_commands.command("import", cls=Telling)
 def data_import(
     file: Annotated[
         Path,
@@ -50,50 +63,126 @@ def data_import(
         ),
     ],
     out: Out,
-    user: Annotated[str, typer.Option(help="Column that names the user.")],
-    time: Annotated[str, typer.Option(help="Column with the time: dates as text, or Unix time.")],
-    query: Annotated[str, typer.Option(help="Column with the submitted query.")],
-    group: Annotated[str | None, typer.Option(help="Column with a group of users, e.g. a team.")] = None,
-    typed: Annotated[
-        int | None, typer.Option(min=1, help="Length of every prefix; default: 1 to 6, drawn per event.")
+    user: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="Column that names the user.", rich_help_panel=COLUMNS),
+    ],
+    time: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column with the time: dates as text, or Unix time.",
+            rich_help_panel=COLUMNS,
+        ),
+    ],
+    query: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="Column with the submitted query.", rich_help_panel=COLUMNS),
+    ],
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column with a group of users, e.g. a team.",
+            rich_help_panel=COLUMNS,
+        ),
     ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="How every time is written, e.g. '%d.%m.%Y %H:%M'. [default: found]",
+            rich_help_panel=READING,
+        ),
+    ] = None,
+    day_first: Annotated[
+        bool,
+        typer.Option("--day-first", help="03/04/2024 is the third of April.", rich_help_panel=READING),
+    ] = False,
+    month_first: Annotated[
+        bool,
+        typer.Option("--month-first", help="03/04/2024 is the fourth of March.", rich_help_panel=READING),
+    ] = False,
+    any_time: Annotated[
+        bool,
+        typer.Option(
+            "--any-time", help="Accept times before 1990 and after tomorrow.", rich_help_panel=READING
+        ),
+    ] = False,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of a text file, e.g. windows-1252. [default: UTF-8, or its byte order mark's]",
+            rich_help_panel=READING,
+        ),
+    ] = None,
+    no_quotes: Annotated[
+        bool,
+        typer.Option(
+            "--no-quotes",
+            help="Double quotes are ordinary characters of a CSV or TSV file.",
+            rich_help_panel=READING,
+        ),
+    ] = False,
     min_events: Annotated[
-        int | None, typer.Option(min=3, help="Leave out users with fewer events. [default: 5]")
+        int | None,
+        typer.Option(
+            min=3,
+            metavar="N",
+            help="Leave out users with fewer events. [default: 5]",
+            rich_help_panel=KEPT,
+        ),
     ] = None,
     drop_missed: Annotated[
-        bool, typer.Option("--drop-missed", help="Leave out events whose query is not in its pool.")
+        bool,
+        typer.Option(
+            "--drop-missed", help="Leave out events whose query is not in its pool.", rich_help_panel=KEPT
+        ),
     ] = False,
+    keep_copies: Annotated[
+        bool,
+        typer.Option(
+            "--keep-copies", help="Keep rows that repeat a user, time and query.", rich_help_panel=KEPT
+        ),
+    ] = False,
+    typed: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Length of every prefix. [default: 1 to 6, drawn per event]",
+            rich_help_panel=KEPT,
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            metavar="N",
+            help="For the drawn prefix lengths.",
+            rich_help_panel=KEPT,
+        ),
+    ] = 0,
     strict_time: Annotated[
         bool,
-        typer.Option("--strict-time", help="Pools and counts hold only what anyone had done before."),
+        typer.Option(
+            "--strict-time",
+            help="Pools and counts hold only what anyone had done before.",
+            rich_help_panel=KEPT,
+        ),
     ] = False,
     protocol: Annotated[
         str,
         typer.Option(
-            help="'published' is --typed 1 --min-events 30 --drop-missed --keep-copies, as in the literature."
+            metavar="NAME",
+            help="default; or published, as in the literature, which is --typed 1 --min-events 30 "
+            "--drop-missed --keep-copies.",
+            autocompletion=lambda: PROTOCOLS,
+            rich_help_panel=KEPT,
         ),
     ] = "default",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For the drawn prefix lengths.")] = 0,
-    time_format: Annotated[
-        str | None, typer.Option(help="How every time is written, e.g. '%d.%m.%Y %H:%M'. [default: found]")
-    ] = None,
-    day_first: Annotated[bool, typer.Option("--day-first", help="03/04/2024 is the third of April.")] = False,
-    month_first: Annotated[
-        bool, typer.Option("--month-first", help="03/04/2024 is the fourth of March.")
-    ] = False,
-    any_time: Annotated[
-        bool, typer.Option("--any-time", help="Accept times before 1990 and after tomorrow.")
-    ] = False,
-    keep_copies: Annotated[
-        bool, typer.Option("--keep-copies", help="Keep rows that repeat a user, time and query.")
-    ] = False,
-    encoding: Annotated[
-        str | None,
-        typer.Option(help="Of a text file, e.g. windows-1252. [default: UTF-8, or its byte order mark's]"),
-    ] = None,
-    no_quotes: Annotated[
-        bool, typer.Option("--no-quotes", help="Double quotes are ordinary characters of a CSV or TSV file.")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Turn a search log into a dataset."""
@@ -104,8 +193,7 @@ def data_import(
     from data.schema import DataError
     from data.storage import fill_parts, fresh
 
-    if protocol not in ("default", "published"):
-        raise click.UsageError(f"--protocol is 'default' or 'published', not {protocol!r}.")
+    one_of("--protocol", protocol, PROTOCOLS)
     published = protocol == "published"
     try:
         reading = Reading(
@@ -135,7 +223,7 @@ def data_import(
         show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)
 
 
-@data_commands.command("import-features")
+@data_commands.command("import-features", cls=Telling)
 def data_import_features(
     files: Annotated[
         list[Path],
@@ -149,6 +237,7 @@ def data_import_features(
         Path | None,
         typer.Option(
             parser=path,
+            metavar="FILE",
             help="A file with a line for each query: its number and its user. [default: user:NAME in "
             "comments, or one user for all]",
         ),
@@ -158,7 +247,10 @@ def data_import_features(
     ] = False,
     encoding: Annotated[
         str | None,
-        typer.Option(help="Of all these files, e.g. windows-1252. [default: UTF-8, or a byte order mark's]"),
+        typer.Option(
+            metavar="NAME",
+            help="Of all these files, e.g. windows-1252. [default: UTF-8, or a byte order mark's]",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -193,8 +285,11 @@ def data_import_features(
         show(tables.card, card(found), as_json)
 
 
-@data_commands.command("check")
-def data_check(directory: Annotated[Path, typer.Argument(parser=path)], as_json: Json = False) -> None:
+@data_commands.command("check", cls=Telling)
+def data_check(
+    directory: Annotated[Path, typer.Argument(parser=path, help="A dataset directory.")],
+    as_json: Json = False,
+) -> None:
     """Validate a dataset, checksums included, and print its validity card."""
     from app.commands.progress import ProgressBars
     from app.reports import tables

@@ -3,25 +3,36 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
+from app.commands import completion
+from app.commands.options import Cutoff, Moved, Split, one_of
 from app.commands.paths import path
 from app.commands.printing import Json, show, warn
+
+AVERAGES = ["users", "slates"]
 
 
 def evaluate(
     runs: Annotated[
-        list[Path], typer.Argument(parser=path, help="Run directories; differences are to the first.")
+        list[Path],
+        typer.Argument(
+            parser=path,
+            help="Run directories; differences are to the first.",
+            autocompletion=completion.runs,
+        ),
     ],
-    data: Annotated[
-        Path | None, typer.Option(parser=path, help="The dataset, if it has moved since training.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    average: Annotated[str, typer.Option(help="Average over 'users' or over 'slates'.")] = "users",
-    cutoff: Annotated[
-        int, typer.Option(min=1, max=1000, help="Places that accuracy@k, MRR@k and Success@k look at.")
-    ] = 10,
+    data: Moved = None,
+    split: Split = "test",
+    average: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Average over users, or over slates.",
+            autocompletion=lambda: AVERAGES,
+        ),
+    ] = "users",
+    cutoff: Cutoff = 10,
     permute_users: Annotated[
         bool, typer.Option("--permute-users", help="Rank each user by the next one's model, to break a gain.")
     ] = False,
@@ -35,10 +46,8 @@ def evaluate(
     from app.runs.evaluation import evaluate as judge_all
     from data.schema import SPLITS
 
-    if split not in SPLITS:
-        raise click.UsageError(f"--split is one of {', '.join(SPLITS)}, not {split!r}.")
-    if average not in ("users", "slates"):
-        raise click.UsageError(f"--average is 'users' or 'slates', not {average!r}.")
+    one_of("--split", split, SPLITS)
+    one_of("--average", average, AVERAGES)
     with ProgressBars(quiet=as_json) as bars:
         judged = judge_all(runs, data, split, permute_users, bars.tell, cutoff)
     if split == "test" and not permute_users:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
+from app.commands import completion
+from app.commands.options import Cutoff, Moved, one_of
 from app.commands.paths import path
 from app.commands.printing import Json, Out, show
 from app.runs.signals import undisturbed
@@ -13,24 +14,37 @@ from app.runs.signals import undisturbed
 
 def export(
     place: Annotated[
-        Path, typer.Argument(parser=path, help="A run; or a dataset, whose rankings are the yardsticks.")
+        Path,
+        typer.Argument(
+            parser=path,
+            help="A run; or a dataset, whose rankings are the yardsticks.",
+            autocompletion=completion.runs,
+        ),
     ],
     out: Out,
     formats: Annotated[
-        list[str] | None, typer.Option("--format", help="trec, svmlight or parquet. [default: all]")
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="{formats}; may be given several times. [default: all]",
+            autocompletion=completion.listed("formats"),
+        ),
     ] = None,
     splits: Annotated[
-        list[str] | None, typer.Option("--split", help="train, validation or test. [default: test]")
+        list[str] | None,
+        typer.Option(
+            "--split",
+            metavar="NAME",
+            help="Slates of {splits}; may be given several times. [default: test]",
+            autocompletion=completion.listed("splits"),
+        ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(parser=path, help="The dataset, if it has moved since training.")
-    ] = None,
+    data: Moved = None,
     yardsticks: Annotated[
         bool, typer.Option("--yardsticks", help="Export what a run is measured by as well, as rankings.")
     ] = False,
-    cutoff: Annotated[
-        int, typer.Option(min=1, max=1000, help="Places that accuracy@k, MRR@k and Success@k look at.")
-    ] = 10,
+    cutoff: Cutoff = 10,
     as_json: Json = False,
 ) -> None:
     """Write TREC runs and qrels, features in SVMlight, and a table of slates.
@@ -46,8 +60,7 @@ def export(
 
     for option, given, known in (("--format", formats, FORMATS), ("--split", splits, SPLITS)):
         for name in given or ():
-            if name not in known:
-                raise click.UsageError(f"{option} is one of {', '.join(known)}, not {name!r}.")
+            one_of(option, name, known)
     chosen = dict.fromkeys(splits or ["test"])
     with fresh(out), ProgressBars(quiet=as_json) as bars:
         result = write(place, out, tuple(chosen), formats or FORMATS, data, yardsticks, cutoff, bars.tell)

@@ -34,14 +34,18 @@ def _code(arguments: list[str] | None) -> int:
     """Run a command, say what was wrong, and tell the exit code."""
     try:
         import click
+        from typer.main import get_command
 
+        from app.commands import completion
         from app.commands.line import commands
 
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows another
         try:
-            code = commands(arguments, standalone_mode=False) or OK
+            command = get_command(commands)
+            completion.register()
+            code = command.main(arguments, standalone_mode=False) or OK
         except click.ClickException as error:
             error.show()
             return USAGE

@@ -1,22 +1,125 @@
-"""Options of commands that train: each is said once, and `train` and `tune` take it."""
+"""Options that several commands have: each is said once. {names} are told by `telling`."""
 
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
+from app.commands import completion
 from app.commands.paths import path
 
-Data = Annotated[Path, typer.Option("--data", parser=path, help="A dataset directory.")]
-Algorithm = Annotated[str | None, typer.Option(help="See `list`. [default: persa-fl-ditto]")]
-Ranker = Annotated[str | None, typer.Option(help="See `list`. [default: mlp]")]
-Loss = Annotated[str | None, typer.Option(help="See `list`. [default: the ranker's first]")]
-Objective = Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")]
-Schedule = Annotated[str | None, typer.Option(help="Instead of the algorithm's own; see `list`.")]
-Preset = Annotated[str | None, typer.Option(help="Settings by name; all others win. See `list`.")]
-Config = Annotated[Path | None, typer.Option(parser=path, help="A TOML file of settings.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="A hyper-parameter, key=value; see `list`.")]
+TRAINED, LONG, SETTINGS = "What is trained, and how", "How long, and what is kept", "Settings"
+"""Groups of options in the help of commands that train."""
+
+Data = Annotated[Path, typer.Option("--data", parser=path, metavar="DIR", help="A dataset directory.")]
+Algorithm = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="{algorithms}. [default: {default_algorithm}]",
+        autocompletion=completion.offered(completion.algorithms),
+        rich_help_panel=TRAINED,
+    ),
+]
+Ranker = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="{rankers}. [default: {default_ranker}]",
+        autocompletion=completion.offered(completion.rankers),
+        rich_help_panel=TRAINED,
+    ),
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="{losses}. [default: the ranker's first]",
+        autocompletion=completion.offered(completion.losses),
+        rich_help_panel=TRAINED,
+    ),
+]
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Instead of the algorithm's own: {objectives}.",
+        autocompletion=completion.listed("objectives"),
+        rich_help_panel=TRAINED,
+    ),
+]
+Schedule = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Instead of the algorithm's own: {schedules}.",
+        autocompletion=completion.listed("schedules"),
+        rich_help_panel=TRAINED,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Settings by name, below all others: {presets}.",
+        autocompletion=completion.listed("presets"),
+        rich_help_panel=SETTINGS,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        parser=path, metavar="FILE", help="A TOML file of settings, below options.", rich_help_panel=SETTINGS
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A hyper-parameter; may be given several times. `persarank list` shows them.",
+        autocompletion=completion.settings,
+        rich_help_panel=SETTINGS,
+    ),
+]
 Until = Annotated[
     int | None,
-    typer.Option(min=1, help="Stop and save after so many updates; `resume` goes on. [default: all]"),
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Stop and save after so many updates; `resume` goes on. [default: all]",
+        rich_help_panel=LONG,
+    ),
 ]
+
+Run = Annotated[Path, typer.Argument(parser=path, help="A run directory.", autocompletion=completion.runs)]
+Runs = Annotated[
+    list[Path], typer.Argument(parser=path, help="Run directories.", autocompletion=completion.runs)
+]
+Moved = Annotated[
+    Path | None,
+    typer.Option("--data", parser=path, metavar="DIR", help="The dataset, if it has moved since training."),
+]
+Split = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Slates of {splits}.", autocompletion=completion.listed("splits")),
+]
+Cutoff = Annotated[
+    int,
+    typer.Option(min=1, max=1000, metavar="K", help="Places that accuracy@k, MRR@k and Success@k look at."),
+]
+
+
+def one_of(option: str, word: str, known: Collection[str]) -> None:
+    """Refuse a word that an option does not know, with the nearest one that it does.
+
+    Raises:
+        UsageError: it does not know it.
+    """
+    if word not in known:
+        near = get_close_matches(word, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise click.UsageError(f"{option} is one of {', '.join(known)}, not {word!r}{hint}")

@@ -19,7 +19,9 @@ HIDDEN = ("Cc", "Cs")
 """Characters that are no letters but, in names of files, line ends or bytes that are not UTF-8."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of a table.")]
-Out = Annotated[Path, typer.Option("--out", parser=path, help="A new or empty directory to write.")]
+Out = Annotated[
+    Path, typer.Option("--out", parser=path, metavar="DIR", help="A new or empty directory to write.")
+]
 
 
 def show(table: Callable[[dict[str, Any], "Console"], None], result: dict[str, Any], as_json: bool) -> None:

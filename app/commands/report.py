@@ -7,17 +7,18 @@ from typing import Annotated
 import click
 import typer
 
+from app.commands import completion
+from app.commands.options import Cutoff, Runs, Split, one_of
 from app.commands.paths import path
 from app.commands.printing import Json, show, warn
 
-Runs = Annotated[list[Path], typer.Argument(parser=path, help="Run directories.")]
 Data = Annotated[
     list[Path] | None,
-    typer.Option(parser=path, help="A dataset that has moved since training; may be given several times."),
-]
-Split = Annotated[str, typer.Option(help="train, validation or test.")]
-Cutoff = Annotated[
-    int, typer.Option(min=1, max=1000, help="Places that accuracy@k, MRR@k and Success@k look at.")
+    typer.Option(
+        parser=path,
+        metavar="DIR",
+        help="A dataset that has moved since training; may be given several times.",
+    ),
 ]
 
 
@@ -25,7 +26,9 @@ def report(
     runs: Runs,
     out: Annotated[
         Path | None,
-        typer.Option("--out", parser=path, help="The page, an HTML file that needs nothing else."),
+        typer.Option(
+            "--out", parser=path, metavar="FILE", help="The page, an HTML file that needs nothing else."
+        ),
     ] = None,
     data: Data = None,
     split: Split = "test",
@@ -37,7 +40,6 @@ def report(
 
     What cannot be read is named, and the other runs are reported.
     """
-    _require_split(split)
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown cannot be printed at once.")
     if out is None and not (as_json or as_markdown):
@@ -52,7 +54,9 @@ def report(
     from app.reports.pages import html, markdown
     from app.reports.pages.story import story
     from data.files import write_bytes
+    from data.schema import SPLITS
 
+    one_of("--split", split, SPLITS)
     with ProgressBars(quiet=as_json or as_markdown) as bars:
         found = figures.report(gather(runs, data or (), split, bars.tell, warn, cutoff), split, warn)
     blocks = story(found)
@@ -72,27 +76,37 @@ def compare(
     baseline: Annotated[
         Path | None,
         typer.Option(
-            parser=path, help="The run that others on its data are compared with. [default: the first]"
+            parser=path,
+            metavar="DIR",
+            help="The run that others on its data are compared with. [default: the first]",
+            autocompletion=completion.runs,
         ),
     ] = None,
-    by: Annotated[str, typer.Option(help="The metric that ranks, as `evaluate --json` names it.")] = "nmrr",
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The metric that ranks: {metrics}; with another --cutoff, that stands for 10.",
+            autocompletion=completion.listed("metrics"),
+        ),
+    ] = "nmrr",
     data: Data = None,
     split: Split = "test",
     cutoff: Cutoff = 10,
     as_json: Json = False,
 ) -> None:
     """Rank runs, each beside a pinned baseline; those that differ only by seed are averaged."""
-    _require_split(split)
     from app.commands.progress import ProgressBars
     from app.reports import comparison
     from app.reports.evidence.figures import ranking_of
     from app.reports.evidence.gathering import gather
     from app.runs.directory import RunError
+    from data.schema import SPLITS
     from ranking.metrics import METRICS, with_cutoff
 
+    one_of("--split", split, SPLITS)
     known = dict.fromkeys(with_cutoff(name, cutoff) for name in METRICS)
-    if by not in known:
-        raise click.UsageError(f"--by is one of {', '.join(known)}, not {by!r}.")
+    one_of("--by", by, known)
     if baseline is not None:
         runs = [baseline, *(run for run in runs if run.resolve() != baseline.resolve())]
     with ProgressBars(quiet=as_json) as bars:
@@ -100,13 +114,6 @@ def compare(
     if baseline is not None and gathered.judged[0].run.directory != baseline:
         raise RunError("the baseline cannot be judged, so there is nothing to compare with.")
     show(comparison.tables, ranking_of(gathered, by, warn), as_json)
-
-
-def _require_split(split: str) -> None:
-    from data.schema import SPLITS
-
-    if split not in SPLITS:
-        raise click.UsageError(f"--split is one of {', '.join(SPLITS)}, not {split!r}.")
 
 
 def _require_replaceable(out: Path) -> None:

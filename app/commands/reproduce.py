@@ -8,6 +8,7 @@ import click
 import typer
 
 from app.commands.leaving import Leaving
+from app.commands.options import one_of
 from app.commands.paths import path
 from app.commands.printing import Json, warn
 from app.experiments.table import EXPERIMENTS
@@ -21,32 +22,41 @@ def reproduce(
     experiment: Annotated[
         str,
         typer.Argument(
-            click_type=click.Choice(list(EXPERIMENTS)),
+            autocompletion=lambda: list(EXPERIMENTS),
             help="; ".join(f"{name}: {row.summary}" for name, row in EXPERIMENTS.items()) + ".",
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", parser=path, help="A directory; what is finished there is kept.")
+        Path,
+        typer.Option(
+            "--out", parser=path, metavar="DIR", help="A directory; what is finished there is kept."
+        ),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="A small version, to see that it works.")] = False,
     shell: Annotated[
-        File, typer.Option(parser=path, help="The log of shell commands, as further data.")
+        File, typer.Option(parser=path, metavar="FILE", help="The log of shell commands, as further data.")
     ] = None,
     packages: Annotated[
-        File, typer.Option(parser=path, help="The log of package commits, as further data.")
+        File, typer.Option(parser=path, metavar="FILE", help="The log of package commits, as further data.")
     ] = None,
     points: Annotated[
-        File, typer.Option(parser=path, help="The .npz file of RASGP's points; else some are drawn.")
+        File,
+        typer.Option(
+            parser=path, metavar="FILE", help="The .npz file of RASGP's points; else some are drawn."
+        ),
     ] = None,
     images: Annotated[
         File,
         typer.Option(
-            parser=path, help="The .npz file of the images; openml: they are fetched from there, once."
+            parser=path,
+            metavar="FILE",
+            help="The .npz file of the images; openml: they are fetched from there, once.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a whole experiment; stopped and called again, it goes on."""
+    one_of("EXPERIMENT", experiment, EXPERIMENTS)
     row = EXPERIMENTS[experiment]
     files = {"shell": shell, "packages": packages, "points": points, "images": images}
     given = {name: file for name, file in files.items() if file is not None}

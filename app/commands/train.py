@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands import completion
 from app.commands.options import (
+    LONG,
+    SETTINGS,
     Algorithm,
     Config,
     Data,
     Loss,
+    Moved,
     Objective,
     Preset,
     Ranker,
+    Run,
     Schedule,
     Sets,
     Until,
 )
-from app.commands.paths import path
 from app.commands.printing import Json, Out, show, warn
 from app.runs.signals import undisturbed
 
@@ -34,27 +38,48 @@ def train(
     data: Data,
     out: Out,
     algorithm: Algorithm = None,
-    ranker: Ranker = None,
-    loss: Loss = None,
     objective: Objective = None,
     schedule: Schedule = None,
+    ranker: Ranker = None,
+    loss: Loss = None,
     updates: Annotated[
-        int | None, typer.Option(help="Client updates that arrive. [default: see `list`]")
+        int | None,
+        typer.Option(
+            metavar="N", help="Client updates that arrive. [default: the algorithm's]", rich_help_panel=LONG
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Keys every random draw. [default: 0]")] = None,
+    until: Until = None,
     evaluations: Annotated[
-        int | None, typer.Option(help="Validations on the way; 0: none. [default: 20]")
+        int | None,
+        typer.Option(
+            metavar="N", help="Validations on the way; 0: none. [default: 20]", rich_help_panel=LONG
+        ),
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(help="The last model, or the best on validation. [default: best]")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The {keep} model: the one that training ended with, or that with the greatest NMRR on "
+            "validation slates. [default: best]",
+            autocompletion=completion.listed("keep"),
+            rich_help_panel=LONG,
+        ),
     ] = None,
     checkpoint_every: Annotated[
-        int | None, typer.Option(help="Updates between checkpoints. [default: a 16th of all, at least 500]")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Updates between checkpoints. [default: a 16th of all, at least 500]",
+            rich_help_panel=LONG,
+        ),
     ] = None,
-    preset: Preset = None,
-    config: Config = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Keys every random draw. [default: 0]", rich_help_panel=SETTINGS),
+    ] = None,
     sets: Sets = None,
-    until: Until = None,
+    config: Config = None,
+    preset: Preset = None,
     as_json: Json = False,
 ) -> None:
     """Train a ranker into a run directory."""
@@ -84,11 +109,17 @@ def train(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(parser=path, help="A run directory.")],
-    data: Annotated[Path | None, typer.Option(parser=path, help="The dataset, if it has moved.")] = None,
+    run: Run,
+    data: Moved = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value, for settings that only the users' own models depend on."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another value for a setting that only the users' own models depend on; may be given "
+            "several times.",
+            autocompletion=completion.own_settings,
+        ),
     ] = None,
     until: Until = None,
     as_json: Json = False,

@@ -6,11 +6,26 @@ from typing import Annotated, Any
 import click
 import typer
 
+from app.commands import completion
 from app.commands.leaving import Leaving
-from app.commands.options import Algorithm, Config, Data, Loss, Objective, Preset, Ranker, Schedule, Sets
+from app.commands.options import (
+    LONG,
+    Algorithm,
+    Config,
+    Data,
+    Loss,
+    Objective,
+    Preset,
+    Ranker,
+    Schedule,
+    Sets,
+)
 from app.commands.paths import path
 from app.commands.printing import Json, show, warn
 from app.runs.shell import command
+
+SEARCH = "What is searched"
+"""A group of options in the help."""
 
 MOST_SEEDS = 100
 """Trainings of one candidate that still are one search."""
@@ -36,29 +51,46 @@ def seeds_of(text: str) -> list[int]:
 
 def tune(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", parser=path, help="A directory; the same call goes on.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=path, metavar="DIR", help="A directory; the same call goes on there."),
+    ],
     over: Annotated[
         list[str] | None,
         typer.Option(
-            help="What is tried, key=value,value: a --set key, or algorithm, loss, ranker … "
-            "[default: what usually matters to the algorithm]"
+            metavar="KEY=VALUE,VALUE",
+            help="What is tried: a --set key, or algorithm, loss, ranker …; may be given several times. "
+            "[default: what usually matters to the algorithm]",
+            autocompletion=completion.searched,
+            rich_help_panel=SEARCH,
         ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Of every candidate's trainings: 0, 0-2 or 0,3.")] = "0",
+    seeds: Annotated[
+        str,
+        typer.Option(help="Of every candidate's trainings: 0, 0-2 or 0,3.", rich_help_panel=SEARCH),
+    ] = "0",
     budget: Annotated[
-        int | None, typer.Option(min=1, help="Client updates of all trainings, at most.")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Client updates of all trainings, at most.", rich_help_panel=SEARCH
+        ),
     ] = None,
     algorithm: Algorithm = None,
-    ranker: Ranker = None,
-    loss: Loss = None,
     objective: Objective = None,
     schedule: Schedule = None,
+    ranker: Ranker = None,
+    loss: Loss = None,
     updates: Annotated[
-        int | None, typer.Option(help="Client updates of a full training. [default: see `list`]")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Client updates of a full training. [default: the algorithm's]",
+            rich_help_panel=LONG,
+        ),
     ] = None,
-    preset: Preset = None,
-    config: Config = None,
     sets: Sets = None,
+    config: Config = None,
+    preset: Preset = None,
     as_json: Json = False,
 ) -> None:
     """Find good settings on validation slates, by successive halving; stopped and called again, it goes on.
