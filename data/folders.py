@@ -5,6 +5,7 @@ however that ends, and counts only while its file is the one at that place: who 
 has just removed tries again.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -91,6 +92,24 @@ def require_free(folder: Path) -> None:
         raise TakenError(f"{folder} exists and is not an empty directory")
 
 
+def require_fillable(folder: Path) -> None:
+    """Raise what `filling` would raise of a folder that must be free, as far as can be seen from outside."""
+    require_free(folder)
+    made = folder
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            break
+        made = place
+    if not place.is_dir():
+        raise FolderError(_in_the_way(place))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(made))
+
+
+def _in_the_way(place: Path) -> str:
+    return f"{place} is a link to nothing" if place.is_symlink() else f"{place} is not a directory"
+
+
 def _is_free(folder: Path) -> bool:
     try:
         return all(_negligible(path.name) for path in folder.iterdir())
@@ -136,8 +155,7 @@ def _make(folder: Path, made: list[Path]) -> None:
         except FileExistsError as error:
             if place.is_dir():  # by now
                 continue
-            what = "is a link to nothing" if place.is_symlink() else "is not a directory"
-            raise FolderError(f"{place} {what}") from error
+            raise FolderError(_in_the_way(place)) from error
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -160,7 +160,7 @@ class Training:
 
     def events(
         self, stop: Callable[[], bool] = lambda: False, trained: Callable[[], None] = lambda: None
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Train to the end. Until then torch shares no work inside operations, see `one_thread`.
 
         Args:

@@ -80,6 +80,12 @@ def train(
     sets: Sets = None,
     config: Config = None,
     preset: Preset = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what would be done, and estimates of time and memory; write nothing."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a ranker into a run directory."""
@@ -105,7 +111,26 @@ def train(
         dataset = open_data(data, tell=phases.tell)
         return train_run(settings, data, dataset, out, watch, phases, until)
 
-    _train(settings, as_json, begin)
+    if dry_run:
+        _forecast(settings, data, out, until, as_json)
+    else:
+        _train(settings, as_json, begin)
+
+
+def _forecast(settings: "Settings", data: Path, out: Path, until: int | None, as_json: bool) -> None:
+    """Print what a training would do."""
+    from app.commands.progress import ProgressBars
+    from app.reports.forecast import table
+    from app.runs.forecast import forecast
+    from app.runs.phases import Phases
+    from data.feature_sets import open_data
+    from data.progress import READING
+
+    with ProgressBars(quiet=as_json) as bars:
+        phases = Phases(bars.tell, warn)
+        phases.enter(READING)
+        result = forecast(settings, data, open_data(data, tell=phases.tell), out, phases, until)
+    show(table, result, as_json)
 
 
 def resume(

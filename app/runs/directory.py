@@ -25,7 +25,7 @@ from app.runs.settings import ConfigError, Settings, resolve
 from app.runs.shell import command
 from data.feature_sets import Data
 from data.files import PARTIAL, expanded, read_text, write_bytes
-from data.folders import BusyError, FolderError, TakenError, filling, held, remove
+from data.folders import BusyError, FolderError, TakenError, filling, held, remove, require_fillable
 from data.schema import DataError
 from federated import checkpoint
 from ranking.features import VERSION
@@ -113,10 +113,22 @@ def created(directory: Path, settings: Settings, data: Path, dataset: Data) -> I
         RunError: something is there already, or another process works there; it is left alone.
         DataError: the data lies at a place that cannot be noted down.
     """
+    with _told(directory), filling(directory):
+        write_config(directory, settings, data, dataset.fingerprint)
+        yield
+
+
+def require_room(directory: Path) -> None:
+    """Raise what `created` would raise, RunError or OSError, if no run can be made there; nothing is made."""
+    with _told(directory):
+        require_fillable(directory)
+
+
+@contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    """Say in a sentence why a folder cannot become a run."""
     try:
-        with filling(directory):
-            write_config(directory, settings, data, dataset.fingerprint)
-            yield
+        yield
     except TakenError as error:
         raise RunError(_taken(directory)) from error
     except FolderError as error:
@@ -124,13 +136,18 @@ def created(directory: Path, settings: Settings, data: Path, dataset: Data) -> I
 
 
 def write_config(directory: Path, settings: Settings, data: Path, fingerprint: str) -> None:
-    """Write down what a run does, and with which data.
+    """Write down what a run does, and with which data; errors as of `config`."""
+    write_bytes(directory / CONFIG, config(settings, data, fingerprint))
+
+
+def config(settings: Settings, data: Path, fingerprint: str) -> bytes:
+    """What a run does, and with which data, as the file of its directory says it.
 
     Raises:
         DataError: the data lies at a place that cannot be noted down.
     """
     source = {"path": str(data.resolve()), "fingerprint": fingerprint, "features": VERSION}
-    write_bytes(directory / CONFIG, encoded(settings.to_toml({"data": source})))
+    return encoded(settings.to_toml({"data": source}))
 
 
 def encoded(config: str) -> bytes:

@@ -22,6 +22,11 @@ class Tally:
     refused: dict[str, int] = field(default_factory=dict)
     network: dict[str, float] | None = None
 
+    def staleness(self) -> dict[str, float]:
+        """Of all updates that were merged: the mean, and the greatest."""
+        mean = round(self.staleness_sum / max(self.merged, 1), 3)
+        return {"mean": mean, "max": self.staleness_max}
+
     def add(self, merge: Merged) -> None:
         """Count one merge."""
         self.updates, self.time = merge.updates, merge.time

@@ -113,7 +113,7 @@ def learn(
         Interrupted: the user will not wait.
         RunError: the metrics have lost lines.
     """
-    _require_texts(settings, dataset)
+    require_texts(settings, dataset)
     if not settings.fitted:
         try:
             return _train(settings, dataset, out, watch, phases, stop, snapshot, until)
@@ -135,7 +135,8 @@ def learn(
         return Learned(fitted.model, fitted.tally, seconds, *found, own_models=own)
 
 
-def _require_texts(settings: Settings, data: Data) -> None:
+def require_texts(settings: Settings, data: Data) -> None:
+    """Raise ConfigError if the ranker reads texts and the data has none."""
     if RANKERS[settings.ranker_name].reads_text and not isinstance(data, Dataset):
         raise ConfigError(
             f"{settings.ranker_name} reads the texts of queries, and the data holds imported features "
@@ -143,7 +144,7 @@ def _require_texts(settings: Settings, data: Data) -> None:
         )
 
 
-def _slates(source: Source, out: Path, tell: Tell) -> list[StoredSlates]:
+def slates_of(source: Source, out: Path, tell: Tell) -> list[StoredSlates]:
     """Training and validation slates; where there are many, they lie on disk, in the run's directory."""
     large = source.candidates * len(source.feature_names) * 4 > IN_MEMORY
     return [
@@ -152,7 +153,7 @@ def _slates(source: Source, out: Path, tell: Tell) -> list[StoredSlates]:
     ]
 
 
-def _task(
+def task_of(
     settings: Settings,
     source: Source,
     slates: Sequence[StoredSlates],
@@ -180,8 +181,8 @@ def _train(
     phases.enter(FEATURES)
     with stop.at_once():  # nothing has been learned yet
         source = source_of(dataset)
-        slates = _slates(source, out, patience.tell)
-        task = _task(settings, source, slates, patience.tell)
+        slates = slates_of(source, out, patience.tell)
+        task = task_of(settings, source, slates, patience.tell)
         evaluations = settings.evaluations if len(slates[1]) else 0
         size = (settings.seed, settings.updates, evaluations)
         best_by = NMRR if settings.keep == BEST else None

@@ -147,7 +147,7 @@ def _complete(
     until: int | None = None,
 ) -> dict[str, Any]:
     """Learn until the end or somebody's wish, and save the model and the summary."""
-    with _checkpoints_named(out), _changes_named(settings):
+    with _checkpoints_named(out), changes_named(settings):
         learned = learn(settings, dataset, out, watch, phases, stop, snapshot, until)
         phases.tell(SAVING, 0, UNKNOWN)
         save(learned.model, out, settings.ranker_name)
@@ -183,7 +183,7 @@ def _checkpoints_named(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _changes_named(settings: Settings) -> Iterator[None]:
+def changes_named(settings: Settings) -> Iterator[None]:
     """If training diverges, say also which settings are not those that are known to work."""
     try:
         yield
@@ -237,10 +237,7 @@ def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "updates_per_second": round(tally.updates / max(seconds, 1e-9), 1),
         "virtual_time": round(tally.time, 3),
-        "staleness": {
-            "mean": round(tally.staleness_sum / max(tally.merged, 1), 3),
-            "max": tally.staleness_max,
-        },
+        "staleness": tally.staleness(),
         "concurrency": tally.in_flight_max,
         "network": tally.network,
         "kept": None if settings.fitted else learned.kept(settings.keep),
