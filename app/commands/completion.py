@@ -54,8 +54,9 @@ class Line:
     def of(cls, ctx: typer.Context) -> "Line":
         """The part of the line that has been written already."""
         names, told = known(), dict[str, Any]()
-        run = ctx.params.get("run")
-        file = ctx.params.get("config") or (run and run / CONFIG)
+        file = ctx.params.get("config")
+        if ctx.command.name == "resume" and ctx.args:  # click has not come to the argument yet
+            file = expanded(ctx.args[0]) / CONFIG
         if file:
             told |= tomllib.loads(Path(file).read_text())["run"]
         told |= {name: word for name in (*NAMES, "preset") if (word := ctx.params.get(name))}
