@@ -86,7 +86,7 @@ def compare(
         str,
         typer.Option(
             metavar="NAME",
-            help="The metric that ranks: {metrics}; with another --cutoff, that stands for 10.",
+            help="The metric that ranks: {metrics}; with another --cutoff, its number stands there.",
             autocompletion=completion.listed("metrics"),
         ),
     ] = "nmrr",

@@ -22,6 +22,7 @@ def reproduce(
     experiment: Annotated[
         str,
         typer.Argument(
+            metavar="NAME",
             autocompletion=lambda: list(EXPERIMENTS),
             help="; ".join(f"{name}: {row.summary}" for name, row in EXPERIMENTS.items()) + ".",
         ),

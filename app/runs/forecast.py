@@ -87,7 +87,7 @@ def _trained(
     evaluations = settings.evaluations * updates // settings.updates
     seconds[TRAINING] = updates * trying.per_update(training, settings.updates)
     seconds[VALIDATION] = work.validations(evaluations) if len(slates[1]) else 0.0
-    seconds[PERSONAL] = work.own_models()
+    seconds[PERSONAL] = work.own_models(evaluations)
     return {
         "updates": updates,
         "course": ahead,

@@ -71,34 +71,39 @@ class AllUsers:
         """U."""
         return len(self.task.samples)
 
-    def own_models(self, choosing: bool = True) -> float:
-        """Seconds, at most, for all own models, and for those from which their strength is chosen."""
-        if not self.settings.row.objective.personal:
+    def own_models(self, on_the_way: int) -> float:
+        """Seconds, at most, for all own models, and for those from which their strength is chosen.
+
+        Args:
+            on_the_way: validations before the end, which judge own models where there are no others.
+        """
+        settings, objective = self.settings, self.settings.row.objective
+        if not objective.personal:
             return 0.0
-        settings, strength = self.settings, self.settings.row.objective.strength
-        clients = Clients(self.task, settings.row.objective, settings.row.local, settings.seed)
+        clients = Clients(self.task, objective, settings.row.local, settings.seed)
         tried = _spread(self.number, FEW * torch.get_num_threads())
 
         def each(value: float | None) -> float:
             return _seconds(lambda: clients.personalise(self.w, strength=value, users=tried)) / len(tried)
 
         found = self.number * each(None)
-        if not choosing or self.task.rehearsal() is None:
-            return found
-        kept = found if settings.row.local.keep_common else 0.0
-        return found + kept + min(CHOOSERS, self.number) * sum(map(each, strength.candidates))
+        times = 1 + (on_the_way if self.w.dim() == 2 else 0)
+        if self.task.rehearsal() is None:
+            return found * times
+        times += settings.row.local.keep_common
+        return found * times + min(CHOOSERS, self.number) * sum(map(each, objective.strength.candidates))
 
     def validations(self, on_the_way: int) -> float:
         """Seconds for so many validations and that of the end."""
         models = self.w.expand(self.number, -1)
         own = _seconds(lambda: self.task.evaluate(models))
         common = own if self.w.dim() == 2 else _seconds(lambda: self.task.evaluate(self.w))
-        each = common + (self.own_models(choosing=False) if self.w.dim() == 2 else 0.0)
-        if not self.settings.personal:
-            return on_the_way * each + 2 * common
-        slates = len(self.slates.validation)
-        others = min(COMPARED_USERS * COMPARED_SLATES, slates) / slates * (1 + A_FEW)
-        return on_the_way * each + 2 * common + own * (1 + others)
+        beside = 2 * common  # chance is judged as well
+        if self.settings.personal:
+            slates = len(self.slates.validation)
+            others = min(COMPARED_USERS * COMPARED_SLATES, slates) / slates
+            beside += own * (1 + others * (1 + A_FEW))
+        return on_the_way * common + beside
 
     @property
     def slates(self) -> RankingTask:
