@@ -21,7 +21,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --editable . --constraint constraints.txt
-	$(BIN)/python -c 'from ranking.compiled import warm_up; warm_up()'
+	$(BIN)/python -c 'from ranking.compiled import warm_up; warm_up(); from app.commands.known import known; known()'
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed

@@ -62,11 +62,13 @@ def _work(result: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _how(result: dict[str, Any]) -> str:
     """How the figures were made."""
-    tried = "some updates, validations and own models" if result["parameters"] else "a few trees"
+    tried = "some updates, validations and own models were computed"
+    if result["parameters"] is None:
+        tried = "a few trees were fitted"
     before = ", ".join(phase for phase in result["seconds"] if phase not in EXPECTED)
     return (
         "Times are of this machine, as busy as it is now. What comes before training was done, and the "
-        f"training does it again: {before}. For the rest, {tried} were computed, and their times multiplied."
+        f"training does it again: {before}. For the rest {tried}, and their times multiplied."
     )
 
 

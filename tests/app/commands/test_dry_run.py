@@ -27,7 +27,7 @@ FEW = ("--updates", 45, "--evaluations", 1, "--set", "personal_samples=2")
 TRAININGS: dict[str, tuple[object, ...]] = {
     "buffered": (*FEW, "--set", "max_staleness=0"),
     "preset": ("--preset", "talk", *FEW, "--set", "concurrency=3"),
-    "cohort": ("--algorithm", "fedavg", *FEW, "--set", "cohort=7"),
+    "cohort": ("--algorithm", "fedavg", *FEW, "--set", "cohort=15"),
     "gossip": ("--algorithm", "pars-push", *FEW),
     "stopped early": ("--algorithm", "pooled", *FEW, "--until", 21, "--seed", 3),
     "trees": ("--ranker", "forest", "--algorithm", "pooled", "--set", "n_estimators=2"),
