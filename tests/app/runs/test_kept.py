@@ -134,13 +134,13 @@ def test_where_nothing_was_judged_that_is_said(tiny: Path, tmp_path: Path, cli: 
 def test_without_any_validation_slate_a_run_ends_with_the_last(
     keep: str, tiny: Path, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slates = learning._slates
+    slates = learning.slates_of
 
     def without(*given: Any) -> list[StoredSlates]:
         train, validation = slates(*given)
         return [train, validation.subset(torch.arange(0))]
 
-    monkeypatch.setattr(learning, "_slates", without)
+    monkeypatch.setattr(learning, "slates_of", without)
     settings = resolve(SHORT | {"updates": 40, "keep": keep}, {})
     summary = train_run(settings, tiny, tiny_dataset, tmp_path / "run", ignore)
     assert summary["kept"] == {"asked": keep, "which": "last", "updates": 40, "nmrr": None}
