@@ -21,11 +21,12 @@ from ranking.rankers import RANKERS
 ROOT = Path(__file__).resolve().parents[3]
 PERSARANK = "import sys, persarank; sys.argv[0] = 'persarank'; persarank.main()"
 COMPLETE = "_PERSARANK_COMPLETE"
+COMMAND = get_command(commands)  # which makes typer's shells known
 
 
 def offered(*words: str) -> list[str]:
     """What fits at the last of the words."""
-    shell = ShellComplete(get_command(commands), {}, "persarank", COMPLETE)
+    shell = ShellComplete(COMMAND, {}, "persarank", COMPLETE)
     return [item.value for item in shell.get_completions(list(words[:-1]), words[-1])]
 
 
@@ -200,10 +201,9 @@ def test_zsh_and_fish(monkeypatch: Any) -> None:
     monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
     answers = {}
     for shell in ("zsh", "fish"):
-        command = get_command(commands)  # which makes typer's shells known
         kind = get_completion_class(shell)
         assert kind is not None
-        answers[shell] = kind(command, {}, "persarank", COMPLETE).complete()
+        answers[shell] = kind(COMMAND, {}, "persarank", COMPLETE).complete()
     assert answers["zsh"] == '_arguments \'*: :(("graph=ring"\n"graph=regular"\n"graph=random"))\''
     assert answers["fish"] == "graph=ring\ngraph=regular\ngraph=random"
 

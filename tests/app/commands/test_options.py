@@ -27,7 +27,8 @@ def all_commands(command: click.Command, *words: str) -> Iterator[tuple[str, ...
         yield words
 
 
-COMMANDS = list(all_commands(get_command(commands)))
+COMMAND = get_command(commands)
+COMMANDS = list(all_commands(COMMAND))
 
 
 def told(cli: Cli, *words: str) -> str:
@@ -62,7 +63,7 @@ def test_help_fits_its_terminal(cli: Cli, monkeypatch: Any, words: tuple[str, ..
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_everything_is_explained(words: tuple[str, ...]) -> None:
-    command = get_command(commands)
+    command = COMMAND
     for word in words:
         assert isinstance(command, click.Group)
         command = command.commands[word]
