@@ -30,13 +30,13 @@ def suggest(
         near = get_close_matches(user, suggester.users, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"one of them is {suggester.users[0]}."
         raise click.UsageError(f"no user of this run is called {user!r}; {hint}")
-    number = suggester.users.index(user)
-    answer = suggester.suggest(number, suggester.history(number), typed, k)
+    visit = suggester.visit(suggester.users.index(user))
+    answer = suggester.suggest(visit, typed, k)
     told: dict[str, Any] = {"run": str(run), "user": user, "prefix": answer.prefix}
     for name, suggestions in (("personal", answer.personal), ("everyone", answer.everyone)):
         told[name] = [{"text": s.text, "score": s.score, "own": s.own} for s in suggestions]
     told["instead"], lower = None, answer.prefix.lower()
     if not answer.personal and lower != answer.prefix:
-        found = suggester.suggest(number, suggester.history(number), lower, 1).personal
+        found = suggester.suggest(visit, lower, 1).personal
         told["instead"] = lower if found else None
     show(lists, told, as_json)

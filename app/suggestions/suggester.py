@@ -1,46 +1,84 @@
 """The suggestion service: one user, one keystroke, the same features and models as in evaluation."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from app.runs.directory import open_run
+from app.suggestions.visit import Accepted, Standing, Visit
 from data.completions import Completions
 from data.log_import import clean
-from data.schema import Dataset
+from data.schema import Dataset, column
 from data.storage import read
 from ranking.features import Moments, features
-from ranking.history import HISTORY, Past, PublicStatistics, full_past
-from ranking.models import Model
+from ranking.history import HISTORY, Events, PublicStatistics
+from ranking.models import Model, NeuralModel
+from ranking.others import Others
 from ranking.slates import Slates
 from ranking.sources import Log
+from ranking.yardsticks import yardsticks
+
+RANKINGS = ("personal", "everyone", "history", "popularity")
+"""For this user, by the model that all share, by what the user has searched, by what others search."""
+
+NEW: Literal["new"] = "new"
+"""What has moved into a list from outside it."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One line of the list: its text, its score, and whether the user has searched it before."""
+    """One line of a list.
+
+    Attributes:
+        text: of the query.
+        score: by which the list is ordered; 0 where nothing was typed, as then nothing is scored.
+        own: whether the user has searched it before, in this visit or earlier.
+        recent: whether that was in this visit.
+    """
 
     text: str
     score: float
     own: bool
+    recent: bool = False
 
 
 @dataclass(frozen=True)
 class Suggestions:
-    """The answer to one keystroke: the same candidates, ranked for everyone and for this user."""
+    """The answer to one keystroke.
+
+    Attributes:
+        prefix: what was typed, as it is compared with queries.
+        lists: the same candidates in the orders of RANKINGS.
+        size: how many candidates there are.
+    """
 
     prefix: str
-    everyone: list[Suggestion]
-    personal: list[Suggestion]
+    lists: dict[str, list[Suggestion]]
+    size: int
+
+    @property
+    def personal(self) -> list[Suggestion]:
+        """The list for this user."""
+        return self.lists["personal"]
+
+    @property
+    def everyone(self) -> list[Suggestion]:
+        """The list by the model that all share."""
+        return self.lists["everyone"]
 
 
 class Suggester:
-    """Answers keystrokes of a dataset's users. Nothing is kept between calls, and nothing shared by users.
+    """Answers keystrokes of a dataset's users. Whatever visitors add is in their visits and nowhere else.
 
     ``common`` ranks for everyone, ``personal`` for each user; they may be two runs on the same data.
+
+    Attributes:
+        users: their names, by number.
     """
 
     def __init__(self, dataset: Dataset, public: PublicStatistics, common: Model, personal: Model) -> None:
@@ -49,69 +87,190 @@ class Suggester:
         self._common = common
         self._personal = personal
         self._index = Completions(public.texts, public.count)
+        self._number = {text: number for number, text in enumerate(public.texts)}
+        self._yardsticks = yardsticks(public)
+        self._back = int(dataset.manifest.get("options", {}).get("history", HISTORY))
         self.users: list[str] = dataset.users.column("name").to_pylist()
+        user = column(dataset.events, "user_id")
+        self._begin = np.searchsorted(user, np.arange(len(self.users) + 1)).tolist()
 
-    def history(self, user: int) -> Past:
-        """All that a user has done so far.
+    def visit(self, user: int) -> Visit:
+        """A visit as this user that has not added anything yet.
 
         Raises:
             IndexError: there is no such user.
         """
         if not 0 <= user < len(self.users):
             raise IndexError(f"there is no user {user}: there are {len(self.users)}.")
-        return full_past(self._dataset, self._public, user)
+        return self._standing_anew(Visit(user))
 
-    def recent(self, history: Past, k: int = 5) -> list[str]:
-        """The user's last ``k`` searches, the latest first."""
-        return [self._public.texts[query] for query in history.events.query[::-1][:k].tolist()]
-
-    def suggest(self, user: int, history: Past, typed: str, k: int = 10) -> Suggestions:
-        """At most ``k`` suggestions from each ranking for what ``user`` has typed.
+    def observe(self, visit: Visit, text: str, typed: str = "") -> Visit:
+        """The visit after a search was accepted; nothing changes if nothing can be seen of its text.
 
         Args:
-            user: row number of the user.
-            history: what `history` returned for them.
-            typed: anything; it is cleaned as imported queries are, and nothing typed suggests nothing.
+            visit: of the user.
+            text: anything; it is cleaned as imported queries are. One that nobody has ever searched becomes
+                a candidate in this visit, and in no other.
+            typed: the prefix that had been typed.
+        """
+        text = clean(text)
+        if not text:
+            return visit
+        accepted = (*visit.accepted, Accepted(text, self.prefix(typed)))
+        return self._standing_anew(replace(visit, accepted=accepted))
+
+    def forget(self, visit: Visit, text: str) -> Visit:
+        """The visit after all searches of a text were deleted from the user's past."""
+        text = clean(text)
+        accepted = tuple(one for one in visit.accepted if one.text != text)
+        return self._standing_anew(replace(visit, accepted=accepted, forgotten=visit.forgotten | {text}))
+
+    def recent(self, visit: Visit, k: int = 5) -> list[str]:
+        """The user's last ``k`` different searches, the latest first, without deleted ones."""
+        standing = self.standing(visit)
+        return [standing.others.texts[query] for query in standing.own("")[:k]]
+
+    def suggest(self, visit: Visit, typed: str, k: int = 10) -> Suggestions:
+        """At most ``k`` suggestions of each ranking for what the visit's user has typed.
+
+        Where nothing was typed, the user's own latest searches are the personal list, and the others are
+        empty. Where the run has no model for everyone, everyone's list is that of the user's own model.
+
+        Args:
+            visit: whose.
+            typed: anything; it is cleaned as imported queries are.
             k: length of the lists.
         """
-        prefix = clean(typed) + (" " if typed[-1:].isspace() and typed.strip() else "")
-        pool = self._pool(prefix, history)
-        if not pool:
-            return Suggestions(prefix, [], [])
-        slates = self._slate(user, history, prefix, np.array(pool, np.int32))
-        common = self._common.global_scores(slates)
-        own = self._personal.personal_scores(slates)
-        everyone = own if common is None else common
-        return Suggestions(prefix, self._top(everyone, pool, history, k), self._top(own, pool, history, k))
+        prefix = self.prefix(typed)
+        standing = self.standing(visit)
+        pool = self.pool(standing, prefix) if prefix else standing.own("")
+        if not prefix or not pool:
+            lists: dict[str, list[Suggestion]] = {name: [] for name in RANKINGS}
+            lists["personal"] = _shown(standing, pool[:k], [0.0] * len(pool[:k]))
+            return Suggestions(prefix, lists, len(pool))
+        slates = self.slate(visit.user, standing, prefix, pool)
+        lists = {}
+        for name, scores in self.scores(visit, standing, slates).items():
+            best = torch.argsort(scores, descending=True, stable=True)[:k]
+            lists[name] = _shown(standing, [pool[at] for at in best.tolist()], scores[best].tolist())
+        return Suggestions(prefix, lists, len(pool))
 
-    def _pool(self, prefix: str, history: Past) -> list[int]:
-        if not prefix:
-            return []
-        own = history.events.query[::-1].tolist()
-        return self._index.pool(prefix, [q for q in own if self._public.texts[q].startswith(prefix)])
+    @staticmethod
+    def moves(shown: Sequence[Suggestion], against: Sequence[Suggestion]) -> dict[str, int | Literal["new"]]:
+        """How far each text of a list has moved against another list.
 
-    def _slate(self, user: int, history: Past, prefix: str, pool: NDArray[np.int32]) -> Slates:
-        events = history.events
-        session, group = (int(events.session[-1]), int(events.group[-1])) if len(events.user) else (-1, -1)
-        values = features(history, Moments.now(history, len(prefix), pool.astype(np.int64), session, group))
+        Returns:
+            By text, in the order of ``shown``: places up (negative: down), or NEW if the other list lacks it.
+        """
+        place = {one.text: number for number, one in enumerate(against)}
+        return {
+            one.text: place[one.text] - number if one.text in place else NEW
+            for number, one in enumerate(shown)
+        }
+
+    @staticmethod
+    def prefix(typed: str) -> str:
+        """What was typed as it is compared with queries: cleaned as they are, but for a space at its end."""
+        cleaned = clean(typed)
+        return cleaned + " " if cleaned and typed[-1:].isspace() else cleaned
+
+    def standing(self, visit: Visit) -> Standing:
+        """What a visit adds up to; it is worked out only where the visit does not know it."""
+        kept = visit.standing
+        return kept if kept is not None and kept.maker is self else self._standing(visit)
+
+    def pool(self, standing: Standing, prefix: str) -> list[int]:
+        """The candidates for a prefix: what others search most, then what only the user has searched."""
+        return self._index.pool(prefix, standing.own(prefix, self._back), standing.deleted)
+
+    def slate(self, user: int, standing: Standing, prefix: str, pool: Sequence[int]) -> Slates:
+        """The present moment as one slate; of its candidates, ``pool``, nobody knows which is wanted."""
+        queries = np.array(pool, np.int32)
+        now = Moments.now(
+            standing.past, len(prefix), queries.astype(np.int64), standing.session, standing.group
+        )
         size = len(pool)
         return Slates(
-            features=torch.from_numpy(values)[None],
+            features=torch.from_numpy(features(standing.past, now))[None],
             mask=torch.ones(1, size, dtype=torch.bool),
             position=torch.zeros(1, size, dtype=torch.int16),
             wanted=torch.ones(1, dtype=torch.int16),
             user=torch.tensor([user]),
-            candidates=torch.from_numpy(pool)[None],
+            candidates=torch.from_numpy(queries)[None],
             typed=torch.tensor([len(prefix)], dtype=torch.int16),
         )
 
-    def _top(self, scores: torch.Tensor, pool: list[int], history: Past, k: int) -> list[Suggestion]:
-        best = torch.argsort(scores[0], descending=True, stable=True)[:k].tolist()
-        searched = set(history.events.query[-HISTORY:].tolist())
-        return [
-            Suggestion(self._public.texts[pool[at]], float(scores[0, at]), pool[at] in searched)
-            for at in best
-        ]
+    def scores(self, visit: Visit, standing: Standing, slates: Slates) -> dict[str, Tensor]:
+        """The scores (N,) of one slate's candidates by each of RANKINGS."""
+        own, common = self.models(visit, standing)
+        personal = own(slates)[0]
+        return {
+            "personal": personal,
+            "everyone": personal if common is None else common(slates)[0],
+            "history": self._yardsticks["history"](slates)[0],
+            "popularity": self._yardsticks["popularity"](slates)[0],
+        }
+
+    def models(
+        self, visit: Visit, standing: Standing
+    ) -> tuple[Callable[[Slates], Tensor], Callable[[Slates], Tensor] | None]:
+        """What scores (S, N) slates for the visit's user, and for everyone where there is such a model."""
+        common, personal = (_reading(model, standing.added) for model in (self._common, self._personal))
+        if visit.own is not None:
+            assert isinstance(personal, NeuralModel), "only networks are adapted"
+            personal = NeuralModel(personal.network, visit.own, None)
+        return personal.personal_scores, _global(common) if common.has_common else None
+
+    def _standing_anew(self, visit: Visit) -> Visit:
+        return replace(visit, standing=self._standing(visit))
+
+    def _standing(self, visit: Visit) -> Standing:
+        events = self._events(visit.user)
+        texts = dict.fromkeys(one.text for one in visit.accepted)
+        added = [text for text in texts if text not in self._number]
+        number = dict(zip(added, range(len(self._public.texts), 2**31), strict=False))
+        accepted = [number.get(one.text, self._number.get(one.text, -1)) for one in visit.accepted]
+        deleted = [self._number[text] for text in visit.forgotten if text in self._number]
+        others = Others(self._public, events, added)
+        standing = Standing.of(self, others, events, accepted, deleted, added)
+        _warm_up(standing)
+        return standing
+
+    def _events(self, user: int) -> Events:
+        """All that a user has done in the dataset."""
+        begin, end = self._begin[user : user + 2]
+        return Events.of(self._dataset.events.slice(begin, end - begin), self._public.group_names)
+
+
+def _shown(standing: Standing, queries: list[int], scores: list[float]) -> list[Suggestion]:
+    """Lines of a list."""
+    texts = [standing.others.texts[query] for query in queries]
+    known = standing.past.searched.number(np.array(queries, np.int64)) >= 0
+    return [
+        Suggestion(text, float(score), own, text in standing.recent)
+        for text, score, own in zip(texts, scores, known.tolist(), strict=True)
+    ]
+
+
+def _reading(model: Model, added: Sequence[str]) -> Model:
+    """A model that knows texts of queries beside the dataset's."""
+    if not added or not isinstance(model, NeuralModel):
+        return model
+    return replace(model, network=model.network.beside(added))
+
+
+def _global(model: Model) -> Callable[[Slates], Tensor]:
+    def scores(slates: Slates) -> Tensor:
+        found = model.global_scores(slates)
+        assert found is not None, "asked only where there is a common model"
+        return found
+
+    return scores
+
+
+def _warm_up(standing: Standing) -> None:
+    """Have worked out what a past works out when it is first asked for features."""
+    features(standing.past, Moments.now(standing.past, 1, np.zeros(1, np.int64), -1, -1))
 
 
 def of_run(directory: Path, data: Path | None = None) -> Suggester:

@@ -42,3 +42,7 @@ class MLPNetwork:
     def scores(self, w: Tensor, rows: Rows) -> Tensor:
         """See `Network.scores`."""
         return dense(self.layout.split(w), rows.features, len(self.sizes) - 1).squeeze(-1)
+
+    def beside(self, texts: Sequence[str]) -> "MLPNetwork":
+        """See `Network.beside`: it reads no texts."""
+        return self

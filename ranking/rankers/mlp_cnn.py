@@ -70,6 +70,11 @@ class MLPCNNNetwork:
         x = torch.cat([rows.features, self._read(named, rows)], dim=-1)
         return dense(named, x, len(self.shape.hidden) + 1).squeeze(-1)
 
+    def beside(self, texts: Sequence[str]) -> "MLPCNNNetwork":
+        """See `Network.beside`."""
+        more = encode(texts, self.shape.characters)
+        return MLPCNNNetwork(self.shape, self.features, torch.cat([self.codes, more]))
+
     def _read(self, named: dict[str, Tensor], rows: Rows) -> Tensor:
         """(C, R, filters): the strongest response of each filter to each candidate's text."""
         codes = self.codes[rows.candidates.long()].long()

@@ -31,7 +31,7 @@ def test_the_lists_are_the_services(run: Path, cli: Cli) -> None:
     called = cli("suggest", run, "ho", "--user", name, "--k", 4, "--json")
     assert called.code == OK, called.err
     told = json.loads(called.out)
-    answer = suggester.suggest(7, suggester.history(7), "ho", 4)
+    answer = suggester.suggest(suggester.visit(7), "ho", 4)
     assert (told["run"], told["user"], told["prefix"]) == (str(run), name, "ho")
     for ours, theirs in ((told["personal"], answer.personal), (told["everyone"], answer.everyone)):
         assert ours == [{"text": s.text, "score": s.score, "own": s.own} for s in theirs]
@@ -40,7 +40,7 @@ def test_the_lists_are_the_services(run: Path, cli: Cli) -> None:
 
 def test_what_people_see(run: Path, cli: Cli) -> None:
     suggester = of_run(run)
-    latest = suggester.recent(suggester.history(3), 1)[0]
+    latest = suggester.recent(suggester.visit(3), 1)[0]
     asked = ("suggest", run, latest[:3], "--user", suggester.users[3], "--k", 75)
     called = cli(*asked)
     told = json.loads(cli(*asked, "--json").out)["personal"]
