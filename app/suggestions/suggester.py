@@ -1,6 +1,6 @@
 """The suggestion service: one user, one keystroke, the same features and models as in evaluation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -13,12 +13,14 @@ from app.runs.directory import open_run
 from app.suggestions.visit import Accepted, Standing, Visit
 from data.completions import Completions
 from data.log_import import clean
-from data.schema import Dataset, column
+from data.schema import column
 from data.storage import read
 from ranking.features import Moments, features
-from ranking.history import HISTORY, Events, PublicStatistics
+from ranking.history import HISTORY, Events
 from ranking.models import Model, NeuralModel
 from ranking.others import Others
+from ranking.rankers.network import Network
+from ranking.scoring import slate_scores
 from ranking.slates import Slates
 from ranking.sources import Log
 from ranking.yardsticks import yardsticks
@@ -75,22 +77,22 @@ class Suggestions:
 class Suggester:
     """Answers keystrokes of a dataset's users. Whatever visitors add is in their visits and nowhere else.
 
-    ``common`` ranks for everyone, ``personal`` for each user; they may be two runs on the same data.
+    Args:
+        log: the dataset.
+        model: of a run on it.
 
     Attributes:
         users: their names, by number.
     """
 
-    def __init__(self, dataset: Dataset, public: PublicStatistics, common: Model, personal: Model) -> None:
-        self._dataset = dataset
-        self._public = public
-        self._common = common
-        self._personal = personal
+    def __init__(self, log: Log, model: Model) -> None:
+        self._log, self._public, self._model = log, log.public, model
+        public, dataset = log.public, log.dataset
         self._index = Completions(public.texts, public.count)
         self._number = {text: number for number, text in enumerate(public.texts)}
         self._yardsticks = yardsticks(public)
         self._back = int(dataset.manifest.get("options", {}).get("history", HISTORY))
-        self.users: list[str] = dataset.users.column("name").to_pylist()
+        self.users = log.users
         user = column(dataset.events, "user_id")
         self._begin = np.searchsorted(user, np.arange(len(self.users) + 1)).tolist()
 
@@ -202,24 +204,30 @@ class Suggester:
 
     def scores(self, visit: Visit, standing: Standing, slates: Slates) -> dict[str, Tensor]:
         """The scores (N,) of one slate's candidates by each of RANKINGS."""
-        own, common = self.models(visit, standing)
-        personal = own(slates)[0]
+        if isinstance(self._model, NeuralModel):
+            network, w = self.weights(visit, standing)
+            personal, *common = slate_scores(network, w, slates).unbind()
+        else:
+            personal = self._model.personal_scores(slates)[0]
+            shared = self._model.global_scores(slates)
+            common = [] if shared is None else [shared[0]]
         return {
             "personal": personal,
-            "everyone": personal if common is None else common(slates)[0],
+            "everyone": common[0] if common else personal,
             "history": self._yardsticks["history"](slates)[0],
             "popularity": self._yardsticks["popularity"](slates)[0],
         }
 
-    def models(
-        self, visit: Visit, standing: Standing
-    ) -> tuple[Callable[[Slates], Tensor], Callable[[Slates], Tensor] | None]:
-        """What scores (S, N) slates for the visit's user, and for everyone where there is such a model."""
-        common, personal = (_reading(model, standing.added) for model in (self._common, self._personal))
-        if visit.own is not None:
-            assert isinstance(personal, NeuralModel), "only networks are adapted"
-            personal = NeuralModel(personal.network, visit.own, None)
-        return personal.personal_scores, _global(common) if common.has_common else None
+    def weights(self, visit: Visit, standing: Standing) -> tuple[Network, Tensor]:
+        """The network, which knows the visit's texts, and the user's own and the common weights (C, P).
+
+        C is 1 where there are no common ones. The model must be a network's.
+        """
+        model = self._model
+        assert isinstance(model, NeuralModel), "trees have no weights"
+        own = visit.own if visit.own is not None else model.of(visit.user)
+        network = model.network.beside(standing.added) if standing.added else model.network
+        return network, torch.stack([own] if model.common is None else [own, model.common])
 
     def _standing_anew(self, visit: Visit) -> Visit:
         return replace(visit, standing=self._standing(visit))
@@ -239,7 +247,7 @@ class Suggester:
     def _events(self, user: int) -> Events:
         """All that a user has done in the dataset."""
         begin, end = self._begin[user : user + 2]
-        return Events.of(self._dataset.events.slice(begin, end - begin), self._public.group_names)
+        return Events.of(self._log.dataset.events.slice(begin, end - begin), self._public.group_names)
 
 
 def _shown(standing: Standing, queries: list[int], scores: list[float]) -> list[Suggestion]:
@@ -250,22 +258,6 @@ def _shown(standing: Standing, queries: list[int], scores: list[float]) -> list[
         Suggestion(text, float(score), own, text in standing.recent)
         for text, score, own in zip(texts, scores, known.tolist(), strict=True)
     ]
-
-
-def _reading(model: Model, added: Sequence[str]) -> Model:
-    """A model that knows texts of queries beside the dataset's."""
-    if not added or not isinstance(model, NeuralModel):
-        return model
-    return replace(model, network=model.network.beside(added))
-
-
-def _global(model: Model) -> Callable[[Slates], Tensor]:
-    def scores(slates: Slates) -> Tensor:
-        found = model.global_scores(slates)
-        assert found is not None, "asked only where there is a common model"
-        return found
-
-    return scores
 
 
 def _warm_up(standing: Standing) -> None:
@@ -285,7 +277,5 @@ def of_run(directory: Path, data: Path | None = None) -> Suggester:
             belong together.
     """
     run = open_run(directory)
-    dataset = read(run.source(data))
-    log = Log(dataset)
-    model = run.model(log)
-    return Suggester(dataset, log.public, model, model)
+    log = Log(read(run.source(data)))
+    return Suggester(log, run.model(log))

@@ -13,6 +13,7 @@ from ranking.models import NeuralModel
 from ranking.others import Others
 from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
+from ranking.sources import Log
 from ranking.yardsticks import yardsticks
 
 NONSENSE = [
@@ -40,7 +41,7 @@ def model(tiny_public: PublicStatistics) -> NeuralModel:
 
 @pytest.fixture(scope="module")
 def suggester(tiny_dataset: Dataset, tiny_public: PublicStatistics, model: NeuralModel) -> Suggester:
-    return Suggester(tiny_dataset, tiny_public, model, model)
+    return Suggester(Log(tiny_dataset, tiny_public), model)
 
 
 @pytest.mark.parametrize("typed", NONSENSE)
@@ -101,9 +102,8 @@ def test_without_a_common_model_everyones_list_is_the_own_one(
     tiny_dataset: Dataset, tiny_public: PublicStatistics, model: NeuralModel
 ) -> None:
     alone = NeuralModel(model.network, None, model.personal)
-    answer = (suggester := Suggester(tiny_dataset, tiny_public, alone, alone)).suggest(
-        suggester.visit(3), "h"
-    )
+    suggester = Suggester(Log(tiny_dataset, tiny_public), alone)
+    answer = suggester.suggest(suggester.visit(3), "h")
     assert answer.everyone == answer.personal != []
 
 

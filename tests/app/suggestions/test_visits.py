@@ -18,6 +18,7 @@ from ranking.history import PublicStatistics, full_past
 from ranking.models import NeuralModel
 from ranking.rankers.mlp import MLP
 from ranking.rankers.mlp_cnn import MLPCNN
+from ranking.sources import Log
 
 USER = 5
 NEVER = "how on earth, nobody asked"
@@ -30,7 +31,7 @@ def serving(dataset: Dataset, ranker: MLP | MLPCNN | None = None) -> Suggester:
     draw = torch.Generator().manual_seed(0)
     parts = [network.layout.initial(draw) for _ in range(dataset.users.num_rows + 1)]
     model = NeuralModel(network, parts[0], torch.stack(parts[1:]))
-    return Suggester(dataset, public, model, model)
+    return Suggester(Log(dataset, public), model)
 
 
 @pytest.fixture(scope="module", params=["plain", "strict, in groups"])
