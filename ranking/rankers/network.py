@@ -33,6 +33,14 @@ class Network(Protocol):
         """Scores (C, R) of C clients' rows, client c's by its own parameters w[c] (C, P)."""
         ...
 
+    def inputs(self, w: Tensor, rows: Rows) -> Tensor:
+        """(C, R, I) what goes into the dense layers: the features, then what else the network reads."""
+        ...
+
+    def head(self, w: Tensor, inputs: Tensor) -> Tensor:
+        """Scores (C, R) of what goes into the dense layers (C, R, I)."""
+        ...
+
     def beside(self, texts: Sequence[str]) -> "Network":
         """The same network for further queries, whose numbers follow those that it knows."""
         ...

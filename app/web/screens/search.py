@@ -65,9 +65,8 @@ def show_scores(showcase: Showcase, user: int) -> None:
             f"{label}, personal", f"{personal:.3f}", f"{personal - common:+.3f} against global {common:.3f}"
         )
     columns[2].metric("Held-out searches", scores["slates"])
-    columns[3].metric(
-        "Searches so far", len(showcase.suggester.standing(current_visit(showcase, user)).past.events.query)
-    )
+    visit = current_visit(showcase, user)
+    columns[3].metric("Searches so far", showcase.suggester.searches(visit))
 
 
 def current_visit(showcase: Showcase, user: int) -> Visit:

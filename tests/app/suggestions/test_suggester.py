@@ -73,9 +73,9 @@ def test_lists_are_k_distinct_completions_in_order_of_their_scores(suggester: Su
 
 def test_yardsticks_rank_as_in_evaluation(suggester: Suggester, tiny_public: PublicStatistics) -> None:
     visit = suggester.visit(3)
-    standing = suggester.standing(visit)
-    pool = suggester.pool(standing, "h")
-    slates = suggester.slate(3, standing, "h", pool)
+    standing = suggester.candidates.standing(visit)
+    pool = suggester.candidates.pool(standing, "h")
+    slates = suggester.candidates.slate(3, standing, "h", pool)
     answer = suggester.suggest(visit, "h", k=len(pool))
     for name in ("history", "popularity"):
         scores = yardsticks(tiny_public)[name](slates)[0].tolist()
@@ -119,10 +119,10 @@ def test_features_and_pools_are_those_of_evaluation(
         if held_out[event] and session[event - 1] == session[event]:
             first = int(np.searchsorted(user, user[event]))
             before = Events.of(tiny_dataset.events.slice(first, event - first), tiny_public.group_names)
-            standing = Standing.of(suggester, Others(tiny_public, before), before, [], [], [])
+            standing = Standing.of(suggester.candidates, Others(tiny_public, before), before, [], [], [])
             candidates = pool[offsets[row] : offsets[row + 1]].tolist()
             prefix = tiny_dataset.slates["prefix"][row].as_py()
-            served = suggester.slate(int(user[event]), standing, prefix, candidates)
+            served = suggester.candidates.slate(int(user[event]), standing, prefix, candidates)
             stored = tiny_slates.features[row, : len(candidates)]
             assert torch.equal(served.features[0], stored)
             compared += 1

@@ -51,7 +51,11 @@ def suggester(dataset: Dataset) -> Suggester:
 
 def served(suggester: Suggester, visit: Visit, prefix: str, pool: list[int]) -> Any:
     """The features of some candidates in a visit."""
-    return suggester.slate(USER, suggester.standing(visit), prefix, pool).features[0].numpy()
+    return (
+        suggester.candidates.slate(USER, suggester.candidates.standing(visit), prefix, pool)
+        .features[0]
+        .numpy()
+    )
 
 
 def expected(dataset: Dataset, prefix: str, pool: list[int]) -> Any:
@@ -78,7 +82,7 @@ def with_event(dataset: Dataset, text: str) -> Dataset:
 
 def counts(suggester: Suggester, visit: Visit, text: str, name: str) -> float:
     """A feature of one candidate."""
-    standing = suggester.standing(visit)
+    standing = suggester.candidates.standing(visit)
     number = standing.others.texts.index(text)
     return float(served(suggester, visit, text[:2], [number])[0, feature_names(standing.others).index(name)])
 
@@ -89,7 +93,7 @@ def test_an_accepted_search_is_an_event_of_the_users_past(
 ) -> None:
     other = dataset.queries["text"].to_pylist()[17]
     changed, visit = dataset, suggester.visit(USER)
-    pool = suggester.pool(suggester.standing(visit), "h")
+    pool = suggester.candidates.pool(suggester.candidates.standing(visit), "h")
     before = served(suggester, visit, "h", pool)
     for text in [suggester.recent(visit, 3)[-1], other, NEVER][:times]:
         changed, visit = with_event(changed, text), suggester.observe(visit, text, text[:1])
@@ -121,7 +125,7 @@ def test_deleted_searches_are_as_if_they_had_never_been(suggester: Suggester, da
         after = suggester.forget(visit, text)
         public = PublicStatistics(changed)
         own = reversed(full_past(changed, public, USER).events.query[-100:].tolist())
-        pool = suggester.pool(suggester.standing(after), text[:2])
+        pool = suggester.candidates.pool(suggester.candidates.standing(after), text[:2])
         completing = [number for number in own if texts[number].startswith(text[:2])]
         assert pool == Completions(public.texts, public.count).pool(text[:2], completing)
         assert np.array_equal(served(suggester, after, text[:2], pool), expected(changed, text[:2], pool))
@@ -193,5 +197,5 @@ def test_nobody_sees_anothers_visit(suggester: Suggester) -> None:
 
 def test_a_visit_of_another_service_is_worked_out_anew(suggester: Suggester, tiny_dataset: Dataset) -> None:
     visit = serving(tiny_dataset).observe(suggester.visit(USER), NEVER)
-    assert suggester.standing(visit) is not visit.standing
+    assert suggester.candidates.standing(visit) is not visit.standing
     assert suggester.suggest(visit, NEVER) == suggester.suggest(replace(visit, standing=None), NEVER)
