@@ -45,7 +45,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 METHOD = (
     "Exact Shapley values: how much the score changes as each group of features goes from its median among "
     "the {size} candidates to this candidate's values, on average over all orders of the {groups} groups. "
-    "They add up to the difference between this candidate's score and that of the median candidate."
+    "The contributions add up to the difference between this candidate's score and that of the median one."
 )
 
 
@@ -193,8 +193,8 @@ def reasons(
             parts.append(Part(families[number], theirs, own, common))
     parts.sort(key=lambda part: -abs(part.personal))
     text = standing.others.texts[int(slates.candidates[0, at])]
-    told = [(part.name, part.personal, {v.name: v for v in part.values}) for part in parts]
-    words = sentences(told, Context.of(standing, text))
+    told = [(part.name, part.personal) for part in parts]
+    words = sentences(told, {value.name: value for value in values}, Context.of(standing, text))
     method = METHOD.format(size=slates.widest, groups=len(parts))
     return Reasons(text, prefix, tuple(parts), scores, medians, words, method)
 

@@ -62,16 +62,17 @@ class Context:
         return f"your last {self.events} searches" if self.events != 1 else "your only search so far"
 
 
-def sentences(parts: Sequence[tuple[str, float, Values]], context: Context) -> tuple[str, ...]:
+def sentences(parts: Sequence[tuple[str, float]], values: Values, context: Context) -> tuple[str, ...]:
     """At most MOST sentences.
 
     Args:
-        parts: family, contribution and features by name, the most important family first.
+        parts: families and what they contribute, the most important one first.
+        values: of all features, by name.
         context: what sentences name.
     """
-    total = sum(abs(contribution) for _, contribution, _ in parts)
+    total = sum(abs(contribution) for _, contribution in parts)
     found = []
-    for family, contribution, values in parts[:MOST]:
+    for family, contribution in parts[:MOST]:
         if contribution and abs(contribution) >= MATTERS * total:
             direction = "up" if contribution > 0 else "down"
             found.append(f"{_TELL[family](values, context)}, which moves it {direction}.")
@@ -101,8 +102,7 @@ def _own(values: Values, context: Context) -> str:
     count = round(values["own count"].meaning.number)
     if not count:
         return f"It is not among {context.latest}" if context.events else "You have not searched anything yet"
-    others = round(values["popularity"].meaning.number) if "popularity" in values else None
-    rarely = "" if others is None or others > count else "; others rarely do"
+    rarely = "; others rarely do" if round(values["popularity"].meaning.number) <= count else ""
     return f"You searched it {times(count)} among {context.latest}{rarely}"
 
 
@@ -163,8 +163,9 @@ def _word(text: str | None) -> str:
 def _topic(values: Values, context: Context) -> str:
     if context.topic is None:
         return "It has no topic"
-    share = values["own topic share"].meaning.number
-    return f"{share:.0%} of {context.latest} are about its topic, “{context.topic}”"
+    count = round(values["own topic share"].meaning.number * context.events)
+    about = f"{count or 'None'} of {context.latest} {'are' if count > 1 else 'is'}"
+    return f"{about} about its topic, “{context.topic}”"
 
 
 def _letters(values: Values, context: Context) -> str:
