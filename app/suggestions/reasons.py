@@ -1,7 +1,9 @@
 """Why a suggestion stands where it stands: its features, and what each family of them contributes."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,6 +73,18 @@ class Value:
     meaning: Quantity
     usual: Quantity
 
+    def plain(self) -> dict[str, Any]:
+        """The same for JSON, which knows no ∞."""
+        number, usual = (q.number if math.isfinite(q.number) else None for q in (self.meaning, self.usual))
+        return {
+            "name": self.name,
+            "value": self.value,
+            "median": self.median,
+            "number": number,
+            "median_number": usual,
+            "unit": self.meaning.unit,
+        }
+
 
 @dataclass(frozen=True)
 class Part:
@@ -110,6 +124,24 @@ class Reasons:
     medians: dict[str, float]
     sentences: tuple[str, ...]
     method: str
+
+    def plain(self) -> dict[str, Any]:
+        """The same for JSON; a search that was never done has no number of searches since."""
+        return {
+            "scores": self.scores,
+            "medians": self.medians,
+            "sentences": list(self.sentences),
+            "method": self.method,
+            "parts": [
+                {
+                    "name": part.name,
+                    "personal": part.personal,
+                    "everyone": part.everyone,
+                    "features": [value.plain() for value in part.values],
+                }
+                for part in self.parts
+            ],
+        }
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ class Suggester:
         It is the personal step of the run's objective, from the common model, on the user's latest training
         slates and on what was accepted in this visit: the moment, the prefix, and the pool, with what was
         accepted wanted. Nobody else's data is looked at, and nothing is written. To undo it, go back to the
-        visit before.
+        visit before. Who has kept the common model (``keep_common``) is adapted all the same.
 
         Args:
             visit: of the user.

@@ -24,13 +24,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from app.runs.directory import Run
+from app.runs.settings import resolve
 from app.suggestions.suggester import Suggester
+from data.log_slates import log_slates
 from data.schema import SCHEMAS, Dataset
 from data.splits import time_split
 from ranking.models import NeuralModel
-from ranking.rankers import RANKERS
-from ranking.rankers.mlp import MLP
-from ranking.rankers.mlp_cnn import MLPCNN
 from ranking.sources import Log
 
 USER = 0
@@ -69,16 +69,18 @@ def dataset(queries: int, events: int, others: int, seed: int = 0) -> Dataset:
         ],
     }
     tables = {name: pa.table(columns, schema=SCHEMAS[name]) for name, columns in named.items()}
-    nothing = pa.table([[], [], [], [], []], schema=SCHEMAS["slates"])
-    return Dataset(**tables, slates=nothing)
+    made = log_slates(tables["events"], tables["queries"]["text"].to_pylist(), None, 100, seed)
+    return Dataset(**tables, slates=pa.concat_tables(part.table for part in made))
 
 
-def service(log: Log, ranker: MLP | MLPCNN) -> Suggester:
-    """The service with random models for everyone and for each user."""
-    network = ranker.network(len(log.feature_names), log.texts or ())
+def service(log: Log, ranker: str) -> Suggester:
+    """The service of a run with random models for everyone and for each user."""
+    settings = resolve({"algorithm": "persa-fl-me", "ranker": ranker}, {"lam": 15})
+    network = settings.network(len(log.feature_names), log.texts or ())
     draw = torch.Generator().manual_seed(0)
     weights = [network.layout.initial(draw) for _ in range(len(log.users) + 1)]
-    return Suggester(log, NeuralModel(network, weights[0], torch.stack(weights[1:])))
+    run = Run(Path(), settings, Path(), log.fingerprint, {})
+    return Suggester(log, NeuralModel(network, weights[0], torch.stack(weights[1:])), run)
 
 
 def keystrokes(log: Log, number: int, seed: int = 1) -> list[str]:
@@ -110,9 +112,16 @@ def measured(suggester: Suggester, typed: list[str]) -> dict[str, dict[str, floa
     visit = suggester.visit(USER)
     some = suggester.recent(visit, 20)
     changed = suggester.observe(visit, "a search that nobody has ever done")
+    first = [suggester.suggest(visit, t).personal[0].text for t in typed[:50]]
+    pairs = list(zip(typed, first, strict=False))
+    suggester.adapt(visit)  # compiles what has not been compiled yet
+    for text in some[:10]:
+        changed = suggester.observe(changed, text, text[:1])
     return {
         "a keystroke": timed([lambda t=t: suggester.suggest(visit, t) for t in typed]),
         "… with a new text": timed([lambda t=t: suggester.suggest(changed, t) for t in typed]),
+        "explain one": timed([lambda t=t, s=s: suggester.explain(visit, t, s) for t, s in pairs]),
+        "learn from a visit": timed([lambda: suggester.adapt(changed)] * 5),
         "open a visit": timed([lambda: suggester.visit(USER)] * 20),
         "accept a search": timed([lambda t=t: suggester.observe(visit, t) for t in some]),
         "delete a search": timed([lambda t=t: suggester.forget(visit, t) for t in some]),
@@ -133,9 +142,7 @@ def main() -> int:
     typed = keystrokes(log, given.keystrokes)
     found = {}
     for name in ("mlp", "mlp-cnn"):
-        ranker = RANKERS[name].ranker
-        assert isinstance(ranker, MLP | MLPCNN)
-        found[name] = measured(service(log, ranker), typed)
+        found[name] = measured(service(log, name), typed)
     load = os.getloadavg()[0]
     if given.json:
         print(json.dumps({"load": load, "milliseconds": found}, indent=2))
