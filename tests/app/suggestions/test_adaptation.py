@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ from app.runs.directory import open_run
 from app.runs.evaluation import evaluate, users_table
 from app.runs.settings import resolve
 from app.runs.training import train_run
-from app.suggestions.adaptation import Adaptation, NotAdaptable, called, joined, offered
+from app.suggestions.adaptation import Adaptation, NotAdaptable, called, joined, offered, past_slates
 from app.suggestions.suggester import Suggester, of_run
 from app.suggestions.visit import Visit
 from data.schema import Dataset, column
@@ -258,6 +259,17 @@ def test_a_run_that_keeps_the_common_model_can_be_told_how_far_to_go(
     for wrong in (math.inf, 8.0, math.nan, -1.0):
         with pytest.raises(NotAdaptable, match=r"must be one of 30, 15, 7, 3, 1\.5, 0\.7"):
             keeping.adapt(visit, wrong)
+
+
+def test_past_slates_are_as_wide_as_all_that_were_learned_from(dataset: Dataset) -> None:
+    """Rankings that a policy draws depend on it; one of another user's pools is made longer here."""
+    slates = dataset.slates
+    pools = slates["pool"].to_pylist()
+    pools[0] = [*pools[0], *(set(range(len(pools[0]) + 9)) - set(pools[0]))]
+    number = slates.schema.get_field_index("pool")
+    longer = slates.set_column(number, slates.schema.field(number), pa.array(pools, pa.list_(pa.int32())))
+    past = past_slates(Log(replace(dataset, slates=longer)), USER, (), 100)
+    assert past.widest == len(pools[0]) > int(past.offsets.diff().max())
 
 
 def test_slates_are_joined_as_they_are(tiny_slates: Slates) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from app.suggestions.suggester import Suggester
-from app.suggestions.visit import Visit
+from app.suggestions.visit import Accepted, Visit
 from data.completions import Completions
 from data.schema import Dataset, column
 from ranking.features import Moments, feature_names, features
@@ -148,6 +148,15 @@ def test_what_only_they_had_searched_is_gone_when_it_is_deleted(dataset: Dataset
     visit = suggester.visit(USER)
     assert [s.text for s in suggester.suggest(visit, NEVER[:9]).personal] == [NEVER]
     assert not suggester.suggest(suggester.forget(visit, NEVER), NEVER[:9]).personal
+
+
+def test_own_candidates_are_of_the_latest_hundred_searches(suggester: Suggester) -> None:
+    """As in the pools of an imported log; what is shown before anything is typed goes back further."""
+    texts = [f"zzz {number}" for number in range(120)]
+    visit = Visit(USER, tuple(Accepted(text, "") for text in texts))
+    found = suggester.suggest(visit, "zzz", 1000)
+    assert {one.text for one in found.lists["history"]} == set(texts[20:])
+    assert suggester.recent(visit, 120) == texts[::-1]
 
 
 def test_a_deleted_search_counts_again_when_it_is_done_again(suggester: Suggester) -> None:
