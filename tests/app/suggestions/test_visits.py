@@ -187,7 +187,7 @@ def test_nobody_sees_anothers_visit(suggester: Suggester) -> None:
 
     def alone(number: int) -> list[Any]:
         visit, seen = suggester.visit(user[number]), []
-        for step in range(12):
+        for step in range(6):
             visit = suggester.observe(visit, f"how {number} {step}", "h")
             if step % 3 == number % 3:
                 visit = suggester.forget(visit, suggester.recent(visit, 3)[-1])
