@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from heapq import nsmallest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,9 @@ class Completions:
         self._ids = [i for _, i in known]
         self._place = {i: place for place, i in enumerate(self._ids)}
         self._counts = counts
+        order = np.argsort(-counts[self._ids], kind="stable")
+        self._rank = np.empty(len(order), np.int64)
+        self._rank[order] = np.arange(len(order))
         self._top = lru_cache(maxsize=4096)(self._find)
 
     def top(self, prefix: str, k: int = POOL_SIZE) -> tuple[int, ...]:
@@ -67,8 +69,9 @@ class Completions:
 
     def _find(self, prefix: str, k: int) -> tuple[int, ...]:
         start, end = starting_with(self._texts, prefix)
-        best = nsmallest(k, range(start, end), key=lambda at: (-self._counts[self._ids[at]], at))
-        return tuple(self._ids[at] for at in best)
+        rank = self._rank[start:end]
+        best = np.argpartition(rank, k - 1)[:k] if len(rank) > k else np.arange(len(rank))
+        return tuple(self._ids[start + at] for at in best[np.argsort(rank[best])].tolist())
 
 
 def starting_with(texts: Sequence[str], prefix: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ later than t in their training periods is in the counts, as in a log that was co
 that was imported with ``strict_time`` counts nothing that happened at or after t.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -39,6 +40,9 @@ class Step(NamedTuple):
     then: str
 
 
+KEYS = 2**31
+"""More than there are queries, which are numbered by 32 bits, or first words: keys of pairs go by it."""
+
 STEPS = (Step(QUERY, 1, QUERY), Step(QUERY, 2, QUERY), Step(WORD, 1, QUERY), Step(WORD, 1, WORD))
 """What is counted of all training periods, and of each user's own past."""
 
@@ -49,7 +53,7 @@ class PublicStatistics:
     Attributes:
         texts: of the V queries.
         topics: their names; ``topic`` (V,) is each query's, −1 for none.
-        first_token: (V,) number of each query's first word.
+        first_token: (V,) number of each query's first word; ``words`` has the numbers of all.
         length: (V,) characters.
         count: (V,) searches in the training period.
         strict: whether counts at a moment hold only what had happened before it.
@@ -63,8 +67,8 @@ class PublicStatistics:
         of_topic = {None: -1} | {t: i for i, t in enumerate(self.topics)}
         self.topic = np.array([of_topic[t] for t in named])
         first = [text.split(" ", 1)[0] for text in texts]
-        number = {token: i for i, token in enumerate(dict.fromkeys(first))}
-        self.first_token = np.array([number[token] for token in first])
+        self.words = {token: i for i, token in enumerate(dict.fromkeys(first))}
+        self.first_token = np.array([self.words[token] for token in first])
         self.length = np.fromiter(map(len, texts), np.int64, len(texts))
         self.strict = bool(dataset.manifest.get("options", {}).get("strict_time", False))
 
@@ -81,14 +85,24 @@ class PublicStatistics:
         self._searched = Occurrences(query, at, length) if self.strict else None
         grouped = events.group[learned] >= 0
         self._in_group = Occurrences(
-            events.group[learned][grouped] * len(texts) + query[grouped], at[grouped], length
+            self.key(events.group[learned][grouped], query[grouped]), at[grouped], length
         )
-        self._followed = {}
+        self._followed = {
+            step: Occurrences(self.key(given, then), at[later], length)
+            for step, later, given, then in self.steps(events, learned)
+        }
+
+    @staticmethod
+    def key(first: Int, second: Int) -> Int:
+        """(N,) keys of pairs: of a group or what a step goes from, and of a query or what a step goes to."""
+        return first * KEYS + second
+
+    def steps(self, events: "Events", some: Int) -> Iterator[tuple[Step, Int, Int, Int]]:
+        """Each step, where in ``some`` of the events it ends, what it goes from, and to; as from `part`."""
         for step in STEPS:
-            follows = np.flatnonzero(events.follows(step.back)[learned])
-            given = self.part(step.given, events.query[learned[follows] - step.back])
-            then = self.part(step.then, query[follows])
-            self._followed[step] = Occurrences(given * len(texts) + then, at[follows], length)
+            later = np.flatnonzero(events.follows(step.back)[some])
+            given = self.part(step.given, events.query[some[later] - step.back])
+            yield step, later, given, self.part(step.then, events.query[some[later]])
 
     def part(self, which: str, query: Int) -> Int:
         """(N,) what a step looks at: the queries themselves, or the numbers of their first words."""
@@ -117,13 +131,13 @@ class PublicStatistics:
         """(N,) how often a group had searched each query; nobody is in group −1."""
         counted = np.zeros(len(query), np.int64)
         some = group >= 0
-        key = group[some] * len(self.texts) + query[some]
+        key = self.key(group[some], query[some])
         counted[some] = self._counted(self._in_group, key, moment[some])
         return counted
 
     def followed(self, step: Step, given: Int, then: Int, moment: Int) -> Int:
         """(N,) how often anybody had taken a step; ``given`` and ``then`` as from `part`."""
-        return self._counted(self._followed[step], given * len(self.texts) + then, moment)
+        return self._counted(self._followed[step], self.key(given, then), moment)
 
     def _counted(self, occurrences: Occurrences, key: Int, moment: Int) -> Int:
         counted = np.zeros(len(key), np.int64)

@@ -57,6 +57,12 @@ class NeuralModel:
         """See `Model.global_scores`."""
         return None if self.common is None else network_scores(self.network, self.common, slates)
 
+    def of(self, user: int) -> Tensor:
+        """(P,) what ranks for a user: their own model, or the common one where nobody has another."""
+        w = self.common if self.personal is None else self.personal[user]
+        assert w is not None, "a model has a common part, a personal part, or both"
+        return w
+
     def personal_scores(self, slates: Slates) -> Tensor:
         """See `Model.personal_scores`."""
         w = self.common if self.personal is None else self.personal

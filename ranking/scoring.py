@@ -33,6 +33,18 @@ def network_scores(network: Network, w: Tensor, slates: Slates) -> Tensor:
         return scores
 
 
+def slate_scores(network: Network, w: Tensor, slate: Slates) -> Tensor:
+    """Scores (C, N) of the N candidates of one slate by each of C models w (C, P): what a keystroke needs."""
+    with torch.inference_mode():
+        rows = Rows(
+            slate.features.expand(len(w), -1, -1),
+            slate.candidates.expand(len(w), -1),
+            slate.typed[:, None].expand(len(w), slate.widest),
+            torch.arange(slate.widest).expand(len(w), 1, -1),
+        )
+        return network.scores(w, rows)
+
+
 def _scores(network: Network, w: Tensor, slates: Slates) -> Tensor:
     rows = Rows.of(slates)
     return rows.unpack(network.scores(w, rows))

@@ -1,8 +1,8 @@
-"""The command `persarank suggest`: what a user would be shown for what they have typed."""
+"""The command `persarank suggest`: what a user would be shown for what they have typed, and why."""
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
@@ -10,33 +10,65 @@ import typer
 from app.commands.paths import path
 from app.commands.printing import Json, show
 
+if TYPE_CHECKING:
+    from app.suggestions.suggester import Suggester
+    from app.suggestions.visit import Visit
+
 
 def suggest(
     run: Annotated[Path, typer.Argument(parser=path, help="A run directory.")],
-    typed: Annotated[str, typer.Argument(metavar="PREFIX", help="What the user has typed so far.")],
+    typed: Annotated[
+        str, typer.Argument(metavar="PREFIX", help='What the user has typed so far; "" for nothing yet.')
+    ],
     user: Annotated[str, typer.Option("--user", help="Whose suggestions: a name from the log.")],
     k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Length of the lists.")] = 10,
+    why: Annotated[
+        bool,
+        typer.Option("--why", help="Say why the first three stand where they do; with --json, of all."),
+    ] = False,
     data: Annotated[
         Path | None, typer.Option(parser=path, help="The dataset, if it has moved since training.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print a user's suggestions, by their own model and by everyone's."""
-    from app.reports.suggestions import lists
+    """Print a user's suggestions, by their own model and by everyone's.
+
+    Where nothing was typed, these are the user's latest searches.
+    """
+    from app.reports.suggestions import EXPLAINED, lists
     from app.suggestions.suggester import of_run
 
     suggester = of_run(run, data)
-    if user not in suggester.users:
-        near = get_close_matches(user, suggester.users, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"one of them is {suggester.users[0]}."
-        raise click.UsageError(f"no user of this run is called {user!r}; {hint}")
-    number = suggester.users.index(user)
-    answer = suggester.suggest(number, suggester.history(number), typed, k)
-    told: dict[str, Any] = {"run": str(run), "user": user, "prefix": answer.prefix}
-    for name, suggestions in (("personal", answer.personal), ("everyone", answer.everyone)):
-        told[name] = [{"text": s.text, "score": s.score, "own": s.own} for s in suggestions]
-    told["instead"], lower = None, answer.prefix.lower()
-    if not answer.personal and lower != answer.prefix:
-        found = suggester.suggest(number, suggester.history(number), lower, 1).personal
-        told["instead"] = lower if found else None
+    visit = suggester.visit(_number(user, suggester.users))
+    told: dict[str, Any] = {"run": str(run), "user": user}
+    told |= _answer(suggester, visit, typed, k)
+    if why and told["prefix"]:
+        for one in told["personal"][: None if as_json else EXPLAINED]:
+            one["reasons"] = suggester.explain(visit, typed, one["text"]).plain()
     show(lists, told, as_json)
+
+
+def _answer(suggester: "Suggester", visit: "Visit", typed: str, k: int) -> dict[str, Any]:
+    """All four lists, and what to type instead where there is nothing."""
+    answer = suggester.suggest(visit, typed, k)
+    told: dict[str, Any] = {"prefix": answer.prefix, "candidates": answer.size}
+    for name, suggestions in answer.lists.items():
+        told[name] = [{"text": s.text, "score": s.score, "own": s.own} for s in suggestions]
+    for one, places in zip(
+        told["personal"], suggester.moves(answer.personal, answer.everyone).values(), strict=True
+    ):
+        one["moved"] = places
+    lower = answer.prefix.lower()
+    told["instead"] = None
+    if not answer.personal and lower != answer.prefix:
+        found = suggester.suggest(visit, lower, 1).personal
+        told["instead"] = lower if found else None
+    return told
+
+
+def _number(user: str, users: list[str]) -> int:
+    if user not in users:
+        near = get_close_matches(user, users, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"one of them is {users[0]}."
+        raise click.UsageError(f"no user of this run is called {user!r}; {hint}")
+    return users.index(user)

@@ -6,24 +6,51 @@ from rich.console import Console
 
 from app.reports.layout import draw, say
 
+EXPLAINED = 3
+"""Suggestions whose reasons are printed; JSON has those of all."""
+
 
 def lists(result: dict[str, Any], console: Console) -> None:
-    """The user's own list beside everyone's."""
+    """The user's own list beside everyone's, how they differ, and why the first ones stand where they do."""
     if not result["personal"]:
-        told = f"There is nothing to suggest to {result['user']} for {result['prefix']!r}"
-        instead = result["instead"]
-        say(console, f"{told}; capitals count here, and for {instead!r} there is." if instead else f"{told}.")
+        _nothing(result, console)
+    elif not result["prefix"]:
+        say(console, f"Nothing was typed; {result['user']} has searched lately:")
+        draw(console, ("", ""), [(str(n), one["text"]) for n, one in enumerate(result["personal"], 1)])
+    else:
+        _beside(result, console)
+    if result["personal"] and "reasons" in result["personal"][0]:
+        _why(result["personal"][:EXPLAINED], console)
+
+
+def _nothing(result: dict[str, Any], console: Console) -> None:
+    if not result["prefix"]:
+        say(console, f"{result['user']} has not searched anything.")
         return
-    place = {one["text"]: number for number, one in enumerate(result["everyone"], 1)}
+    told = f"There is nothing to suggest to {result['user']} for {result['prefix']!r}"
+    instead = result["instead"]
+    say(console, f"{told}; capitals count here, and for {instead!r} there is." if instead else f"{told}.")
+
+
+def _beside(result: dict[str, Any], console: Console) -> None:
     rows = [
-        (
-            str(number),
-            ("• " if own["own"] else "") + own["text"],
-            str(place.get(own["text"], "–")),
-            common["text"],
-        )
+        (str(number), ("• " if own["own"] else "") + own["text"], moved(own["moved"]), common["text"])
         for number, (own, common) in enumerate(zip(result["personal"], result["everyone"], strict=True), 1)
     ]
-    draw(console, ("", f"for {result['user']}", "everyone's place", "for everyone"), rows)
+    draw(console, ("", f"for {result['user']}", "against everyone's", "for everyone"), rows)
     if any(own["own"] for own in result["personal"]):
         say(console, f"• {result['user']} has searched it before.")
+
+
+def moved(places: int | str) -> str:
+    """How far a suggestion has moved against another list, in words."""
+    if isinstance(places, str):
+        return "not among them"
+    return f"{abs(places)} {'up' if places > 0 else 'down'}" if places else "same place"
+
+
+def _why(suggestions: list[dict[str, Any]], console: Console) -> None:
+    for number, one in enumerate(suggestions, 1):
+        told = " ".join(one["reasons"]["sentences"]) or "It is in everything like the median candidate."
+        say(console, f"{number}. {one['text']}: {told}")
+    say(console, suggestions[0]["reasons"]["method"])

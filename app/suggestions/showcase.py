@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from app.runs.directory import REPORT, RunError, open_run
 from app.suggestions.demo import DATA, RUNS
 from app.suggestions.suggester import Suggester
 from data.schema import DataError
 from data.storage import read
+from ranking.models import NeuralModel
 from ranking.rankers.trees import ModelError
 from ranking.sources import Log
 
@@ -46,7 +49,10 @@ def open_showcase(directory: Path) -> Showcase:
         dataset = read(directory / DATA)
         log = Log(dataset)
         common, personal = (open_run(directory / name).model(log) for name in RUNS)
-        suggester = Suggester(dataset, log.public, common, personal)
+        assert isinstance(common, NeuralModel), "the demo trains networks"
+        assert isinstance(personal, NeuralModel), "the demo trains networks"
+        own = torch.stack([personal.of(user) for user in range(len(log.users))])
+        suggester = Suggester(log, NeuralModel(common.network, common.common, own))
         scores = _scores(directory, suggester.users, dataset.fingerprint)
     except (DataError, RunError, ModelError, ValueError, KeyError, OSError) as error:
         raise ShowcaseError(

@@ -1,117 +1,221 @@
 """The suggestion service: one user, one keystroke, the same features and models as in evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from app.runs.directory import open_run
-from data.completions import Completions
+from app.runs.directory import Run, open_run
+from app.suggestions.adaptation import Adaptation, NotAdaptable, Step, held_out, joined, judged, past_slates
+from app.suggestions.candidates import Candidates
+from app.suggestions.lists import NEW, RANKINGS, Suggestion, Suggestions, moves
+from app.suggestions.reasons import Judge, NotSuggestedError, Reasons, reasons
+from app.suggestions.visit import Accepted, Standing, Visit
 from data.log_import import clean
-from data.schema import Dataset
 from data.storage import read
-from ranking.features import Moments, features
-from ranking.history import HISTORY, Past, PublicStatistics, full_past
-from ranking.models import Model
+from ranking.models import Model, NeuralModel
+from ranking.rankers.network import Network
+from ranking.scoring import slate_scores
 from ranking.slates import Slates
 from ranking.sources import Log
+from ranking.yardsticks import yardsticks
 
-
-@dataclass(frozen=True)
-class Suggestion:
-    """One line of the list: its text, its score, and whether the user has searched it before."""
-
-    text: str
-    score: float
-    own: bool
-
-
-@dataclass(frozen=True)
-class Suggestions:
-    """The answer to one keystroke: the same candidates, ranked for everyone and for this user."""
-
-    prefix: str
-    everyone: list[Suggestion]
-    personal: list[Suggestion]
+__all__ = ["NEW", "RANKINGS", "Suggester", "Suggestion", "Suggestions", "of_run"]
 
 
 class Suggester:
-    """Answers keystrokes of a dataset's users. Nothing is kept between calls, and nothing shared by users.
+    """Answers keystrokes of a dataset's users. Whatever visitors add is in their visits and nowhere else.
 
-    ``common`` ranks for everyone, ``personal`` for each user; they may be two runs on the same data.
+    Args:
+        log: the dataset.
+        model: of a run on it.
+        run: the run; only who adapts models needs it.
+
+    Attributes:
+        users: their names, by number.
+        candidates: what there is to choose from.
     """
 
-    def __init__(self, dataset: Dataset, public: PublicStatistics, common: Model, personal: Model) -> None:
-        self._dataset = dataset
-        self._public = public
-        self._common = common
-        self._personal = personal
-        self._index = Completions(public.texts, public.count)
-        self.users: list[str] = dataset.users.column("name").to_pylist()
+    def __init__(self, log: Log, model: Model, run: Run | None = None) -> None:
+        self._log, self._model, self._run = log, model, run
+        self.candidates = Candidates(log)
+        self._yardsticks = yardsticks(log.public)
+        self.users = log.users
 
-    def history(self, user: int) -> Past:
-        """All that a user has done so far.
+    def visit(self, user: int) -> Visit:
+        """A visit as this user that has not added anything yet.
 
         Raises:
             IndexError: there is no such user.
         """
         if not 0 <= user < len(self.users):
             raise IndexError(f"there is no user {user}: there are {len(self.users)}.")
-        return full_past(self._dataset, self._public, user)
+        return self.candidates.settled(Visit(user))
 
-    def recent(self, history: Past, k: int = 5) -> list[str]:
-        """The user's last ``k`` searches, the latest first."""
-        return [self._public.texts[query] for query in history.events.query[::-1][:k].tolist()]
-
-    def suggest(self, user: int, history: Past, typed: str, k: int = 10) -> Suggestions:
-        """At most ``k`` suggestions from each ranking for what ``user`` has typed.
+    def observe(self, visit: Visit, text: str, typed: str = "") -> Visit:
+        """The visit after a search was accepted; nothing changes if nothing can be seen of its text.
 
         Args:
-            user: row number of the user.
-            history: what `history` returned for them.
-            typed: anything; it is cleaned as imported queries are, and nothing typed suggests nothing.
+            visit: of the user.
+            text: anything; it is cleaned as imported queries are. One that nobody has ever searched becomes
+                a candidate in this visit, and in no other.
+            typed: the prefix that had been typed.
+        """
+        text = clean(text)
+        if not text:
+            return visit
+        accepted = (*visit.accepted, Accepted(text, self.candidates.prefix(typed)))
+        return self.candidates.settled(replace(visit, accepted=accepted))
+
+    def forget(self, visit: Visit, text: str) -> Visit:
+        """The visit after all searches of a text were deleted from the user's past."""
+        text = clean(text)
+        accepted = tuple(one for one in visit.accepted if one.text != text)
+        return self.candidates.settled(replace(visit, accepted=accepted, forgotten=visit.forgotten | {text}))
+
+    def recent(self, visit: Visit, k: int = 5) -> list[str]:
+        """The user's last ``k`` different searches, the latest first, without deleted ones."""
+        standing = self.candidates.standing(visit)
+        return [standing.others.texts[query] for query in standing.own("")[:k]]
+
+    def searches(self, visit: Visit) -> int:
+        """How many searches the user has done, this visit's included, without deleted ones."""
+        return len(self.candidates.standing(visit).past.events.query)
+
+    def suggest(self, visit: Visit, typed: str, k: int = 10) -> Suggestions:
+        """At most ``k`` suggestions of each ranking for what the visit's user has typed.
+
+        Where nothing was typed, the user's own latest searches are the personal list, and the others are
+        empty. Where the run has no model for everyone, everyone's list is that of the user's own model.
+
+        Args:
+            visit: whose.
+            typed: anything; it is cleaned as imported queries are.
             k: length of the lists.
         """
-        prefix = clean(typed) + (" " if typed[-1:].isspace() and typed.strip() else "")
-        pool = self._pool(prefix, history)
-        if not pool:
-            return Suggestions(prefix, [], [])
-        slates = self._slate(user, history, prefix, np.array(pool, np.int32))
-        common = self._common.global_scores(slates)
-        own = self._personal.personal_scores(slates)
-        everyone = own if common is None else common
-        return Suggestions(prefix, self._top(everyone, pool, history, k), self._top(own, pool, history, k))
+        prefix = self.candidates.prefix(typed)
+        standing = self.candidates.standing(visit)
+        pool = self.candidates.pool(standing, prefix) if prefix else standing.own("")
+        if not prefix or not pool:
+            lists: dict[str, list[Suggestion]] = {name: [] for name in RANKINGS}
+            lists["personal"] = _shown(standing, pool[:k], [0.0] * len(pool[:k]))
+            return Suggestions(prefix, lists, len(pool))
+        slates = self.candidates.slate(visit.user, standing, prefix, pool)
+        lists = {}
+        for name, scores in self.scores(visit, standing, slates).items():
+            best = torch.argsort(scores, descending=True, stable=True)[:k]
+            lists[name] = _shown(standing, [pool[at] for at in best.tolist()], scores[best].tolist())
+        return Suggestions(prefix, lists, len(pool))
 
-    def _pool(self, prefix: str, history: Past) -> list[int]:
+    moves = staticmethod(moves)
+
+    def scores(self, visit: Visit, standing: Standing, slates: Slates) -> dict[str, Tensor]:
+        """The scores (N,) of one slate's candidates by each of RANKINGS."""
+        if isinstance(self._model, NeuralModel):
+            network, w = self.weights(visit, standing)
+            personal, *common = slate_scores(network, w, slates).unbind()
+        else:
+            personal = self._model.personal_scores(slates)[0]
+            shared = self._model.global_scores(slates)
+            common = [] if shared is None else [shared[0]]
+        return {
+            "personal": personal,
+            "everyone": common[0] if common else personal,
+            "history": self._yardsticks["history"](slates)[0],
+            "popularity": self._yardsticks["popularity"](slates)[0],
+        }
+
+    def explain(self, visit: Visit, typed: str, text: str) -> Reasons:
+        """Why a suggestion stands where it stands for what was typed.
+
+        Args:
+            visit: whose.
+            typed: as for `suggest`.
+            text: of one of the candidates, whether or not the lists are long enough to show it.
+
+        Raises:
+            NotSuggestedError: it is none of them, or nothing was typed.
+        """
+        prefix, standing = self.candidates.prefix(typed), self.candidates.standing(visit)
         if not prefix:
-            return []
-        own = history.events.query[::-1].tolist()
-        return self._index.pool(prefix, [q for q in own if self._public.texts[q].startswith(prefix)])
+            raise NotSuggestedError("nothing was typed, so the list is your latest searches in their order.")
+        pool = self.candidates.pool(standing, prefix)
+        places = [at for at, query in enumerate(pool) if standing.others.texts[query] == text]
+        if not places:
+            raise NotSuggestedError(f"{text!r} is not among the candidates for {prefix!r}.")
+        slates = self.candidates.slate(visit.user, standing, prefix, pool)
+        model, judges = self._model, []
+        if isinstance(model, NeuralModel):
+            network, w = self.weights(visit, standing)
+            judges = [Judge.of_network(network, one, slates) for one in w]
+        else:
+            whose = (True, False) if model.has_common else (True,)
+            judges = [Judge.of_trees(model, slates, personal) for personal in whose]
+        return reasons(standing, slates, places[0], prefix, judges[0], judges[1] if judges[1:] else None)
 
-    def _slate(self, user: int, history: Past, prefix: str, pool: NDArray[np.int32]) -> Slates:
-        events = history.events
-        session, group = (int(events.session[-1]), int(events.group[-1])) if len(events.user) else (-1, -1)
-        values = features(history, Moments.now(history, len(prefix), pool.astype(np.int64), session, group))
-        size = len(pool)
-        return Slates(
-            features=torch.from_numpy(values)[None],
-            mask=torch.ones(1, size, dtype=torch.bool),
-            position=torch.zeros(1, size, dtype=torch.int16),
-            wanted=torch.ones(1, dtype=torch.int16),
-            user=torch.tensor([user]),
-            candidates=torch.from_numpy(pool)[None],
-            typed=torch.tensor([len(prefix)], dtype=torch.int16),
+    def adapt(self, visit: Visit, strength: float | None = None) -> tuple[Visit, Adaptation]:
+        """The visit after its user's own model was made anew, from their past and this visit.
+
+        It is the personal step of the run's objective, from the common model, on the user's latest training
+        slates and on what was accepted in this visit: the moment, the prefix, and the pool, with what was
+        accepted wanted. Nobody else's data is looked at, and nothing is written. To undo it, go back to the
+        visit before. Who has kept the common model (``keep_common``) is adapted all the same.
+
+        Args:
+            visit: of the user.
+            strength: how far the model goes, where that is not to be what the run has chosen.
+
+        Raises:
+            NotAdaptable: the run has no such step, or there is nothing to learn from.
+        """
+        step, model, user = Step.of(self._run, self._model, strength), self._model, visit.user
+        assert isinstance(model, NeuralModel), "only they have a step"
+        standing = self.candidates.standing(visit)
+        step = replace(step, network=self.weights(visit, standing)[0])
+        most = step.run.settings.row.local.personal_samples
+        past = past_slates(self._log, user, self.candidates.deleted(visit), most)
+        recent = self.candidates.accepted(visit)
+        if not len(past) and not recent:
+            raise NotAdaptable("there is nothing to learn from yet: accept a search first.")
+        own = step.taken(joined([past, *recent]), user, len(self.users))
+        before = model.of(user) if visit.own is None else visit.own
+        test = held_out(self._log, user)
+        scores = judged(step.network, (before, own), test)
+        return replace(visit, own=own), Adaptation(
+            setting=step.run.settings.row.objective.strength.name,
+            strength=step.strength,
+            past=len(past),
+            visit=len(recent),
+            unused=len(visit.accepted) - len(recent),
+            distance_before=float((before - step.common).norm()),
+            distance_after=float((own - step.common).norm()),
+            nmrr_before=scores[0],
+            nmrr_after=scores[1],
+            held_out=len(test),
         )
 
-    def _top(self, scores: torch.Tensor, pool: list[int], history: Past, k: int) -> list[Suggestion]:
-        best = torch.argsort(scores[0], descending=True, stable=True)[:k].tolist()
-        searched = set(history.events.query[-HISTORY:].tolist())
-        return [
-            Suggestion(self._public.texts[pool[at]], float(scores[0, at]), pool[at] in searched)
-            for at in best
-        ]
+    def weights(self, visit: Visit, standing: Standing) -> tuple[Network, Tensor]:
+        """The network, which knows the visit's texts, and the user's own and the common weights (C, P).
+
+        C is 1 where there are no common ones. The model must be a network's.
+        """
+        model = self._model
+        assert isinstance(model, NeuralModel), "trees have no weights"
+        own = visit.own if visit.own is not None else model.of(visit.user)
+        network = model.network.beside(standing.added) if standing.added else model.network
+        return network, torch.stack([own] if model.common is None else [own, model.common])
+
+
+def _shown(standing: Standing, queries: list[int], scores: list[float]) -> list[Suggestion]:
+    """Lines of a list."""
+    texts = [standing.others.texts[query] for query in queries]
+    known = standing.past.searched.number(np.array(queries, np.int64)) >= 0
+    return [
+        Suggestion(text, float(score), own, text in standing.recent)
+        for text, score, own in zip(texts, scores, known.tolist(), strict=True)
+    ]
 
 
 def of_run(directory: Path, data: Path | None = None) -> Suggester:
@@ -126,7 +230,5 @@ def of_run(directory: Path, data: Path | None = None) -> Suggester:
             belong together.
     """
     run = open_run(directory)
-    dataset = read(run.source(data))
-    log = Log(dataset)
-    model = run.model(log)
-    return Suggester(dataset, log.public, model, model)
+    log = Log(read(run.source(data)))
+    return Suggester(log, run.model(log), run)

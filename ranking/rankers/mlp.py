@@ -41,4 +41,16 @@ class MLPNetwork:
 
     def scores(self, w: Tensor, rows: Rows) -> Tensor:
         """See `Network.scores`."""
-        return dense(self.layout.split(w), rows.features, len(self.sizes) - 1).squeeze(-1)
+        return self.head(w, self.inputs(w, rows))
+
+    def inputs(self, w: Tensor, rows: Rows) -> Tensor:
+        """See `Network.inputs`: the features alone."""
+        return rows.features
+
+    def head(self, w: Tensor, inputs: Tensor) -> Tensor:
+        """See `Network.head`."""
+        return dense(self.layout.split(w), inputs, len(self.sizes) - 1).squeeze(-1)
+
+    def beside(self, texts: Sequence[str]) -> "MLPNetwork":
+        """See `Network.beside`: it reads no texts."""
+        return self

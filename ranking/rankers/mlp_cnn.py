@@ -66,9 +66,20 @@ class MLPCNNNetwork:
 
     def scores(self, w: Tensor, rows: Rows) -> Tensor:
         """See `Network.scores`."""
-        named = self.layout.split(w)
-        x = torch.cat([rows.features, self._read(named, rows)], dim=-1)
-        return dense(named, x, len(self.shape.hidden) + 1).squeeze(-1)
+        return self.head(w, self.inputs(w, rows))
+
+    def inputs(self, w: Tensor, rows: Rows) -> Tensor:
+        """See `Network.inputs`: the features, then each filter's strongest response."""
+        return torch.cat([rows.features, self._read(self.layout.split(w), rows)], dim=-1)
+
+    def head(self, w: Tensor, inputs: Tensor) -> Tensor:
+        """See `Network.head`."""
+        return dense(self.layout.split(w), inputs, len(self.shape.hidden) + 1).squeeze(-1)
+
+    def beside(self, texts: Sequence[str]) -> "MLPCNNNetwork":
+        """See `Network.beside`."""
+        more = encode(texts, self.shape.characters)
+        return MLPCNNNetwork(self.shape, self.features, torch.cat([self.codes, more]))
 
     def _read(self, named: dict[str, Tensor], rows: Rows) -> Tensor:
         """(C, R, filters): the strongest response of each filter to each candidate's text."""

@@ -4,7 +4,7 @@ Scoring C clients' batches, each with its own parameters, is one batched matrix 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -31,6 +31,18 @@ class Network(Protocol):
 
     def scores(self, w: Tensor, rows: Rows) -> Tensor:
         """Scores (C, R) of C clients' rows, client c's by its own parameters w[c] (C, P)."""
+        ...
+
+    def inputs(self, w: Tensor, rows: Rows) -> Tensor:
+        """(C, R, I) what goes into the dense layers: the features, then what else the network reads."""
+        ...
+
+    def head(self, w: Tensor, inputs: Tensor) -> Tensor:
+        """Scores (C, R) of what goes into the dense layers (C, R, I)."""
+        ...
+
+    def beside(self, texts: Sequence[str]) -> "Network":
+        """The same network for further queries, whose numbers follow those that it knows."""
         ...
 
 

@@ -9,8 +9,8 @@ import streamlit as st
 from app.suggestions.demo import home
 from app.suggestions.showcase import Showcase, ShowcaseError, open_showcase, version
 from app.suggestions.suggester import Suggestion
+from app.suggestions.visit import Visit
 from data.files import expanded
-from ranking.history import Past
 
 TOP = 10
 STYLE = """<style>
@@ -65,15 +65,16 @@ def show_scores(showcase: Showcase, user: int) -> None:
             f"{label}, personal", f"{personal:.3f}", f"{personal - common:+.3f} against global {common:.3f}"
         )
     columns[2].metric("Held-out searches", scores["slates"])
-    columns[3].metric("Searches so far", len(current_history(showcase, user).events.query))
+    visit = current_visit(showcase, user)
+    columns[3].metric("Searches so far", showcase.suggester.searches(visit))
 
 
-def current_history(showcase: Showcase, user: int) -> Past:
-    """The user's past, kept in this browser session only."""
-    kept = st.session_state.get("history")
+def current_visit(showcase: Showcase, user: int) -> Visit:
+    """The visit as this user, kept in this browser session only."""
+    kept = st.session_state.get("visit")
     if kept is None or kept[0] != (showcase.checksum, user):
-        kept = ((showcase.checksum, user), showcase.suggester.history(user))
-        st.session_state["history"] = kept
+        kept = ((showcase.checksum, user), showcase.suggester.visit(user))
+        st.session_state["visit"] = kept
     return kept[1]
 
 
@@ -83,12 +84,12 @@ def search(showcase: Showcase, user: int) -> None:
     typed = st.text_input(
         "Search", type="search", live="150ms", max_chars=200, placeholder="Type a letter …", key="typed"
     )
-    history = current_history(showcase, user)
-    answer = showcase.suggester.suggest(user, history, typed or "", TOP)
+    visit = current_visit(showcase, user)
+    answer = showcase.suggester.suggest(visit, typed or "", TOP)
     left, right = st.columns(2, gap="large")
     left.markdown("##### For you")
     right.markdown("##### For everyone")
-    if answer.personal:
+    if answer.everyone:
         left.html(ranked_list(answer.personal, answer.prefix, answer.everyone, "personal"))
         right.html(ranked_list(answer.everyone, answer.prefix, answer.personal, "global"))
     else:
@@ -96,7 +97,7 @@ def search(showcase: Showcase, user: int) -> None:
         left.caption(empty)
         right.caption(empty)
     with st.expander("This user's latest searches", expanded=not answer.prefix):
-        items = "".join(f"<li>{escape(text)}</li>" for text in showcase.suggester.recent(history, 8))
+        items = "".join(f"<li>{escape(text)}</li>" for text in showcase.suggester.recent(visit, 8))
         st.html(f"<ul>{items}</ul>")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from app.commands.exits import BAD_DATA, BAD_RUN, OK, USAGE
-from app.suggestions.suggester import of_run
+from app.reports.suggestions import moved
+from app.suggestions.suggester import NEW, Suggester, of_run
 
 Cli = Callable[..., Any]
 
@@ -18,9 +19,9 @@ def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import app.commands.main
 
     out = tmp_path_factory.mktemp("suggest") / "run"
-    command = ["train", "--data", str(tiny), "--out", str(out), "--algorithm", "local", "--updates", "60"]
+    command = ["train", "--data", str(tiny), "--out", str(out), "--algorithm", "ditto", "--updates", "60"]
     with pytest.raises(SystemExit) as ended:
-        app.commands.main.main([*command, "--json"])
+        app.commands.main.main([*command, "--set", "lam=1", "--json"])
     assert ended.value.code == OK
     return out
 
@@ -31,16 +32,21 @@ def test_the_lists_are_the_services(run: Path, cli: Cli) -> None:
     called = cli("suggest", run, "ho", "--user", name, "--k", 4, "--json")
     assert called.code == OK, called.err
     told = json.loads(called.out)
-    answer = suggester.suggest(7, suggester.history(7), "ho", 4)
+    answer = suggester.suggest(suggester.visit(7), "ho", 4)
     assert (told["run"], told["user"], told["prefix"]) == (str(run), name, "ho")
-    for ours, theirs in ((told["personal"], answer.personal), (told["everyone"], answer.everyone)):
+    moves = Suggester.moves(answer.personal, answer.everyone)
+    for name, theirs in answer.lists.items():
+        ours = [dict(one) for one in told[name]]
+        if name == "personal":
+            assert [one.pop("moved") for one in ours] == list(moves.values())
         assert ours == [{"text": s.text, "score": s.score, "own": s.own} for s in theirs]
         assert len(ours) == 4
+    assert told["candidates"] == answer.size
 
 
 def test_what_people_see(run: Path, cli: Cli) -> None:
     suggester = of_run(run)
-    latest = suggester.recent(suggester.history(3), 1)[0]
+    latest = suggester.recent(suggester.visit(3), 1)[0]
     asked = ("suggest", run, latest[:3], "--user", suggester.users[3], "--k", 75)
     called = cli(*asked)
     told = json.loads(cli(*asked, "--json").out)["personal"]
@@ -51,6 +57,40 @@ def test_what_people_see(run: Path, cli: Cli) -> None:
     assert cli("suggest", run, "zzzz", "--user", suggester.users[3]).out == (
         f"There is nothing to suggest to {suggester.users[3]} for 'zzzz'.\n"
     )
+
+
+def test_nothing_typed_shows_the_latest_searches(run: Path, cli: Cli) -> None:
+    suggester = of_run(run)
+    name = suggester.users[3]
+    latest = suggester.recent(suggester.visit(3), 4)
+    called = cli("suggest", run, "", "--user", name, "--k", 4, "--why")
+    assert called.code == OK, called.err
+    first, *lines = called.out.splitlines()
+    assert first == f"Nothing was typed; {name} has searched lately:"
+    assert [text for text in latest if any(text in line for line in lines)] == latest
+    told = json.loads(cli("suggest", run, " ", "--user", name, "--k", 4, "--json").out)
+    assert [one["text"] for one in told["personal"]] == latest
+    assert told["everyone"] == []
+
+
+def test_reasons_are_those_of_the_service(run: Path, cli: Cli) -> None:
+    """Of the first three as sentences, of all in JSON."""
+    suggester = of_run(run)
+    visit = suggester.visit(3)
+    asked = ("suggest", run, "ho", "--user", suggester.users[3], "--k", 5, "--why")
+    personal = suggester.suggest(visit, "ho", 5).personal
+    reasons = [suggester.explain(visit, "ho", one.text) for one in personal]
+    told = json.loads(cli(*asked, "--json").out)["personal"]
+    assert [one["reasons"] for one in told] == [json.loads(json.dumps(why.plain())) for why in reasons]
+    out = cli(*asked).out
+    for number, why in enumerate(reasons, 1):
+        line = f"\n{number}. {why.text}: {' '.join(why.sentences)}\n"
+        assert (line in out) == (number <= 3)
+    assert out.endswith(reasons[0].method + "\n")
+
+
+def test_moves_in_words() -> None:
+    assert [moved(places) for places in (3, -1, 0, NEW)] == ["3 up", "1 down", "same place", "not among them"]
 
 
 def test_capitals_that_nobody_typed_are_named(run: Path, cli: Cli) -> None:

@@ -4,18 +4,23 @@ import numpy as np
 import pytest
 import torch
 
-from app.suggestions.suggester import Suggester
+from app.suggestions.suggester import NEW, RANKINGS, Suggester, Suggestion
+from app.suggestions.visit import Standing
 from data.schema import Dataset, column, in_split, ragged
 from ranking.features import feature_names
-from ranking.history import Events, Past, PublicStatistics
+from ranking.history import Events, PublicStatistics
 from ranking.models import NeuralModel
+from ranking.others import Others
 from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
+from ranking.sources import Log
+from ranking.yardsticks import yardsticks
 
 NONSENSE = [
     "",
     " ",
     "\x00",
+    "\u200b ",
     "a" * 10_000,
     "שלום עולם",
     "🔎🔎",
@@ -36,41 +41,73 @@ def model(tiny_public: PublicStatistics) -> NeuralModel:
 
 @pytest.fixture(scope="module")
 def suggester(tiny_dataset: Dataset, tiny_public: PublicStatistics, model: NeuralModel) -> Suggester:
-    return Suggester(tiny_dataset, tiny_public, model, model)
+    return Suggester(Log(tiny_dataset, tiny_public), model)
 
 
 @pytest.mark.parametrize("typed", NONSENSE)
 def test_nonsense_gets_at_most_k_suggestions(suggester: Suggester, typed: str) -> None:
-    answer = suggester.suggest(0, suggester.history(0), typed, k=7)
-    assert len(answer.personal) == len(answer.everyone) <= 7
+    visit = suggester.visit(0)
+    answer = suggester.suggest(visit, typed, k=7)
+    sizes = {len(shown) for shown in answer.lists.values()}
+    assert max(sizes) <= 7
+    assert len(sizes) == 1 or not answer.prefix
     assert all(s.text.startswith(answer.prefix) for s in answer.personal)
+    after = suggester.observe(visit, typed, typed)
+    assert len(after.accepted) == bool(answer.prefix)
+    found = suggester.suggest(after, typed).personal
+    assert [s.text for s in found if s.recent] == [one.text for one in after.accepted]
 
 
 def test_lists_are_k_distinct_completions_in_order_of_their_scores(suggester: Suggester) -> None:
     for prefix in ("h", "ho", "how ", "best "):
-        answer = suggester.suggest(3, suggester.history(3), prefix, k=10)
+        answer = suggester.suggest(suggester.visit(3), prefix, k=10)
         assert answer.prefix == prefix
-        for shown in (answer.personal, answer.everyone):
+        assert tuple(answer.lists) == RANKINGS
+        assert answer.size > 10
+        for shown in answer.lists.values():
             assert len({s.text for s in shown}) == len(shown) == 10
             assert all(s.text.startswith(prefix) for s in shown)
             scores = [s.score for s in shown]
             assert scores == sorted(scores, reverse=True)
 
 
+def test_yardsticks_rank_as_in_evaluation(suggester: Suggester, tiny_public: PublicStatistics) -> None:
+    visit = suggester.visit(3)
+    standing = suggester.candidates.standing(visit)
+    pool = suggester.candidates.pool(standing, "h")
+    slates = suggester.candidates.slate(3, standing, "h", pool)
+    answer = suggester.suggest(visit, "h", k=len(pool))
+    for name in ("history", "popularity"):
+        scores = yardsticks(tiny_public)[name](slates)[0].tolist()
+        place = {tiny_public.texts[query]: score for query, score in zip(pool, scores, strict=True)}
+        assert {s.text: s.score for s in answer.lists[name]} == place
+
+
 def test_each_user_is_ranked_by_the_own_model(suggester: Suggester, model: NeuralModel) -> None:
-    before = [s.text for s in suggester.suggest(3, suggester.history(3), "h").personal]
+    visit = suggester.visit(3)
+    before = suggester.suggest(visit, "h")
     assert model.personal is not None
     saved = model.personal[3].clone()
     try:
         model.personal[3] = -saved
-        after = suggester.suggest(3, suggester.history(3), "h")
-        assert [s.text for s in after.personal] != before
+        after = suggester.suggest(visit, "h")
+        assert [s.text for s in after.personal] != [s.text for s in before.personal]
+        assert after.everyone == before.everyone
     finally:
         model.personal[3] = saved
-    assert [s.text for s in suggester.suggest(3, suggester.history(3), "h").personal] == before
+    assert suggester.suggest(visit, "h") == before
 
 
-def test_features_are_those_of_evaluation(
+def test_without_a_common_model_everyones_list_is_the_own_one(
+    tiny_dataset: Dataset, tiny_public: PublicStatistics, model: NeuralModel
+) -> None:
+    alone = NeuralModel(model.network, None, model.personal)
+    suggester = Suggester(Log(tiny_dataset, tiny_public), alone)
+    answer = suggester.suggest(suggester.visit(3), "h")
+    assert answer.everyone == answer.personal != []
+
+
+def test_features_and_pools_are_those_of_evaluation(
     suggester: Suggester, tiny_dataset: Dataset, tiny_public: PublicStatistics, tiny_slates: Slates
 ) -> None:
     """Served at the moment of a held-out slate, a pool has that slate's features to the last bit."""
@@ -81,11 +118,11 @@ def test_features_are_those_of_evaluation(
     for row, event in enumerate(column(tiny_dataset.slates, "event_id").tolist()):
         if held_out[event] and session[event - 1] == session[event]:
             first = int(np.searchsorted(user, user[event]))
-            before = tiny_dataset.events.slice(first, event - first)
-            history = Past(tiny_public, Events.of(before, tiny_public.group_names))
-            candidates = pool[offsets[row] : offsets[row + 1]].copy()
+            before = Events.of(tiny_dataset.events.slice(first, event - first), tiny_public.group_names)
+            standing = Standing.of(suggester.candidates, Others(tiny_public, before), before, [], [], [])
+            candidates = pool[offsets[row] : offsets[row + 1]].tolist()
             prefix = tiny_dataset.slates["prefix"][row].as_py()
-            served = suggester._slate(int(user[event]), history, prefix, candidates)
+            served = suggester.candidates.slate(int(user[event]), standing, prefix, candidates)
             stored = tiny_slates.features[row, : len(candidates)]
             assert torch.equal(served.features[0], stored)
             compared += 1
@@ -95,11 +132,25 @@ def test_features_are_those_of_evaluation(
 def test_unknown_user(suggester: Suggester) -> None:
     for user in (-1, 20, 10**9):
         with pytest.raises(IndexError, match="there is no user"):
-            suggester.history(user)
+            suggester.visit(user)
 
 
-def test_own_past_searches_are_offered_and_marked(suggester: Suggester) -> None:
-    history = suggester.history(5)
-    text = suggester.recent(history, 1)[0]
-    answer = suggester.suggest(5, history, text, k=10)
-    assert text in [s.text for s in answer.personal if s.own]
+def test_own_past_searches_are_offered_and_marked(suggester: Suggester, tiny_dataset: Dataset) -> None:
+    visit = suggester.visit(5)
+    text = suggester.recent(visit, 1)[0]
+    answer = suggester.suggest(visit, text, k=10)
+    assert text in [s.text for s in answer.personal if s.own and not s.recent]
+    mine = tiny_dataset.events.filter(column(tiny_dataset.events, "user_id") == 5)
+    texts = tiny_dataset.queries["text"].to_pylist()
+    latest_first = dict.fromkeys(texts[query] for query in reversed(mine["query_id"].to_pylist()))
+    nothing = suggester.suggest(visit, "", k=1000)
+    assert [s.text for s in nothing.personal] == suggester.recent(visit, 1000) == list(latest_first)
+    assert nothing.size == len(latest_first)
+    assert all(s.own and not s.recent for s in nothing.personal)
+    assert not nothing.everyone
+
+
+def test_moves_are_places_up_down_or_new() -> None:
+    shown, against = ([Suggestion(text, 0.0, False) for text in texts] for texts in ("caxb", "abcd"))
+    assert Suggester.moves(shown, against) == {"c": 2, "a": -1, "x": NEW, "b": -2}
+    assert Suggester.moves([], against) == {}

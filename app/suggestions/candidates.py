@@ -1,0 +1,102 @@
+"""What there is to choose from when somebody types, with its features: a log's users, and their visits."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from app.suggestions.visit import Standing, Visit
+from data.completions import Completions
+from data.log_import import clean
+from data.schema import column
+from ranking.features import Moments, features
+from ranking.history import HISTORY, Events
+from ranking.others import Others
+from ranking.slates import Slates, StoredSlates
+from ranking.sources import Log
+
+
+class Candidates:
+    """Pools and features of the moment after all that a log, and a visit, hold of a user.
+
+    What can be looked up is made once; whatever a visit adds is in the visit.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._events, self._public = log.dataset.events, log.public
+        self._index = Completions(log.public.texts, log.public.count)
+        self._number = {text: number for number, text in enumerate(log.public.texts)}
+        self._back = int(log.dataset.manifest.get("options", {}).get("history", HISTORY))
+        user = column(log.dataset.events, "user_id")
+        self._begin = np.searchsorted(user, np.arange(len(log.users) + 1)).tolist()
+
+    @staticmethod
+    def prefix(typed: str) -> str:
+        """What was typed as it is compared with queries: cleaned as they are, but for a space at its end."""
+        cleaned = clean(typed)
+        return cleaned + " " if cleaned and typed[-1:].isspace() else cleaned
+
+    def standing(self, visit: Visit) -> Standing:
+        """What a visit adds up to; it is worked out only where the visit does not know it."""
+        kept = visit.standing
+        return kept if kept is not None and kept.maker is self else self._stand(visit)
+
+    def pool(self, standing: Standing, prefix: str) -> list[int]:
+        """The candidates for a prefix: what others search most, then what only the user has searched."""
+        return self._index.pool(prefix, standing.own(prefix, self._back), standing.deleted)
+
+    def slate(self, user: int, standing: Standing, prefix: str, pool: Sequence[int]) -> Slates:
+        """The present moment as one slate; of its candidates, ``pool``, nobody knows which is wanted."""
+        queries = np.array(pool, np.int32)
+        now = Moments.now(
+            standing.past, len(prefix), queries.astype(np.int64), standing.session, standing.group
+        )
+        size = len(pool)
+        return Slates(
+            features=torch.from_numpy(features(standing.past, now))[None],
+            mask=torch.ones(1, size, dtype=torch.bool),
+            position=torch.zeros(1, size, dtype=torch.int16),
+            wanted=torch.ones(1, dtype=torch.int16),
+            user=torch.tensor([user]),
+            candidates=torch.from_numpy(queries)[None],
+            typed=torch.tensor([len(prefix)], dtype=torch.int16),
+        )
+
+    def accepted(self, visit: Visit) -> list[StoredSlates]:
+        """One slate for each search of the visit whose pool had it, as it was when it was accepted."""
+        found = []
+        for number, one in enumerate(visit.accepted):
+            standing = self._stand(replace(visit, accepted=visit.accepted[:number]))
+            pool = self.pool(standing, one.typed) if one.typed else []
+            texts = [standing.others.texts[query] for query in pool]
+            if one.text in texts:
+                slates = self.slate(visit.user, standing, one.typed, pool)
+                slates.position[0, texts.index(one.text)] = 1
+                found.append(StoredSlates.of(slates))
+        return found
+
+    def deleted(self, visit: Visit) -> list[int]:
+        """Numbers of those queries of the log that the visitor has deleted."""
+        return [self._number[text] for text in visit.forgotten if text in self._number]
+
+    def settled(self, visit: Visit) -> Visit:
+        """The visit, with what it adds up to."""
+        return replace(visit, standing=self._stand(visit))
+
+    def _stand(self, visit: Visit) -> Standing:
+        begin, end = self._begin[visit.user : visit.user + 2]
+        events = Events.of(self._events.slice(begin, end - begin), self._public.group_names)
+        texts = dict.fromkeys(one.text for one in visit.accepted)
+        added = [text for text in texts if text not in self._number]
+        number = dict(zip(added, range(len(self._public.texts), 2**31), strict=False))
+        accepted = [number.get(one.text, self._number.get(one.text, -1)) for one in visit.accepted]
+        others = Others(self._public, events, added)
+        standing = Standing.of(self, others, events, accepted, self.deleted(visit), added)
+        _warm_up(standing)
+        return standing
+
+
+def _warm_up(standing: Standing) -> None:
+    """Have worked out what a past works out when it is first asked for features."""
+    features(standing.past, Moments.now(standing.past, 1, np.zeros(1, np.int64), -1, -1))
