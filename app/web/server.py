@@ -8,6 +8,8 @@ from pathlib import Path
 
 PORT = 8501
 HOST = "127.0.0.1"
+VARIABLE = "PERSARANK_APP"
+"""Tells the page, as JSON, what the app was opened on: its folder, the runs, and whether they are the demo."""
 
 
 class PortError(Exception):
