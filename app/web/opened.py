@@ -136,9 +136,11 @@ def _in(folder: Path) -> list[Path]:
 
 def _named(places: Iterable[Path], folder: Path) -> dict[str, Path]:
     """Each place once, under a name: relative to the folder, or else as much of its end as is unique."""
-    unlike = {os.path.realpath(place): place for place in reversed(list(places))}
+    unlike: dict[str, Path] = {}
+    for place in places:
+        unlike.setdefault(os.path.realpath(place), place)
     found: dict[str, Path] = {}
-    for place in reversed(unlike.values()):
+    for place in unlike.values():
         name = next(name for name in _names(place, folder) if name not in found)
         found[name] = place
     return found
