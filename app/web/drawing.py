@@ -35,7 +35,9 @@ def draw_table(block: Table) -> None:
 def draw_chart(block: Chart) -> None:
     """A chart, with its key below, and its figures for those who want them or cannot see it."""
     st.markdown(f"**{literal(block.caption)}**")
-    st.vega_lite_chart(specification(block.specification), theme=None, width="stretch", alt=block.alternative)
+    panels = block.specification.get("hconcat", [block.specification])
+    for place, panel in zip(st.columns(len(panels)), panels, strict=True):
+        place.vega_lite_chart(specification(panel), theme=None, width="stretch", alt=block.alternative)
     if block.key:
         st.caption(literal(block.key))
     with st.expander("The figures in this chart"):
@@ -43,7 +45,16 @@ def draw_chart(block: Chart) -> None:
 
 
 def specification(of_report: Specification) -> dict[str, Any]:
-    """A chart for the browser: drawn as SVG, whose texts and axes take the colour of the page around them."""
-    config = {**CONFIG, "padding": 5, "font": "Source Sans, sans-serif"}
-    sized = {name: value for name, value in of_report.items() if name != "width"}
-    return {**sized, "config": config, "usermeta": {"embedOptions": {"renderer": "svg"}}}
+    """A chart for the browser, as wide as there is room.
+
+    It is drawn as SVG, whose texts and axes take the colour of the page around them. Data stand in each
+    layer: Streamlit sends those of a whole chart later, and Vega complains of charts without any.
+    """
+    whole = {name: value for name, value in of_report.items() if name not in ("width", "data", "layer")}
+    return {
+        **whole,
+        "layer": [{"data": of_report["data"], **layer} for layer in of_report["layer"]],
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "config": {**CONFIG, "padding": 5, "font": "Source Sans, sans-serif"},
+        "usermeta": {"embedOptions": {"renderer": "svg"}},
+    }

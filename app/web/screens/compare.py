@@ -56,7 +56,17 @@ def ranking(dataset: dict[str, Any], metric: str, base: str, differences: dict[s
         if values is not None:
             rows.append((values[metric], ("", told, figure(values[metric]), *[""] * 6)))
     rows.sort(key=lambda row: -row[0])
-    headings = ("", "ranker", name, "95 %", "one for all", "− baseline", "95 %", "p, corrected", "sure?")
+    headings = (
+        "",
+        "ranker",
+        name,
+        "95 %",
+        "common model",
+        "− baseline",
+        "95 %",
+        "p, corrected",
+        "more than chance?",
+    )
     caption = f"{name} of users' own models, averaged over users"
     draw_table(Table(caption, headings, [cells for _, cells in rows], words=2))
 
@@ -107,11 +117,12 @@ def draw(dataset: dict[str, Any], found: Evidence, names: dict[str, str]) -> Non
     )
     draw_chart(bars(dataset, metric))
     differing(dataset)
-    st.subheader("Who gains, and who loses?", anchor=False)
+    st.header("Who gains, and who loses?", anchor=False)
     who_gains(dataset, names)
     draw_chart(distribution(dataset))
-    st.subheader("How did training go?", anchor=False)
-    for block in training(dataset, 3)[1:]:
+    st.header("How did training go?", anchor=False)
+    called = [run | {"run": names.get(run["run"], run["run"])} for run in dataset["runs"]]
+    for block in training(dataset | {"runs": called}, 3)[1:]:
         if isinstance(block, Chart):
             draw_chart(block)
         elif isinstance(block, Table):
@@ -128,8 +139,8 @@ def main() -> None:
     if not wanted:
         st.info("Choose at least one run.")
         return
-    found = evidence(wanted)
     names = {str(place): name for name, place in wanted.items()}
+    found = evidence(wanted)
     if found.left_out:
         left = [(names.get(row["run"], row["run"]), row["why"]) for row in found.left_out]
         st.warning(f"{len(left)} of {len(wanted)} runs are left out.")
