@@ -6,7 +6,13 @@ from app.web.first import first_steps
 from app.web.guard import guarded
 from app.web.opened import runs
 
-STYLE = "<style>.stMainBlockContainer {padding-top: 4.5rem; padding-bottom: 3rem; max-width: 76rem}</style>"
+STYLE = """<style>
+.stMainBlockContainer {padding-top: 4.5rem; padding-bottom: 3rem; max-width: 76rem}
+.stMainBlockContainer h1 {font-size: 2.1rem; padding: .5rem 0}
+.stMainBlockContainer h2 {font-size: 1.5rem; padding: 1rem 0 .25rem}
+.stMainBlockContainer h3 {font-size: 1.2rem; padding: .5rem 0}
+@media (max-width: 640px) {.stMainBlockContainer {padding-left: 1rem; padding-right: 1rem}}
+</style>"""
 
 st.set_page_config(page_title="PersaRank", page_icon="🔎", layout="wide")
 SUGGEST = st.Page("screens/suggest.py", title="Suggest", icon=":material/search:", default=True)

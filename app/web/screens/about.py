@@ -16,7 +16,11 @@ PLACES = (
     ("their own model", "on their device", "never"),
     ("changes of the common model", "made on the device", "to the server, or to neighbouring devices"),
     ("which queries there are, and how often each is searched", "counted from everyone", "yes, centrally"),
-    ("what you type and accept here", "in this browser tab's session", "never; it ends with the session"),
+    (
+        "what you type and accept here",
+        "in the memory of the app, for this tab alone",
+        "never, and it is not written down",
+    ),
 )
 
 ROUNDS = (
@@ -69,7 +73,9 @@ def main() -> None:
         "So all users' data lies here, and figures do not depend on how fast the machine is."
     )
     st.header("What stays on a device", anchor=False)
-    draw_table(Table("In a real deployment", ("what", "where it is", "does it leave?"), PLACES, words=3))
+    draw_table(
+        Table("What is where, and what is sent", ("what", "where it is", "is it sent?"), PLACES, words=3)
+    )
     st.header("A round of each algorithm", anchor=False)
     for file, name, told in ROUNDS:
         picture, words = st.columns([3, 2], gap="large", vertical_alignment="center")
