@@ -48,12 +48,16 @@ def specification(of_report: Specification) -> dict[str, Any]:
     """A chart for the browser, as wide as there is room.
 
     It is drawn as SVG, whose texts and axes take the colour of the page around them. Data stand in each
-    layer: Streamlit sends those of a whole chart later, and Vega complains of charts without any.
+    layer: Streamlit sends those of a whole chart later, and Vega complains of charts without any. Of what is
+    drawn only the whole speaks.
     """
     whole = {name: value for name, value in of_report.items() if name not in ("width", "data", "layer")}
     return {
         **whole,
-        "layer": [{"data": of_report["data"], **layer} for layer in of_report["layer"]],
+        "layer": [
+            {"data": of_report["data"], **layer, "mark": {**layer["mark"], "aria": False}}
+            for layer in of_report["layer"]
+        ],
         "autosize": {"type": "fit-x", "contains": "padding"},
         "config": {**CONFIG, "padding": 5, "font": "Source Sans, sans-serif"},
         "usermeta": {"embedOptions": {"renderer": "svg"}},

@@ -11,6 +11,7 @@ STYLE = """<style>
 .stMainBlockContainer h1 {font-size: 2.1rem; padding: .5rem 0}
 .stMainBlockContainer h2 {font-size: 1.5rem; padding: 1rem 0 .25rem}
 .stMainBlockContainer h3 {font-size: 1.2rem; padding: .5rem 0}
+[data-testid=stCaptionContainer] {color: inherit; opacity: .8}
 @media (max-width: 640px) {.stMainBlockContainer {padding-left: 1rem; padding-right: 1rem}}
 </style>"""
 
@@ -23,6 +24,8 @@ ABOUT = st.Page("screens/about.py", title="About", icon=":material/info:")
 
 page = st.navigation([SUGGEST, COMPARE, TRAIN, DATA, ABOUT], position="top")
 st.html(STYLE)
+if page is SUGGEST:
+    st.html("<style>#vg-tooltip-element {display: none}</style>")  # of the chart from which somebody came
 with guarded():
     if page in (SUGGEST, COMPARE) and not runs():
         first_steps(DATA, TRAIN)

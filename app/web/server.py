@@ -51,8 +51,7 @@ def serve(
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
         "runner.magicEnabled": "false",
-        "theme.light.primaryColor": "#1f5fbf",
-        "theme.dark.primaryColor": "#6ea8ff",
+        "theme.primaryColor": "#2563c9",
     }
     told = {"folder": str(folder.absolute()), "runs": [str(run.absolute()) for run in runs], "demo": demo}
     os.environ[VARIABLE] = json.dumps(told)

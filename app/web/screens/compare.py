@@ -41,12 +41,10 @@ def ranking(dataset: dict[str, Any], metric: str, base: str, differences: dict[s
     rows: list[tuple[float, tuple[str, ...]]] = []
     for group in dataset["groups"]:
         letter, own, common = group["group"], group["metrics"]["personal"], group["metrics"]["global"]
-        between = interval(*group["intervals"]["personal"][metric])
         cells = (
-            letter + (", the baseline" if letter == base else ""),
-            group["label"],
+            f"{letter}: {group['label']}" + (" (baseline)" if letter == base else ""),
             figure(own[metric]),
-            between,
+            interval(*group["intervals"]["personal"][metric]),
             "–" if common is None else figure(common[metric]),
             *difference(differences.get(letter)),
         )
@@ -54,7 +52,7 @@ def ranking(dataset: dict[str, Any], metric: str, base: str, differences: dict[s
     for yardstick, told in {**YARDSTICKS, "oracle": ORACLE}.items():
         values = dataset["yardsticks"].get(yardstick)
         if values is not None:
-            rows.append((values[metric], ("", told, figure(values[metric]), *[""] * 6)))
+            rows.append((values[metric], (told, figure(values[metric]), *[""] * 6)))
     rows.sort(key=lambda row: -row[0])
     headings = (
         "",
@@ -68,7 +66,7 @@ def ranking(dataset: dict[str, Any], metric: str, base: str, differences: dict[s
         "more than chance?",
     )
     caption = f"{name} of users' own models, averaged over users"
-    draw_table(Table(caption, headings, [cells for _, cells in rows], words=2))
+    draw_table(Table(caption, headings, [cells for _, cells in rows]))
 
 
 def difference(pair: dict[str, Any] | None) -> tuple[str, ...]:

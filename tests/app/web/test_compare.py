@@ -42,32 +42,32 @@ def test_figures_and_differences_are_those_of_the_report(
     assert not app.error
     assert app.multiselect(key="compared").value == ["persa-fl-ditto", "fedavg"]
     told: dict[str, Any] = figures.ranking_of(gather(both), "nmrr")["datasets"][0]
-    table = {row[0]: row for row in rows(app, "NMRR of users")}
-    assert set(table) >= {"A, the baseline", "B"}
+    table = {row[0][0]: row for row in rows(app, "NMRR of users")[1:]}
+    assert table["A"][0] == "A: persa-fl-ditto × mlp × listmle (baseline)"
     by = {row["group"]: row for row in told["ranking"]}
-    assert table["A, the baseline"][2] == f"{by['A']['metrics']['nmrr']:.4f}"
-    assert table["B"][2] == f"{by['B']['metrics']['nmrr']:.4f}"
+    assert table["A"][1] == f"{by['A']['metrics']['nmrr']:.4f}"
+    assert table["B"][1] == f"{by['B']['metrics']['nmrr']:.4f}"
     difference = by["B"]["difference"]["nmrr"]
-    assert table["B"][5] == f"{difference['mean']:+.4f}"
-    assert table["B"][6] == f"{difference['low']:+.4f} to {difference['high']:+.4f}"
-    assert table["A, the baseline"][5:] == [""] * 4
-    values = [float(row[2]) for row in rows(app, "NMRR of users")[1:]]
+    assert table["B"][4] == f"{difference['mean']:+.4f}"
+    assert table["B"][5] == f"{difference['low']:+.4f} to {difference['high']:+.4f}"
+    assert table["A"][4:] == [""] * 4
+    values = [float(row[1]) for row in rows(app, "NMRR of users")[1:]]
     assert values == sorted(values, reverse=True)
 
 
 def test_another_baseline_and_another_measure(both: list[Path], tmp_path: Path, open_page: Open) -> None:
     app = open_page("compare", tmp_path, both)
-    first = {row[0]: row for row in rows(app, "NMRR of users")}
+    first = {row[0][0]: row for row in rows(app, "NMRR of users")}
     base = next(box for box in app.selectbox if box.label == "Baseline")
     assert base.value.startswith("A: persa-fl-ditto")
     base.set_value(base.options[1]).run()
-    second = {row[0]: row for row in rows(app, "NMRR of users")}
-    assert float(second["A"][5]) == -float(first["B"][5])
+    second = {row[0][0]: row for row in rows(app, "NMRR of users")}
+    assert float(second["A"][4]) == -float(first["B"][4])
     measure = next(box for box in app.selectbox if box.label == "Measure")
     measure.set_value(measure.options[1]).run()
     assert not app.exception
     mrr = json.loads((both[0] / "report.json").read_text())["result"]["metrics"]["personal"]["mrr@10"]
-    assert {row[0]: row for row in rows(app, "MRR@10")}["A"][2] == f"{mrr:.4f}"
+    assert {row[0][0]: row for row in rows(app, "MRR@10")}["A"][1] == f"{mrr:.4f}"
 
 
 def test_only_settings_that_differ_are_shown(both: list[Path], tmp_path: Path, open_page: Open) -> None:
