@@ -1,5 +1,6 @@
 """The page Compare: runs side by side, how surely they differ, and for whom."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,8 @@ def ranking(dataset: dict[str, Any], metric: str, base: str, differences: dict[s
         if values is not None:
             rows.append((values[metric], (told, figure(values[metric]), *[""] * 6)))
     rows.sort(key=lambda row: -row[0])
-    headings = (
-        "",
-        "ranker",
-        name,
-        "95 %",
-        "common model",
-        "− baseline",
-        "95 %",
-        "p, corrected",
-        "more than chance?",
-    )
+    ends = ("− baseline", "95 %", "p, corrected", "more than chance?")
+    headings = ("ranker", name, "95 %", "common model", *ends)
     caption = f"{name} of users' own models, averaged over users"
     draw_table(Table(caption, headings, [cells for _, cells in rows]))
 
@@ -81,7 +73,7 @@ def difference(pair: dict[str, Any] | None) -> tuple[str, ...]:
     )
 
 
-def interval(low: float | None, high: float | None, told: Any = figure) -> str:
+def interval(low: float | None, high: float | None, told: Callable[[float | None], str] = figure) -> str:
     """From where to where; one user has no interval."""
     return "one user" if low is None or high is None else f"{told(low)} to {told(high)}"
 
