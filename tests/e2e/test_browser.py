@@ -138,8 +138,7 @@ def test_from_a_comparison_to_a_user(page: Page) -> None:
     page.wait_for_url(lambda url: urlparse(url).path == "/", timeout=15_000)
     settled(page)
     for label, value in (("Run", "persa-fl-ditto"), ("User", user)):
-        box = page.get_by_test_id("stSelectbox").filter(has_text=label)
-        expect(box.first).to_contain_text(value, timeout=15_000)
+        expect(page.get_by_role("combobox", name=label, exact=True)).to_have_value(value, timeout=15_000)
 
 
 def test_a_hostile_name_is_only_text(page: Page) -> None:
