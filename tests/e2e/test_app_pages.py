@@ -132,6 +132,7 @@ def test_from_a_comparison_to_a_user(page: Page) -> None:
     chart = page.get_by_test_id("stVegaLiteChart").filter(has_text="change of NMRR")
     chart.locator(".mark-symbol path").nth(2).click()
     expect(link).not_to_have_text(first, timeout=15_000)
+    settled(page)
     user = link.inner_text().split("Type as ")[1]
     link.click()
     page.wait_for_url(lambda url: urlparse(url).path == "/", timeout=15_000)
