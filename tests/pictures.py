@@ -1,7 +1,7 @@
 """Takes pictures of every page of the app, light and dark, on a laptop and a phone: `make pictures`.
 
-They go to app/pictures/, e.g. suggest.png, suggest-dark.png, suggest-phone.png and suggest-phone-dark.png. The
-demo is prepared first, if it is not yet; nothing else is shown.
+They go to app/pictures/, e.g. suggest.png, suggest-dark.png, suggest-phone.png and suggest-phone-dark.png.
+The demo is prepared first, if it is not yet; nothing else is shown.
 """
 
 import io
@@ -30,7 +30,7 @@ LIGHTS = {"": "light", "-dark": "dark"}
 COLOURS, LARGEST = 256, 200_000
 """Of a picture, and its bytes."""
 
-USER, TYPED = "user 009", "how"
+USER, TYPED = "user 018", "h"
 DRAWN = "[...document.querySelectorAll('.stVegaLiteChart')].every(chart => chart.querySelector('svg'))"
 
 
