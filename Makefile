@@ -2,6 +2,7 @@
 # make install  the environment in .venv, and nothing else
 # make check    while you work: linters, types, and the tests that are not slow
 # make test     all that the README promises: linters, types, every test
+# make pictures screenshots of every page of the app, for the READMEs
 # make bench    PersaRank's speed beside its peers', 20 minutes: make bench BENCH='--quick --only w-sync'
 #
 # Slow are tests/e2e, tests/benchmarks, and of the rest the slowest files (listed in tests/conftest.py). Two
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: install demo check test bench lint clean
+.PHONY: install demo check test bench pictures lint clean
 
 install: $(VENV)/.installed
 
@@ -44,6 +45,9 @@ test: lint
 
 bench: $(VENV)/.tested
 	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench.py $(BENCH)
+
+pictures: $(VENV)/.tested
+	$(BIN)/python tests/pictures.py
 
 clean:
 	rm -rf $(VENV)

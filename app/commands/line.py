@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.commands.app import app
 from app.commands.datasets import data_commands
 from app.commands.demo import demo
 from app.commands.evaluate import evaluate
@@ -33,7 +34,7 @@ commands.add_typer(data_commands, name="data", rich_help_panel="Data and trainin
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Data and training": (train, resume, tune),
     "What came of it": (suggest, evaluate, report, compare, export),
-    "To look at": (demo, reproduce),
+    "To look at": (app, demo, reproduce),
 }
 """The commands, in the groups in which help shows them."""
 
