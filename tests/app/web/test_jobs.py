@@ -64,7 +64,7 @@ def test_a_training_is_found_again_stopped_and_resumed_to_the_same_bits(
     assert "Go on with: persarank resume runs/mine" in job.said
     assert [phase.name for phase in job.phases][:2] == ["reading", "features"]
     training = next(phase for phase in job.phases if phase.name == "persa-fl")
-    assert 50 <= training.done < training.total == UPDATES
+    assert 50 <= training.done < UPDATES
     jobs.start(tmp_path, ["resume", "runs/mine"], run)
     until(lambda: only(tmp_path).state != RUNNING)
     job = only(tmp_path)
