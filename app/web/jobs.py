@@ -5,6 +5,7 @@ A job lies in ``<folder>/.persarank-jobs/NAME/``::
     job.json        its command, what it makes, its process and when it was started
     out, err        what the command says; ``err`` is locked for as long as the process lives
     progress.json   its phases, see `app.runs.progress_file`
+    asked           if somebody has asked it to stop
     code            its exit code, which a process that was killed leaves out
 
 So a reload of the page, another tab and a server that is started anew find it again. The lock, and not the
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -33,6 +35,9 @@ from data.files import write_bytes
 
 FOLDER = ".persarank-jobs"
 RECORD, OUT, ERR, PROGRESS, CODE = "job.json", "out", "err", "progress.json", "code"
+ASKED = "asked"
+"""A file in the record of a job that has been asked to stop."""
+
 MOST = 4
 """Jobs at work at once."""
 
@@ -84,7 +89,8 @@ class Job:
         place: the directory that it makes or goes on with.
         started: in seconds since 1970.
         state: RUNNING, FINISHED, STOPPED (by somebody's wish, or killed) or FAILED.
-        said: the last sentence on its stderr, without the program's name.
+        asked: whether somebody has asked it to stop.
+        said: the last sentence on its stderr, without the program's name; nothing if all went well.
         printed: what it printed, for people.
         phases: how far it is.
     """
@@ -94,6 +100,7 @@ class Job:
     place: Path
     started: float
     state: str
+    asked: bool
     said: str
     printed: str
     phases: list[Phase]
@@ -162,7 +169,9 @@ def stop(folder: Path, name: str, at_once: bool = False) -> None:
         return
     kept = _kept(record)
     if kept is not None:
-        os.kill(kept.pid, signal.SIGKILL if at_once else signal.SIGTERM)
+        (record / ASKED).touch()
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(kept.pid, signal.SIGKILL if at_once else signal.SIGTERM)
 
 
 def forget(folder: Path, name: str) -> None:
@@ -174,7 +183,7 @@ def forget(folder: Path, name: str) -> None:
 
 def _new(where: Path, now: float) -> Path:
     """A new record; names sort by time."""
-    where.mkdir(exist_ok=True)
+    where.mkdir(parents=True, exist_ok=True)
     for number in range(1000):
         record = where / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{number:03d}"
         try:
@@ -251,6 +260,8 @@ def _read(record: Path) -> Job:
     state, said = (RUNNING if at_work else _end(record, place)), _last_sentence(_text(record / ERR))
     if kept is None and not at_work:
         state, said = FAILED, "its record is damaged."
+    elif state == FINISHED and _text(record / CODE) == str(OK):
+        said = ""
     elif state == STOPPED and not said:
         said = "it was ended from outside; what it had saved until then is kept."
     return Job(
@@ -259,6 +270,7 @@ def _read(record: Path) -> Job:
         place=place,
         started=kept.started if kept else record.stat().st_mtime,
         state=state,
+        asked=(record / ASKED).exists(),
         said=said,
         printed=_text(record / OUT),
         phases=read_phases(record / PROGRESS),
@@ -268,7 +280,7 @@ def _read(record: Path) -> Job:
 def _end(record: Path, place: Path) -> str:
     """How a job has ended."""
     code = _text(record / CODE)
-    if code == str(OK) or (not code and _is_finished(place)):
+    if code == str(OK) or _is_finished(place):
         return FINISHED
     if code and code != str(INTERRUPTED):
         return FAILED
