@@ -15,6 +15,9 @@ from data.schema import DataError
 TEXT = (".csv", ".tsv", ".txt")
 JSON = (".jsonl", ".json", ".ndjson")
 
+ENDINGS = (*(text + packed for text in (*TEXT, *JSON) for packed in COMPRESSED), *TEXT, *JSON, *NAMES)
+"""How the names of logs end, the longest endings first."""
+
 
 def first_rows(file: Path, reading: Reading, rows: int) -> tuple[list[str], list[list[str]]]:
     """The names of a log's columns, and the cells of its first rows as text, as many as there are.

@@ -1,6 +1,5 @@
 """The page Train: choose data and an algorithm, see the command line, and watch it learn."""
 
-import re
 from pathlib import Path
 
 import streamlit as st
@@ -10,12 +9,10 @@ from app.runs.shell import command
 from app.web import jobs
 from app.web.job_list import job_list, shown_place
 from app.web.literal import literal
+from app.web.names import LONGEST, free_name, what_is_wrong
 from app.web.opened import RUNS, datasets, opened
 from app.web.training_form import Chosen, training_form
 from data.storage import read_manifest
-
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
-ODD = re.compile(r"[^a-z0-9]+")
 
 
 def data_chosen(known: dict[str, Path]) -> str:
@@ -29,34 +26,17 @@ def data_chosen(known: dict[str, Path]) -> str:
     return chosen if chosen is not None and chosen in known else names[usual]
 
 
-def free_name(folder: Path, wish: str) -> str:
-    """A name of a new run that nobody has."""
-    plain = ODD.sub("-", wish.lower()).strip("-")[:50] or "run"
-    names = [plain, *(f"{plain}-{number}" for number in range(2, 1000))]
-    return next((name for name in names if not (folder / RUNS / name).exists()), plain)
-
-
-def what_is_wrong(folder: Path, name: str) -> str | None:
-    """Why a run cannot have this name, if it cannot."""
-    if not NAME.fullmatch(name):
-        return (
-            "A name has small letters, digits, dots and dashes, up to 60, and begins with a letter or digit."
-        )
-    if (folder / RUNS / name).exists():
-        return f"There is something at {RUNS}/{name} already: choose another name."
-    return None
-
-
 def start(folder: Path, data: Path, dataset: str, chosen: Chosen) -> None:
     """The name of the run, the command, and the button that runs it."""
     wish = f"{Path(dataset).name}-{chosen.settings.label}-{chosen.settings.ranker_name}"
-    usual = free_name(folder, wish)
-    name = st.text_input("Name of the run", usual, max_chars=60, key=f"name {usual}").strip() or usual
-    wrong = what_is_wrong(folder, name)
+    room = folder / RUNS
+    usual = free_name(room, wish, "run")
+    name = st.text_input("Name of the run", usual, max_chars=LONGEST, key=f"name {usual}").strip() or usual
+    wrong = what_is_wrong(room, name)
     if wrong:
         st.error(literal(wrong))
         return
-    out = folder / RUNS / name
+    out = room / name
     words = ["train", "--data", shown_place(data, folder), "--out", shown_place(out, folder), *chosen.words]
     st.markdown("This is what will be run, and what you can run in a terminal:")
     st.code(command(*words), language="bash", wrap_lines=True)
