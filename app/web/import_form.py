@@ -7,15 +7,20 @@ from typing import Any
 
 import streamlit as st
 
+from app.reports.pages.blocks import Table
 from app.web import uploads
+from app.web.drawing import draw_table
 from app.web.literal import literal
 from app.web.uploads import SHOWN, Looked, UploadError
 from data.log_import import ImportOptions
 from data.reading.proposal import propose
-from data.reading.rows import Reading
+from data.reading.rows import Reading, quoted
 from data.schema import DataError
 
 NO_COLUMN = "–"
+LONGEST_CELL = 60
+"""Characters of a cell that a preview shows."""
+
 ROLES = {
     "user": ("User", "Who searched."),
     "time": ("Time", "When: dates as text, or Unix time."),
@@ -28,13 +33,13 @@ ORDERS = {
     "month first: 03/04 is the fourth of March": ["--month-first"],
     "in a format of its own": ["--time-format"],
 }
-KEPT, LOOKED = "upload", "looked"
-"""What a visitor's session keeps: the upload, and what was last seen in it."""
+KEPT, LOOKED, TAKEN = "upload", "looked", "uploads taken"
+"""What a visitor's session keeps: the upload, what was last seen in it, and how many were imported."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload of this session: Streamlit's number of it, its name at the visitor's, and where it is kept."""
+    """An upload of this session: Streamlit's number of it, its name, and where it is kept."""
 
     number: str
     name: str
@@ -51,15 +56,14 @@ def upload(folder: Path) -> Upload | None:
         "A search log",
         max_upload_size=uploads.LARGEST,
         help="CSV, TSV, JSON lines, JSON or Parquet; text may be compressed (.gz, .zst, .bz2, .xz).",
-        key="file",
+        key=f"file {st.session_state.get(TAKEN, 0)}",
     )
     st.caption(
-        f"Up to {uploads.LARGEST} MB. The file goes to this computer's folder {uploads.FOLDER}/, and nowhere else."
+        f"Up to {uploads.LARGEST} MB. It is kept in the app's folder on this machine, in {uploads.FOLDER}/."
     )
     kept: Upload | None = st.session_state.get(KEPT)
     if kept is not None and (given is None or given.file_id != kept.number):
-        if not kept.place.with_suffix(".imported").exists():
-            uploads.discard(kept.place)
+        uploads.discard(kept.place)
         kept = st.session_state[KEPT] = None
     if given is not None and kept is None:
         kept = Upload(given.file_id, given.name, uploads.keep(folder, given.name, given.getvalue()))
@@ -67,8 +71,16 @@ def upload(folder: Path) -> Upload | None:
     return kept
 
 
+def taken() -> None:
+    """The upload is being imported: it stays, and the form is there for another one."""
+    st.session_state[KEPT] = None
+    st.session_state[TAKEN] = st.session_state.get(TAKEN, 0) + 1
+
+
 def import_words(kept: Upload, shown: str) -> list[str] | None:
-    """Draw the form for an upload; returns the words of `data import` but for --out, None if it cannot be read.
+    """Draw the form for an upload; returns the words of `data import` but for --out.
+
+    None if something is missing or wrong, which is then said.
 
     Args:
         kept: the upload.
@@ -88,9 +100,8 @@ def import_words(kept: Upload, shown: str) -> list[str] | None:
     if looked is None:
         return None
     _understood(looked)
-    for role, column in columns.items():
-        words = [*option(role, column), *words] if column is not None else words
-    return [shown, *words, *_options(looked)]
+    chosen = [option(role, column) for role, column in columns.items() if column is not None]
+    return [shown, *(word for pair in chosen for word in pair), *words, *_options(looked)]
 
 
 def option(name: str, value: str) -> list[str]:
@@ -149,15 +160,9 @@ def _columns(
     for where, (role, (label, about)) in zip(st.columns(len(ROLES)), ROLES.items(), strict=True):
         options = [NO_COLUMN, *known]
         usual = options.index(proposed[role]) if proposed.get(role) in known else 0
-        number = where.selectbox(
-            label,
-            range(len(options)),
-            usual,
-            format_func=lambda at, options=options: options[at],
-            help=about,
-            key=f"{role} of {kept.number} {len(options)}",
-        )
-        chosen[role] = options[number] if number else None
+        key = f"{role} of {kept.number} {len(options)}"
+        column = where.selectbox(label, options, index=usual, help=about, key=key)
+        chosen[role] = column if column in known else None
     missing = [ROLES[role][0].lower() for role in ("user", "time", "query") if chosen[role] is None]
     if missing:
         st.warning(f"Choose a column for {', '.join(missing)}.")
@@ -169,18 +174,13 @@ def _preview(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """The first rows, as they are written: cells are data of a table, which Streamlit does not interpret."""
     width = len(names)
     table = [[*row[:width], *[""] * (width - len(row))] for row in rows[:SHOWN]]
-    labels = [f"{at + 1}" for at in range(width)]
-    columns = {label: [row[at] for row in table] for at, label in enumerate(labels)}
-    shown = {
-        label: st.column_config.TextColumn(literal(name) or "(no name)")
-        for label, name in zip(labels, names, strict=True)
-    }
-    st.dataframe(columns, hide_index=True, column_config=shown)
-    st.caption(f"The first {len(table)} rows, as they are written.")
+    shown = [[quoted(cell, LONGEST_CELL) for cell in row] for row in table]
+    caption = f"The first {len(table)} rows, as they are written"
+    draw_table(Table(caption, [quoted(name, LONGEST_CELL) for name in names], shown, words=width))
 
 
 def _looked(kept: Upload, columns: dict[str, str | None], reading: Reading) -> Looked | None:
-    """The whole log under these columns; what was seen last is kept, since every click draws the page anew."""
+    """The whole log under these columns; kept, since every click draws the page anew."""
     asked = (kept, tuple(columns.items()), reading)
     last: Any = st.session_state.get(LOOKED)
     if last is None or last[0] != asked:
@@ -210,11 +210,8 @@ def _understood(looked: Looked) -> None:
         )
     )
     st.markdown(f"**Dates as understood:** {literal(looked.times)}. Times without a zone are taken for UTC.")
-    written = {"as written": [], "as understood": []}  # type: dict[str, list[str]]
-    for text, understood in looked.examples:
-        written["as written"].append(text)
-        written["as understood"].append(understood)
-    st.dataframe(written, hide_index=True)
+    rows = [(quoted(text), understood) for text, understood in looked.examples]
+    draw_table(Table("The first times", ("as written", "as understood"), rows, words=2))
     if looked.left_out:
         told = ", ".join(f"{count:,} {reason}" for reason, count in looked.left_out.items())
         st.caption(literal(f"Left out or changed: {told}."))

@@ -6,17 +6,18 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import altair as alt
 import streamlit as st
 
 from app.runs import records
 from app.runs.directory import METRICS
 from app.runs.progress_file import Phase
 from app.web import jobs
+from app.web.drawing import specification
 from app.web.guard import guarded
 from app.web.jobs import FAILED, FINISHED, RUNNING, STOPPED, Job
 from app.web.literal import literal
 from app.web.opened import AppError, datasets, runs
+from app.web.pictures import learning
 
 LATEST = 8
 """Jobs that are shown."""
@@ -143,13 +144,8 @@ def _curve(job: Job) -> None:
         return
     last = curve[-1]
     told = f"NMRR on validation slates was {last['nmrr']:.3f} after {last['updates']:,} updates."
-    line = alt.Chart(alt.InlineData(values=curve)).mark_line(point=True)
-    chart = line.encode(
-        x=alt.X("updates:Q", title="updates"),
-        y=alt.Y("nmrr:Q", title="NMRR, validation", scale=alt.Scale(zero=False)),
-        tooltip=["updates:Q", alt.Tooltip("nmrr:Q", format=".4f")],
-    ).properties(height=160)
-    st.altair_chart(chart, width="stretch", alt=told)
+    picture = specification(learning(curve))
+    st.vega_lite_chart(picture, theme=None, width="stretch", alt=told, key=f"curve {job.name}")
     st.caption(told)
 
 

@@ -104,7 +104,7 @@ def _choices(usual: Mapping[str, Any], texts: bool) -> dict[str, Any]:
         help="What training makes small.",
         key=f"loss {usual.get('loss')} {'-'.join(losses)}",
     )
-    given = {"ranker": ranker, "algorithm": algorithm, "loss": loss, "objective": None, "schedule": None}
+    given = {"algorithm": algorithm, "ranker": ranker, "loss": loss, "objective": None, "schedule": None}
     if ranker not in TREES:
         with st.expander("Another objective or schedule than the algorithm's own"):
             one, two = st.columns(2)
