@@ -27,12 +27,15 @@ ROLES = {
     "query": ("Query", "What was searched for."),
     "group": ("Group (if there is one)", "Of users, e.g. a team."),
 }
+FORMAT = "time-format"
 ORDERS = {
-    "as found": [],
-    "day first: 03/04 is the third of April": ["--day-first"],
-    "month first: 03/04 is the fourth of March": ["--month-first"],
-    "in a format of its own": ["--time-format"],
+    "as the log shows": "",
+    "day first: 03/04 is the third of April": "day-first",
+    "month first: 03/04 is the fourth of March": "month-first",
+    "in a format of their own": FORMAT,
 }
+"""How dates may be written, and the option of the command that says so."""
+
 KEPT, LOOKED, TAKEN = "upload", "looked", "uploads taken"
 """What a visitor's session keeps: the upload, what was last seen in it, and how many were imported."""
 
@@ -86,20 +89,22 @@ def import_words(kept: Upload, shown: str) -> list[str] | None:
         kept: the upload.
         shown: its place, as a word of the command.
     """
-    words, reading = _reading()
+    file_words, as_file = _file()
     try:
-        names, rows = uploads.preview(kept.place, reading)
+        names, rows = uploads.preview(kept.place, Reading(**as_file))
     except (DataError, UploadError) as error:
         st.error(literal(_told(error, kept)))
         return None
     columns = _columns(names, rows, kept)
+    time_words, as_times = _dates()
     _preview(names, rows)
     if columns is None:
         return None
-    looked = _looked(kept, columns, reading)
+    looked = _looked(kept, columns, Reading(**as_file, **as_times))
     if looked is None:
         return None
     _understood(looked)
+    words = [*time_words, *file_words]
     chosen = [option(role, column) for role, column in columns.items() if column is not None]
     return [shown, *(word for pair in chosen for word in pair), *words, *_options(looked)]
 
@@ -114,39 +119,40 @@ def _told(error: Exception, kept: Upload) -> str:
     return str(error).replace(str(kept.place), kept.name)
 
 
-def _reading() -> tuple[list[str], Reading]:
-    """How the file is read: the options of the command, and the same for the preview.
-
-    Raises:
-        DataError: a time format or an encoding that cannot be.
-    """
+def _file() -> tuple[list[str], dict[str, Any]]:
+    """How the file is read: as options of the command, and as arguments of `Reading`."""
     with st.expander("How the file is read"):
         left, right = st.columns(2)
-        order = left.selectbox("Dates are written", list(ORDERS), key="order") or "as found"
-        words = list(ORDERS.get(order, []))
-        written = None
-        if words == ["--time-format"]:
-            written = left.text_input("Format of every time", "%d.%m.%Y %H:%M", max_chars=100, key="format")
-            words = option("time-format", written)
-        encoding = right.text_input(
+        encoding = left.text_input(
             "Encoding", "", placeholder="UTF-8, or what the file says", max_chars=40, key="encoding"
         ).strip()
-        words += option("encoding", encoding) if encoding else []
-        flags = {
-            "any-time": left.checkbox("Accept times before 1990 and after tomorrow", key="any-time"),
-            "keep-copies": right.checkbox("Keep rows that repeat a user, time and query", key="copies"),
-            "no-quotes": right.checkbox("Double quotes are ordinary characters", key="quotes"),
-        }
-    words += [f"--{name}" for name, chosen in flags.items() if chosen]
-    return words, Reading(
-        time_format=written,
-        day_first="--day-first" in words,
-        month_first="--month-first" in words,
-        any_time=flags["any-time"],
-        keep_copies=flags["keep-copies"],
-        encoding=encoding or None,
-        quotes=not flags["no-quotes"],
-    )
+        no_quotes = right.checkbox("Double quotes are ordinary characters", key="quotes")
+        copies = right.checkbox("Keep rows that repeat a user, time and query", key="copies")
+    words = option("encoding", encoding) if encoding else []
+    words += _flags({"no-quotes": no_quotes, "keep-copies": copies})
+    return words, {"encoding": encoding or None, "quotes": not no_quotes, "keep_copies": copies}
+
+
+def _dates() -> tuple[list[str], dict[str, Any]]:
+    """The same of how times are read."""
+    left, middle, right = st.columns(3, vertical_alignment="bottom")
+    order = left.selectbox("Dates are written", list(ORDERS), key="order")
+    word = ORDERS.get(order or "", "")
+    written = None
+    if word == FORMAT:
+        written = middle.text_input("Format of every time", "%d.%m.%Y %H:%M", max_chars=100, key="format")
+    any_time = right.checkbox("Accept times before 1990 and after tomorrow", key="any-time")
+    words = option(FORMAT, written) if written is not None else [f"--{word}"] if word else []
+    return [*words, *_flags({"any-time": any_time})], {
+        "time_format": written,
+        "day_first": word == "day-first",
+        "month_first": word == "month-first",
+        "any_time": any_time,
+    }
+
+
+def _flags(chosen: dict[str, bool]) -> list[str]:
+    return [f"--{name}" for name, on in chosen.items() if on]
 
 
 def _columns(
@@ -232,4 +238,4 @@ def _options(looked: Looked) -> list[str]:
         drop = right.checkbox("Leave out searches that are not among their suggestions", key="drop")
     words = [] if fewest == usual.min_events else ["--min-events", str(fewest)]
     words += [] if typed is None else ["--typed", str(typed)]
-    return [*words, *(["--strict-time"] if strict else []), *(["--drop-missed"] if drop else [])]
+    return [*words, *_flags({"strict-time": strict, "drop-missed": drop})]

@@ -108,16 +108,18 @@ def _job(folder: Path, job: Job, link: Link | None) -> None:
 
 
 def _progress(job: Job) -> None:
-    """The phases that are over, and how far the present one is."""
+    """How far the phases are that have not ended, as training among its validations; and what came before."""
     if not job.phases:
         st.progress(0.0, text="starting …")
         return
-    *over, present = job.phases
-    share = min(present.done / present.total, 1.0) if present.total else 0.0
-    st.progress(share, text=literal(_told(present)))
+    latest = max(job.phases, key=lambda phase: phase.until)
+    present = [phase for phase in job.phases if phase.done < phase.total] or [latest]
+    for phase in present:
+        share = min(phase.done / phase.total, 1.0) if phase.total else 0.0
+        st.progress(share, text=literal(_told(phase)))
+    over = [f"{phase.name} {phase.until - phase.since:.0f} s" for phase in job.phases if phase not in present]
     if over:
-        told = ", ".join(f"{phase.name} {phase.until - phase.since:.0f} s" for phase in over)
-        st.caption(literal(f"Before that: {told}."))
+        st.caption(literal(f"Done: {', '.join(over)}."))
 
 
 def _told(phase: Phase) -> str:

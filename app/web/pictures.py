@@ -40,7 +40,7 @@ def bars(shown: Bars) -> Chart:
 
 def learning(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """NMRR against updates, as a specification for `drawing.specification`."""
-    across = {"field": "updates", "type": "quantitative", "axis": {"tickMinStep": 1}}
+    across = {"field": "updates", "type": "quantitative", "axis": {"tickMinStep": 1}, "scale": {"zero": True}}
     upward = {"field": "nmrr", "type": "quantitative", "title": "NMRR, validation", "scale": {"zero": False}}
     layer = {
         "mark": {"type": "line", "color": INK, "point": {"color": INK, "filled": True}},

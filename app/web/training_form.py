@@ -19,7 +19,7 @@ from data.storage import FEATURES, read_manifest
 from federated.algorithms import ALGORITHMS, DEFAULT, FITTED, OBJECTIVES, SCHEDULES
 from ranking.rankers import RANKERS, TREES
 
-NONE = "–"
+NONE = "none"
 OWN = "the algorithm's own"
 SECTIONS = {
     "objective": "Objective: who the model is for",

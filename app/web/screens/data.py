@@ -25,7 +25,7 @@ from data.storage import read_manifest
 MOST_USERS = 2000  # that are simulated from a page; the command simulates any number
 
 LOOK, IMPORT, SIMULATE = "Your data", "Import a log", "Simulate users"
-# What a visitor's session keeps: which part of the page is open, a dataset in the making, and the last one made.
+# Kept in a visitor's session: which part of the page is open, a dataset in the making, and the last made
 WHAT, COMING, NEWEST = "what", "coming", "newest"
 
 
@@ -45,8 +45,8 @@ def look(known: dict[str, Path]) -> None:
     if asked is not None and asked not in known:
         st.warning("There is no dataset of the name in the address: choose one from the list.")
     names = list(known)
-    made = {place: name for name, place in known.items()}.get(st.session_state.get(NEWEST))
-    usual = names.index(asked if asked in known else made or names[0])
+    made = next((name for name, place in known.items() if place == st.session_state.get(NEWEST)), names[0])
+    usual = names.index(asked if asked in known else made)
     name = st.selectbox("Dataset", names, index=usual, key=f"dataset {asked} {made} {names}")
     name = name if name is not None and name in known else names[usual]
     place = known[name]
