@@ -32,7 +32,7 @@ def propose(names: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, st
     left = [name for name, column in cells.items() if any(column)]
     found: dict[str, str] = {}
     for role, words in NAMES.items():
-        able = [name for name in left if role != "time" or _are_times(name, cells[name])]
+        able = [name for name in left if role != "time" or _holds_times(name, cells[name])]
         named = [name for name in able if re.search(words, re.sub(r"[_\W]+", " ", name), re.IGNORECASE)]
         if named or able:
             found[role] = named[0] if named else _by_content(role, able, cells)
@@ -47,12 +47,22 @@ def _by_content(role: str, able: Sequence[str], cells: dict[str, list[str]]) -> 
     if role == "user":
         several = [name for name in able if len(set(cells[name])) > 1] or able
         return min(several, key=lambda name: len(set(cells[name])))
-    return max(able, key=lambda name: sum(map(len, set(cells[name]))))
+    return max(able, key=lambda name: sum(map(_letters, set(cells[name]))))
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalpha, text))
+
+
+def _holds_times(name: str, cells: Sequence[str]) -> bool:
+    """Whether some rows in succession can be read as times: a column may hold one that cannot."""
+    written = [cell for cell in cells if cell]
+    return any(_are_times(name, written[at : at + 10]) for at in range(0, min(len(written), 30), 10))
 
 
 def _are_times(name: str, cells: Sequence[str]) -> bool:
     """Whether all these cells can be read as times, with the day or the month first where that is open."""
-    written = pa.array([cell for cell in cells if cell], pa.string())
+    written = pa.array(cells, pa.string())
     places = Places("", "row", range(1, len(written) + 1))
     for reading in (Reading(), Reading(day_first=True), Reading(month_first=True)):
         try:
