@@ -102,7 +102,7 @@ def _job(folder: Path, job: Job, link: Link | None) -> None:
     _buttons(folder, job, link)
     if job.words:
         with st.expander("What was run, and what it printed"):
-            st.code(job.command, language="bash", wrap_lines=True)
+            st.code(job.command, language=None, wrap_lines=True)
             if job.printed:
                 st.code(job.printed, language=None)
 

@@ -24,7 +24,7 @@ def bars(shown: Bars) -> Chart:
     if share:
         upward |= {"axis": {"format": "%"}, "scale": {"domain": [0, 1]}}
     layer = {
-        "mark": {"type": "bar", "color": INK, "opacity": 0.65},
+        "mark": {"type": "bar", "aria": False, "color": INK, "opacity": 0.65},
         "encoding": {"x": across, "y": upward, "tooltip": [{"field": "bin"}, {"field": "count"}]},
     }
     values = [{"bin": label, "count": height} for label, height in shown.bars]
@@ -42,8 +42,7 @@ def learning(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """NMRR against updates, as a specification for `drawing.specification`."""
     across = {"field": "updates", "type": "quantitative", "axis": {"tickMinStep": 1}, "scale": {"zero": True}}
     upward = {"field": "nmrr", "type": "quantitative", "title": "NMRR, validation", "scale": {"zero": False}}
-    layer = {
-        "mark": {"type": "line", "color": INK, "point": {"color": INK, "filled": True}},
-        "encoding": {"x": across, "y": upward},
-    }
-    return {"data": {"values": list(curve)}, "height": HEIGHT, "layer": [layer]}
+    seen = {"x": across, "y": upward}
+    marks = ({"type": "line"}, {"type": "point", "filled": True, "opacity": 1})
+    layers = [{"mark": {**mark, "color": INK, "aria": False}, "encoding": seen} for mark in marks]
+    return {"data": {"values": list(curve)}, "height": HEIGHT, "layer": layers}

@@ -107,7 +107,7 @@ def run(folder: Path, words: list[str], out: Path, wrong: str | None, label: str
         st.error(literal(wrong))
         return False
     st.markdown("This is what will be run, and what you can run in a terminal:")
-    st.code(command(*words), language="bash", wrap_lines=True)
+    st.code(command(*words), language=None, wrap_lines=True)
     if not st.button(label, type="primary", icon=":material/play_arrow:"):
         return False
     try:

@@ -39,7 +39,7 @@ def start(folder: Path, data: Path, dataset: str, chosen: Chosen) -> None:
     out = room / name
     words = ["train", "--data", shown_place(data, folder), "--out", shown_place(out, folder), *chosen.words]
     st.markdown("This is what will be run, and what you can run in a terminal:")
-    st.code(command(*words), language="bash", wrap_lines=True)
+    st.code(command(*words), language=None, wrap_lines=True)
     if st.button("Start training", type="primary", icon=":material/play_arrow:"):
         try:
             jobs.start(folder, words, out)
