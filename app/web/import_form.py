@@ -199,9 +199,7 @@ def _looked(kept: Upload, columns: dict[str, str | None], reading: Reading) -> L
     _, looked, wrong = last
     if looked is None:
         st.error(literal(wrong))
-        st.caption(
-            "Options that a sentence names, like --day-first, are above, under “How the file is read”."
-        )
+        st.caption("Options that such a sentence names, like --day-first, can be chosen above.")
         return None
     found: Looked = looked
     return found

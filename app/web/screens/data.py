@@ -81,8 +81,9 @@ def facts(figures: dict[str, Any]) -> None:
         "Searched again": "Searches that the same user had made before.",
         "Hit rate": "Searches whose query is on offer; all others score 0 with every ranker.",
     }
-    for column, (label, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
-        column.metric(label, value, help=meanings.get(label))
+    row = st.container(horizontal=True, gap="large")
+    for label, value in shown.items():
+        row.metric(label, value, help=meanings.get(label), width="content")
     first, last = (
         figures[name].replace("T", " ").replace("Z", " UTC") for name in ("first_event", "last_event")
     )
