@@ -143,7 +143,7 @@ def start(folder: Path, words: Sequence[str], place: Path) -> str:
         record = _new(folder / FOLDER, began)
         pid = _spawn(folder, words, record)
         kept = Kept(words=list(words), place=str(place), started=began, pid=pid)
-        write_bytes(record / RECORD, kept.model_dump_json().encode())
+        _write(record, kept)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise JobError(f"it cannot be started: {why}.") from error
@@ -152,11 +152,13 @@ def start(folder: Path, words: Sequence[str], place: Path) -> str:
 
 def jobs(folder: Path) -> list[Job]:
     """All jobs of a folder, the latest first."""
-    try:
-        found = [record for record in (folder / FOLDER).iterdir() if record.is_dir()]
-    except OSError:
-        return []
-    return [_read(record) for record in sorted(found, reverse=True) if (record / ERR).is_file()]
+    found = []
+    with suppress(FileNotFoundError):
+        for record in sorted((folder / FOLDER).iterdir(), reverse=True):
+            with suppress(FileNotFoundError):  # somebody else has just removed it
+                if (record / ERR).is_file():
+                    found.append(_read(record))
+    return found
 
 
 def stop(folder: Path, name: str, at_once: bool = False) -> None:
@@ -192,6 +194,16 @@ def _new(where: Path, now: float) -> Path:
             continue
         return record
     raise JobError("it cannot be started: too many are started at once.")
+
+
+def _write(record: Path, kept: Kept) -> None:
+    """Write a record down; without it nobody could find the job, which then ends."""
+    try:
+        write_bytes(record / RECORD, kept.model_dump_json().encode())
+    except OSError:
+        os.kill(kept.pid, signal.SIGKILL)
+        shutil.rmtree(record, ignore_errors=True)
+        raise
 
 
 def _spawn(folder: Path, words: Sequence[str], record: Path) -> int:

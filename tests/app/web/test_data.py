@@ -23,8 +23,10 @@ from data.reading.files import first_rows
 from data.reading.proposal import propose
 from data.reading.rows import Reading
 from data.schema import Dataset
+from tests.app.letor import write_letor
 from tests.app.web.conftest import Open
-from tests.app.web.test_train import Started, labelled, press
+from tests.app.web.test_train import Started, labelled, options_of, press
+from tests.e2e.crashes import Cli
 
 __all__ = ["started"]
 from tests.app.web.test_train import started
@@ -239,6 +241,20 @@ def test_a_dataset_that_has_been_made_is_shown(
     assert app.metric
 
 
+def test_features_of_others_have_a_card_and_rankers_that_read_no_texts(
+    open_page: Open, tmp_path: Path, cli: Cli
+) -> None:
+    file = write_letor(tmp_path / "a.txt", 1, 30, users=["a", "b"])
+    out = tmp_path / "searches" / "letor"
+    assert cli("data", "import-features", file, "--out", out).code == 0
+    app = open_page("data", tmp_path)
+    assert not app.exception
+    assert not app.error
+    assert "queries" in html(app)
+    app = open_page("train", tmp_path)
+    assert options_of(app, "Ranker") == ["forest", "lightgbm", "mlp"]
+
+
 def test_a_damaged_dataset_is_a_sentence(open_page: Open, tiny: Path, tmp_path: Path) -> None:
     place = tmp_path / "searches" / "tiny"
     shutil.copytree(tiny, place)
@@ -270,7 +286,8 @@ def test_the_first_rows_of_every_kind_of_log(ending: str, tmp_path: Path) -> Non
     assert propose(names, shown) == {"time": "ts", "user": "who", "query": "what"}
     looked = uploads.look(file, {"user": "who", "time": "ts", "query": "what", "group": None}, Reading())
     assert (looked.users, looked.events, looked.queries) == (3, 9, 9)
-    assert looked.examples[1] == ("1705000001", "11 January 2024, 19:06:41 UTC")
+    assert [written for written, _ in looked.examples] == ["1705000000", "1705000001", "1705000002"]
+    assert looked.examples[1][1] == "11 January 2024, 19:06:41 UTC"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -139,6 +140,22 @@ def test_no_more_than_some_at_once(tmp_path: Path) -> None:
 def test_what_cannot_be_an_argument_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="it cannot be started"):
         jobs.start(tmp_path, ["data", "import", "a\0b"], tmp_path / "new")
+    assert jobs.jobs(tmp_path) == []
+
+
+def test_a_job_that_cannot_be_written_down_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    killed: list[tuple[int, int]] = []
+    kill = os.kill
+    monkeypatch.setattr(os, "kill", lambda *how: (killed.append(how), kill(*how)))
+    monkeypatch.setattr(jobs, "write_bytes", full)
+    with pytest.raises(JobError, match="it cannot be started: No space left on device"):
+        jobs.start(tmp_path, ["list"], tmp_path / "new")
+    assert [number for _, number in killed] == [signal.SIGKILL]
     assert jobs.jobs(tmp_path) == []
 
 
