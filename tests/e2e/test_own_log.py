@@ -105,8 +105,12 @@ def _of_a_reload(message: ConsoleMessage) -> bool:
 
 
 def accessible(page: Page, scheme: str) -> None:
-    """No serious violation of accessibility, in light or dark."""
+    """It fits a phone, and has no serious violation of accessibility, in light or dark."""
     page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    page.set_viewport_size({"width": 1280, "height": 1000})
     page.wait_for_timeout(300)
     found = Axe().run(page).response["violations"]
     serious = [

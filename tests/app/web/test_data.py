@@ -25,11 +25,8 @@ from data.reading.rows import Reading
 from data.schema import Dataset
 from tests.app.letor import write_letor
 from tests.app.web.conftest import Open
-from tests.app.web.test_train import Started, labelled, options_of, press
+from tests.app.web.forms import Started, labelled, options_of, press
 from tests.e2e.crashes import Cli
-
-__all__ = ["started"]
-from tests.app.web.test_train import started
 
 USER, TIME, QUERY, REST = "Wer? <script>alert(1)</script>", "**Wann** :red[x]", "--was", "a]b`$z$"
 HOSTILE = "<img src=x onerror=alert(1)> **y**"
@@ -250,7 +247,7 @@ def test_features_of_others_have_a_card_and_rankers_that_read_no_texts(
     app = open_page("data", tmp_path)
     assert not app.exception
     assert not app.error
-    assert "queries" in html(app)
+    assert "candidates" in html(app)
     app = open_page("train", tmp_path)
     assert options_of(app, "Ranker") == ["forest", "lightgbm", "mlp"]
 

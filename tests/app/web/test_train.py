@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from app.reports.parameters import CHOICE, REAL, TRUTH, WHOLE, WRITTEN, Parameter, parameters
 from app.runs.given import settings_from
@@ -18,8 +17,7 @@ from app.web.names import free_name, what_is_wrong
 from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
 from ranking.rankers import RANKERS, TREES
 from tests.app.web.conftest import Open
-
-Started = list[tuple[list[str], Path]]
+from tests.app.web.forms import Started, labelled, options_of, press
 
 
 @pytest.fixture(scope="session")
@@ -28,31 +26,6 @@ def folder(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("app")
     shutil.copytree(tiny, place / "searches" / "tiny")
     return place
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Started:
-    """What would be run, instead of running it."""
-    seen: Started = []
-
-    def start(folder: Path, words: Sequence[str], place: Path) -> str:
-        seen.append((list(words), place))
-        return "1"
-
-    monkeypatch.setattr(jobs, "start", start)
-    return seen
-
-
-def labelled(elements: Any, label: str) -> Any:
-    return next(element for element in elements if element.label == label)
-
-
-def press(app: AppTest, label: str) -> AppTest:
-    return labelled(app.button, label).click().run()
-
-
-def options_of(app: AppTest, label: str) -> list[str]:
-    return [option.partition(":")[0] for option in labelled(app.selectbox, label).options]
 
 
 def settings_of(words: Sequence[str], folder: Path) -> Settings:
