@@ -15,7 +15,6 @@ way, jobs hear that as a wish to stop: trainings are saved, and nothing is left 
 
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +30,8 @@ from app.runs.directory import CONFIG, RunError, finished
 from app.runs.progress_file import VARIABLE, Phase, read_phases
 from app.runs.records import Record
 from app.runs.shell import command
-from data.files import write_bytes
+from data.files import PARTIAL, write_bytes
+from data.folders import remove
 
 FOLDER = ".persarank-jobs"
 RECORD, OUT, ERR, PROGRESS, CODE = "job.json", "out", "err", "progress.json", "code"
@@ -180,7 +180,7 @@ def forget(folder: Path, name: str) -> None:
     """Remove the record of a job that has ended; what it has made stays."""
     record = _record(folder, name)
     if record is not None and not _at_work(record):
-        shutil.rmtree(record, ignore_errors=True)
+        _remove(record)
 
 
 def _new(where: Path, now: float) -> Path:
@@ -202,7 +202,7 @@ def _write(record: Path, kept: Kept) -> None:
         write_bytes(record / RECORD, kept.model_dump_json().encode())
     except OSError:
         os.kill(kept.pid, signal.SIGKILL)
-        shutil.rmtree(record, ignore_errors=True)
+        _remove(record)
         raise
 
 
@@ -223,7 +223,7 @@ def _spawn(folder: Path, words: Sequence[str], record: Path) -> int:
             )
     except BaseException:
         os.close(held)
-        shutil.rmtree(record, ignore_errors=True)
+        _remove(record)
         raise
     finally:
         os.close(end)
@@ -243,6 +243,14 @@ def _record(folder: Path, name: str) -> Path | None:
         return next(place for place in (folder / FOLDER).iterdir() if place.name == name)
     except (OSError, StopIteration):
         return None
+
+
+def _remove(record: Path) -> None:
+    """Remove the files that a record is made of, and nothing else, whatever folder this may be."""
+    files = (RECORD, OUT, ERR, PROGRESS, CODE, ASKED)
+    remove(record, [*files, *(name + PARTIAL for name in files)])
+    with suppress(OSError):
+        record.rmdir()
 
 
 def _at_work(record: Path) -> bool:

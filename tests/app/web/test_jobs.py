@@ -113,14 +113,22 @@ def test_a_damaged_record_is_told_and_can_be_removed(content: bytes, tmp_path: P
 
 
 def test_names_are_looked_up_and_no_path_is_made_of_them(tmp_path: Path) -> None:
-    record(tmp_path)
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / jobs.ERR).touch()
-    for name in ("../kept", "..", ".", "", "/etc", "1/", "2"):
-        jobs.forget(tmp_path, name)
-        jobs.stop(tmp_path, name)
-    assert (tmp_path / "kept").is_dir()
-    assert len(jobs.jobs(tmp_path)) == 1
+    """Every name stays below this test's own folder: were the look-up lost, this is what would be removed."""
+    app, kept = tmp_path / "app", tmp_path / "kept"
+    record(app)
+    kept.mkdir()
+    (kept / jobs.ERR).touch()
+    for name in ("../../kept", str(kept), "..", ".", "", "1/", "2"):
+        jobs.forget(app, name)
+        jobs.stop(app, name)
+    assert (kept / jobs.ERR).is_file()
+    assert len(jobs.jobs(app)) == 1
+
+
+def test_only_the_files_of_a_record_are_removed(tmp_path: Path) -> None:
+    (record(tmp_path) / "mine").touch()
+    jobs.forget(tmp_path, "1")
+    assert [file.name for file in (tmp_path / jobs.FOLDER / "1").iterdir()] == ["mine"]
 
 
 def test_no_more_than_some_at_once(tmp_path: Path) -> None:
