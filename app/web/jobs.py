@@ -26,10 +26,11 @@ from pathlib import Path
 from threading import Thread
 
 import app
-from app.runs.directory import CONFIG, RunError, finished
+from app.runs.directory import CONFIG
 from app.runs.progress_file import VARIABLE, Phase, read_phases
 from app.runs.records import Record
 from app.runs.shell import command
+from app.web.outcome import is_finished, last_sentence
 from data.files import PARTIAL, write_bytes
 from data.folders import remove
 
@@ -119,7 +120,7 @@ class Job:
     def resumable(self) -> bool:
         """Whether a training was begun there that can go on."""
         training = self.state != RUNNING and self.kind in ("train", "resume")
-        return training and (self.place / CONFIG).is_file() and not _is_finished(self.place)
+        return training and (self.place / CONFIG).is_file() and not is_finished(self.place)
 
 
 def start(folder: Path, words: Sequence[str], place: Path) -> str:
@@ -277,7 +278,7 @@ def _read(record: Path) -> Job:
     at_work, kept = _at_work(record), _kept(record)
     words = kept.words if kept else []
     place = Path(kept.place) if kept else record
-    state, said = (RUNNING if at_work else _end(record, place)), _last_sentence(_text(record / ERR))
+    state, said = (RUNNING if at_work else _end(record, place)), last_sentence(_text(record / ERR))
     if kept is None and not at_work:
         state, said = FAILED, "its record is damaged."
     elif state == FINISHED and _text(record / CODE) == str(OK):
@@ -300,19 +301,11 @@ def _read(record: Path) -> Job:
 def _end(record: Path, place: Path) -> str:
     """How a job has ended."""
     code = _text(record / CODE)
-    if code == str(OK) or _is_finished(place):
+    if code == str(OK) or is_finished(place):
         return FINISHED
     if code and code != str(INTERRUPTED):
         return FAILED
     return STOPPED
-
-
-def _is_finished(run: Path) -> bool:
-    """Whether a place holds a run that has nothing left to do."""
-    try:
-        return finished(run) is not None
-    except RunError:
-        return False
 
 
 def _text(file: Path) -> str:
@@ -323,9 +316,3 @@ def _text(file: Path) -> str:
             return stream.read().decode(errors="replace").strip()
     except OSError:
         return ""
-
-
-def _last_sentence(text: str) -> str:
-    """What the program said last; of a usage error the words without the frame around them."""
-    lines = [line.strip(" │╭╮╰╯─") for line in text.splitlines()]
-    return next((line.removeprefix("persarank: ") for line in reversed(lines) if line), "")
