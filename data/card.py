@@ -16,6 +16,7 @@ class SlateFigures:
 
     def __init__(self) -> None:
         self._sizes: dict[str, list[NDArray[Any]]] = {"list_size": [], "pool_size": [], "prefix_length": []}
+        self._found: list[NDArray[np.bool_]] = []
         self.slates = 0
         self.missed = 0
         """Slates without a reference in their pool."""
@@ -37,6 +38,7 @@ class SlateFigures:
                 place < wanted, reference[np.minimum(reference_offsets[:-1] + place, len(reference) - 1)], -1
             )
             found[row[pool == of_slate[row]]] = True
+        self._found.append(found)
         self.slates += slates.num_rows
         self.missed += int((~found).sum())
 
@@ -48,7 +50,15 @@ class SlateFigures:
 
     def spread(self, of: str) -> dict[str, float]:
         """Minimum, median and maximum of a size."""
-        return _spread(np.concatenate(self._sizes[of]))
+        return _spread(self.of_each(of))
+
+    def of_each(self, size: str) -> NDArray[np.int32]:
+        """(S,) a size of every slate: list_size, pool_size or prefix_length."""
+        return np.concatenate(self._sizes[size])
+
+    def found(self) -> NDArray[np.bool_]:
+        """(S,) whether a slate's pool holds something that was wanted."""
+        return np.concatenate(self._found)
 
 
 def card(dataset: Dataset, figures: SlateFigures | None = None) -> dict[str, Any]:

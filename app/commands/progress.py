@@ -1,4 +1,7 @@
-"""Live progress: a bar for each phase, with the time that is left. Drawn on a terminal only."""
+"""Live progress: a bar for each phase, with the time that is left. Drawn on a terminal only.
+
+Whoever starts a command may ask for the same in a file, see `app.runs.progress_file`.
+"""
 
 from collections.abc import Iterable
 from typing import Self
@@ -15,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column, Table
+
+from app.runs.progress_file import named_file
 
 GAP = "  "
 """Between the figures of a detail."""
@@ -72,6 +77,7 @@ class ProgressBars:
         console = Console(stderr=True)
         self._tasks: dict[str, TaskID] = {}
         self._progress = _Fitting(console=console, disable=quiet or not console.is_terminal)
+        self._file = named_file()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -82,6 +88,8 @@ class ProgressBars:
 
     def tell(self, phase: str, done: int, total: int, detail: str = "") -> None:
         """Show how far a phase is; one that happens again and again begins anew each time."""
+        if self._file is not None:
+            self._file.tell(phase, done, total, detail)
         known = total or None  # a bar without a total moves to and fro
         if phase not in self._tasks:
             self._tasks[phase] = self._progress.add_task(phase, total=known, detail="")

@@ -18,7 +18,7 @@ import sys
 sys.path.insert(0, sys.argv.pop(1))
 import app
 del sys.path[0]
-from app.experiments.child import obey_parent
+from app.runs.child import obey_parent
 obey_parent()
 from app.commands.main import main
 main(sys.argv[1:])
@@ -91,7 +91,7 @@ def run_all(
 
 
 class _Children:
-    """Children that share the end of one pipe, see `app.experiments.child`."""
+    """Children that share the end of one pipe, see `app.runs.child`."""
 
     def __init__(self) -> None:
         end, held = os.pipe()

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
@@ -14,16 +14,13 @@ import pyarrow.compute as pc
 
 from data.progress import Tell, silent
 from data.reading.field_counts import likely_cause, not_backslashes
-from data.reading.rows import CHUNK, Chunk, Places, Reading, find_columns, missing_columns, one_line
+from data.reading.headers import LONGEST_FIELD, blanks_before_quotes, header_of, reader, skip
+from data.reading.rows import CHUNK, Chunk, Places, Reading, find_columns, one_line
 from data.reading.text_files import breaks, line_blocks
 from data.schema import DataError
 
 if TYPE_CHECKING:
     import _csv
-
-DELIMITERS = (",", ";", "\t", "|")
-LONGEST_FIELD = 131_072
-"""Characters of one field, at most: a quote that is never closed is noticed after as many."""
 
 _MONTH = re.compile(
     r"(?<![^\W\d_])(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
@@ -71,15 +68,15 @@ def read_delimited(
     """
     blocks = line_blocks(file, reading.encoding, tell=tell)
     first = next(blocks, [])
-    at, delimiter = _skip(first, suffix)
+    at, delimiter = skip(first, suffix)
     if not any(line.strip() for line in first):
         raise DataError(f"{file} is empty.")
-    delimiter, header, used = _header(file, first[at:], columns, delimiter, reading)
+    delimiter, header, used = header_of(file, first[at:], columns, delimiter, reading)
     place = find_columns(file, columns, header)
-    blanks = reading.quotes and _blanks_before_quotes(first[at:], delimiter)
+    blanks = reading.quotes and blanks_before_quotes(first[at:], delimiter)
     table = _Table(file, header, delimiter, place[columns[1]], reading.quotes, blanks)
     lines = _Lines(chain([first[at + used :]], blocks), at + used + 1)
-    rows = _reader(lines, delimiter, reading.quotes, blanks=blanks)
+    rows = reader(lines, delimiter, reading.quotes, blanks=blanks)
     limit = csv.field_size_limit(LONGEST_FIELD)
     try:
         yield from _chunks(table, rows, lines, place)
@@ -210,7 +207,7 @@ class _Table:
     def _looks_like_a_row(self, line: str, plain: bool = False) -> bool:
         """Split alone it has the header's fields, or more, and a time; ``plain``: quotes are ordinary."""
         try:
-            cells = next(_reader([line], self.delimiter, quotes=not plain, strict=False), [])
+            cells = next(reader([line], self.delimiter, quotes=not plain, strict=False), [])
         except csv.Error:
             return False
         width = len(self.header)
@@ -247,64 +244,6 @@ class _Table:
                 "quotes enclose nothing in this file."
             )
         return f"{where}: it cannot be read as csv ({one_line(error)})."
-
-
-def _skip(first: list[str], suffix: str) -> tuple[int, str | None]:
-    """How many lines precede the header, and the delimiter if the file says it (sep=; or .tsv)."""
-    at = 0
-    while at < len(first) and not first[at].strip():
-        at += 1
-    if at < len(first) and (told := re.fullmatch(r'"?sep=(.)"?[\r\n]*', first[at], re.IGNORECASE)):
-        return at + 1, told[1]
-    return at, "\t" if suffix == ".tsv" else None
-
-
-def _header(
-    file: Path, lines: list[str], columns: Sequence[str], delimiter: str | None, reading: Reading
-) -> tuple[str, list[str], int]:
-    """The delimiter, the names of the columns and the number of lines they take."""
-    header: list[str]
-    tries: list[tuple[int, int, str, list[str], int]] = []
-    trouble: csv.Error | None = None
-    for candidate in (delimiter,) if delimiter else DELIMITERS:
-        blanks = reading.quotes and _blanks_before_quotes(lines, candidate)
-        rows = _reader(lines, candidate, reading.quotes, blanks=blanks)
-        try:
-            header = next((row for row in rows if row), [])
-        except csv.Error as error:  # quotes that are right with another delimiter
-            trouble = trouble or error
-            continue
-        names = {name.strip() for name in header} | set(header)
-        tries.append((sum(c in names for c in columns), len(header), candidate, header, rows.line_num))
-    found, width, chosen, header, used = max(tries, key=lambda t: t[:2], default=(0, 0, "", [], 0))
-    if trouble and not found and width < 2:
-        raise DataError(f"{file}: the header cannot be read ({one_line(trouble)}): check its quotes.")
-    if found < len(columns) and re.match(r"\s*(?:\[\s*)?\{|\s*\[\s*$", "".join(lines[:2])):
-        raise DataError(f"{file} holds JSON and no delimited text: give its name the ending .jsonl.")
-    if not any(name.strip() for name in header):
-        raise DataError(f"{file} is empty.")
-    if found < len(columns):
-        missing = [c for c in columns if c not in header and c not in {h.strip() for h in header}]
-        raise DataError(missing_columns(file, missing, header))
-    return chosen, header, used
-
-
-def _blanks_before_quotes(lines: list[str], delimiter: str) -> bool:
-    """Whether every quote that encloses a field behind a delimiter has blanks before it: a, "b c"."""
-    text = "".join(lines[:1000])[:LONGEST_FIELD]
-    if f'{delimiter} "' not in text and f"{delimiter}  " not in text:
-        return False
-    mark = re.escape(delimiter)
-    rest, found = re.subn(rf'{mark} +"[^"]*(?:""[^"]*)*" *(?=[{mark}\r\n]|\Z)', delimiter, text)
-    return found > 0 and f'{delimiter}"' not in rest
-
-
-def _reader(
-    lines: Iterable[str], delimiter: str, quotes: bool, strict: bool = True, blanks: bool = False
-) -> "_csv.Reader":
-    if quotes:
-        return csv.reader(lines, delimiter=delimiter, strict=strict, skipinitialspace=blanks)
-    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=strict)
 
 
 def _shape(cell: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ LONGEST_OBJECT = 1 << 24
 """Characters of one object of an array, at most."""
 
 CUT = "cut last line"
+LOOKED_AT = 1000
+"""Objects among whose keys the columns are."""
 
 
 def _decimal(text: str) -> str:
@@ -42,17 +44,42 @@ def read_json(
         DataError: not JSON, not objects, nested values, or a key that no row has; the place is named.
     """
     rows = _Rows(file, columns)
+    objects, unit = _read(file, reading, left_out, tell)
+    yield from rows.chunks(objects, unit)
+    rows.check_seen()
+
+
+def first_json(file: Path, reading: Reading, rows: int) -> tuple[list[str], list[list[str]]]:
+    """The keys that the first objects of a log have, and the values of some of them as text.
+
+    Raises:
+        DataError: it is empty, or is not JSON; the place is named.
+    """
+    objects = [value for _, value in islice(_read(file, reading, {}, silent)[0], LOOKED_AT)]
+    if not objects:
+        raise DataError(f"{file} is empty: it has no rows.")
+    keys = list(dict.fromkeys(key for value in objects for key in value))
+    return keys, [[_shown(value.get(key)) for key in keys] for value in objects[:rows]]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | dict | bool):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else str(value)
+
+
+def _read(
+    file: Path, reading: Reading, left_out: dict[str, int], tell: Tell
+) -> tuple[Iterator[tuple[int, dict[str, Any]]], str]:
+    """The objects of a file with their places, and the unit of these: lines, or rows of an array."""
     begun = (piece.lstrip() for piece in text_pieces(file, reading.encoding, cut_end=True))
     begins = next((piece for piece in begun if piece), "")
     if not begins:
         raise DataError(f"{file} is empty.")
     if begins[0] == "[":
-        pieces = text_pieces(file, reading.encoding, cut_end=True, tell=tell)
-        yield from rows.chunks(_array(file, pieces), "row")
-    else:
-        blocks = line_blocks(file, reading.encoding, cut_end=True, tell=tell)
-        yield from rows.chunks(_objects(file, blocks, left_out), "line")
-    rows.check_seen()
+        return _array(file, text_pieces(file, reading.encoding, cut_end=True, tell=tell)), "row"
+    blocks = line_blocks(file, reading.encoding, cut_end=True, tell=tell)
+    return _objects(file, blocks, left_out), "line"
 
 
 class _Rows:
@@ -79,7 +106,7 @@ class _Rows:
     def _chunk(self, numbers: list[int], rows: list[dict[str, Any]], unit: str) -> Chunk:
         self.some = True
         if self.unseen:
-            for row in rows[:1000]:
+            for row in rows[:LOOKED_AT]:
                 self.keys |= dict.fromkeys(row)
             self.unseen -= set().union(*rows) & self.unseen
         whole = numbers[-1] - numbers[0] + 1 == len(numbers)

@@ -13,11 +13,14 @@ from data.progress import Tell, silent
 from data.reading.columns import LONGEST_QUERY, Texts, as_text, code, tidy, tidy_name
 from data.reading.files import read_chunks
 from data.reading.rows import Chunk, Reading
+from data.reading.times.cells import written
 from data.reading.times.column import Times
 from data.schema import DataError
 
 NO_QUERY, NO_USER = "rows without a query", "rows without a user"
 CUT, COPIES, COPIES_KEPT = "queries cut at 200 characters", "exact copies", "exact copies (kept)"
+EXAMPLES = 3
+"""Times that are kept as they are written."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Log:
         group: (E,) number in ``groups``, -1 for none.
         groups: distinct names of groups, sorted.
         left_out: what was dropped or changed, by reason, for the manifest and the card.
+        examples: the first times as they are written, and as they are understood (as ``time``).
     """
 
     user: NDArray[np.int32]
@@ -43,6 +47,7 @@ class Log:
     group: NDArray[np.int32]
     groups: list[str]
     left_out: dict[str, int]
+    examples: tuple[tuple[str, int], ...] = ()
 
     def of_users(self, kept: NDArray[np.bool_]) -> "Log":
         """The log of the marked users alone: no query or group stays that only others have."""
@@ -52,7 +57,8 @@ class Log:
         user, users = _compact(self.user[rows], self.users)
         query, queries = _compact(self.query[rows], self.queries)
         group, groups = _compact(self.group[rows], self.groups)
-        return Log(user, users, self.time[rows], query, queries, group, groups, self.left_out)
+        kept_time = self.time[rows]
+        return Log(user, users, kept_time, query, queries, group, groups, self.left_out, self.examples)
 
 
 def read_log(
@@ -105,6 +111,7 @@ class _Rows:
         self.users, self.queries, self.groups = Texts(), Texts(), Texts()
         self.read = 0
         self.some_user = self.some_query = False
+        self.first_times: list[str] = []
 
     def add(self, chunk: Chunk, left_out: dict[str, int]) -> None:
         """Take the usable rows of a chunk and count the others."""
@@ -120,7 +127,10 @@ class _Rows:
         _count(left_out, NO_USER, int((users.empty & ~queries.empty).sum()))
         _count(left_out, CUT, queries.cut_rows(usable))
         times = chunk.columns[time_name]
-        self.times.add(times if usable.all() else pc.filter(times, usable), chunk.places.take(usable))
+        times = times if usable.all() else pc.filter(times, usable)
+        self.times.add(times, chunk.places.take(usable))
+        if not self.first_times:
+            self.first_times = [written(cell) for cell in times[:EXAMPLES]]
         self.users.add(users, usable)
         self.queries.add(queries, usable)
         if group_name is not None:
@@ -130,6 +140,7 @@ class _Rows:
     def finish(self, left_out: dict[str, int], keep_copies: bool) -> tuple[Log, str]:
         """The log in its order."""
         time, convention = self.times.finish()
+        examples = tuple(zip(self.first_times, time[:EXAMPLES].tolist(), strict=False))
         user, users = self.users.finish()
         query, queries = self.queries.finish()
         group, groups = self.groups.finish()
@@ -145,7 +156,7 @@ class _Rows:
         if copies.any() and not keep_copies:
             user, time, query, group = user[~copies], time[~copies], query[~copies], group[~copies]
         group, groups = _compact(group, groups)
-        return Log(user, users, time, query, queries, group, groups, left_out), convention
+        return Log(user, users, time, query, queries, group, groups, left_out, examples), convention
 
 
 def _count(left_out: dict[str, int], reason: str, rows: int) -> None:

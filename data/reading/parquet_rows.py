@@ -36,6 +36,23 @@ def read_parquet(file: Path, columns: Sequence[str], tell: Tell = silent) -> Ite
         raise DataError(f"{file} is empty: it has no rows.")
 
 
+def first_parquet(file: Path, rows: int) -> tuple[list[str], list[list[str]]]:
+    """The columns of a Parquet file, and some of its first rows as text.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        with pq.ParquetFile(file, coerce_int96_timestamp_unit="us") as parquet:
+            names = list(parquet.schema_arrow.names)
+            first = next(parquet.iter_batches(batch_size=rows), None)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise DataError(f"{file} cannot be read as parquet: {one_line(error)}.") from error
+    columns = [] if first is None else [column.to_pylist() for column in first.columns]
+    shown = [["" if cell is None else str(cell) for cell in row] for row in zip(*columns, strict=True)]
+    return names, shown
+
+
 def parts(folder: Path) -> list[Path]:
     """The Parquet files of a folder, by name; hidden ones and those that begin with _ are not data.
 

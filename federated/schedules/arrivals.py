@@ -41,7 +41,9 @@ class Arrivals(Timed, ServerOptimiser):
         merge: "delta" adds what a user has changed; "model" mixes in the user's whole model,
             w ← (1 − a) w + a w_i with a = β s(τ), as FedAsync does.
         weighting: s(τ) by staleness, see `staleness.weight`.
-        power, slope, late: its parameters.
+        power: of the polynomial weighting, (τ + 1)^−power.
+        slope: of the hinge weighting, 1 / (slope (τ − late) + 1) for τ > late.
+        late: the staleness up to which the hinge weighs fully.
         max_staleness: updates that are staler are refused; None: no bound.
     """
 

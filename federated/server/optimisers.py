@@ -56,7 +56,7 @@ class ServerOptimiser:
     Adam's and Yogi's steps are about β in every parameter, however large the updates are.
 
     Attributes:
-        server_optimiser: which.
+        server_optimiser: by which rule the server steps.
         server_momentum: β₁; nothing to sgd.
         server_beta2: β₂, of Adam and Yogi.
         adaptivity: τ, of Adam and Yogi: updates that are much smaller are not blown up.

@@ -27,7 +27,13 @@ TRUSTED = ["sklearn.tree._tree.Tree"]
 
 @dataclass(frozen=True)
 class Forest:
-    """Hyper-parameters, named as in scikit-learn."""
+    """Hyper-parameters, named as in scikit-learn.
+
+    Attributes:
+        n_estimators: trees.
+        min_samples_leaf: candidates in a leaf, at least.
+        max_features: the part of the features among which a branch is chosen.
+    """
 
     n_estimators: Annotated[int, Field(ge=1, le=5000)] = 100
     min_samples_leaf: Annotated[int, Field(ge=1)] = 5

@@ -26,7 +26,14 @@ TRUNCATION = 28
 
 @dataclass(frozen=True)
 class LightGBM:
-    """Hyper-parameters, named as in LightGBM."""
+    """Hyper-parameters, named as in LightGBM.
+
+    Attributes:
+        n_estimators: trees.
+        learning_rate: how far each tree goes.
+        num_leaves: of a tree, at most.
+        min_child_samples: candidates in a leaf, at least.
+    """
 
     n_estimators: Annotated[int, Field(ge=1, le=10_000)] = 200
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05

@@ -14,7 +14,11 @@ from ranking.slates import Rows
 
 @dataclass(frozen=True)
 class MLP:
-    """Hyper-parameters: sizes of the hidden layers."""
+    """Hyper-parameters.
+
+    Attributes:
+        hidden: sizes of the hidden layers.
+    """
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)] = (64, 64)
 

@@ -25,7 +25,15 @@ ALPHABET = 97
 
 @dataclass(frozen=True)
 class MLPCNN:
-    """Hyper-parameters: characters read, size of their embedding, number and width of filters."""
+    """Hyper-parameters.
+
+    Attributes:
+        hidden: sizes of the hidden layers.
+        characters: of a suggestion that are read, from its beginning.
+        embedding: numbers that stand for a character.
+        filters: how many there are.
+        width: characters that a filter sees at once.
+    """
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)] = (64, 64)
     characters: Annotated[int, Field(ge=4, le=200)] = 24

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.web import jobs
 from app.web.server import VARIABLE
+from tests.app.web.forms import Started
 
 ENTRY = str(Path(__file__).resolve().parents[3] / "app" / "web" / "entry.py")
 Open = Callable[..., AppTest]
@@ -38,3 +40,16 @@ def open_page(open_on: Callable[..., None]) -> Open:
         return app.run()
 
     return call
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    """What would be run, instead of running it."""
+    seen: Started = []
+
+    def start(folder: Path, words: Sequence[str], place: Path) -> str:
+        seen.append((list(words), place))
+        return "1"
+
+    monkeypatch.setattr(jobs, "start", start)
+    return seen

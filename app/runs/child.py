@@ -1,4 +1,4 @@
-"""A child of an experiment: whoever asks it to stop, and however often, it hears that once.
+"""A command that another process started: whoever asks it to stop, and however often, it hears that once.
 
 The child's standard input is a pipe that nobody writes to. Its parent holds the other end, which closes when
 the parent wants the child to stop and when the parent ends, in whatever way.

@@ -1,0 +1,314 @@
+"""The page Data: a dataset as a person reads it, an upload whose columns are named, and simulated users."""
+
+import gzip
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.reports.distributions import distributions
+from app.web import jobs, uploads
+from app.web.import_form import option
+from app.web.uploads import UploadError
+from data.card import card
+from data.log_import import import_log
+from data.reading.files import first_rows
+from data.reading.proposal import propose
+from data.reading.rows import Reading
+from data.schema import Dataset
+from tests.app.letor import write_letor
+from tests.app.web.conftest import Open
+from tests.app.web.forms import Started, labelled, options_of, press
+from tests.e2e.crashes import Cli
+
+USER, TIME, QUERY, REST = "Wer? <script>alert(1)</script>", "**Wann** :red[x]", "--was", "a]b`$z$"
+HOSTILE = "<img src=x onerror=alert(1)> **y**"
+
+
+def log(events: int = 60, dates: str = "%Y-%m-%d %H:%M") -> bytes:
+    """A log with odd names of columns, some of them hostile; semicolons between its fields."""
+    start = datetime(2024, 3, 5, 9)
+    rows = [f'"{USER}";"{TIME}";{QUERY};{REST}']
+    for at in range(events):
+        moment = (start + timedelta(minutes=at)).strftime(dates)
+        rows.append(f"p{at % 4};{moment};{HOSTILE if at == 0 else f'git {at % 7}'};x")
+    return "\n".join(rows).encode()
+
+
+def upload(app: AppTest, name: str = "log.csv", content: bytes | None = None) -> AppTest:
+    return app.file_uploader[0].set_value((name, log() if content is None else content, "text/csv")).run()
+
+
+def read(markdown: str) -> str:
+    """Literal text as people read it."""
+    return markdown.replace("\\", "").replace("\u2060", "")
+
+
+def html(app: AppTest) -> str:
+    return " ".join(element.proto.body for element in app.get("html"))
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted((folder / uploads.FOLDER).glob("*"))
+
+
+def test_an_upload_becomes_the_command_that_imports_it(
+    open_page: Open, tmp_path: Path, started: Started
+) -> None:
+    app = upload(open_page("data", tmp_path), "Searches of ../../2024.CSV")
+    assert not app.exception
+    assert not app.error
+    assert [labelled(app.selectbox, label).value for label in ("Time", "User")] == [TIME, USER]
+    assert labelled(app.selectbox, "Query").value == QUERY
+    assert "60 searches of 4 users" in app.success[0].value
+    assert "5 March 2024, 09:00:00 UTC" in html(app), "a date as it is understood"
+    labelled(app.text_input, "Name of the dataset").set_value("mine").run()
+    labelled(app.number_input, "Leave out users with fewer searches than").set_value(7).run()
+    shown = app.code[0].value
+    press(app, "Import")
+    ((words, place),) = started
+    (file,) = kept(tmp_path)
+    assert file.read_bytes() == log(), "it stays where the command reads it"
+    assert place == tmp_path / "searches" / "mine"
+    assert words[:5] == ["data", "import", f"uploads/{file.name}", "--out", "searches/mine"]
+    assert words[5:] == ["--user", USER, "--time", TIME, f"--query={QUERY}", "--min-events", "7"]
+    assert shown.startswith("persarank data import uploads/2")
+    assert not app.selectbox, "the form is there for another one"
+
+
+def test_what_a_log_holds_is_literal(open_page: Open, tmp_path: Path) -> None:
+    app = upload(open_page("data", tmp_path))
+    told = html(app)
+    assert "&lt;img src=x onerror=alert(1)&gt; **y**" in told
+    assert "<img" not in told
+    assert "<script" not in told.replace("<style", "")
+    assert "&lt;script&gt;" in told
+
+
+def test_the_name_of_an_upload_is_no_path(open_page: Open, tmp_path: Path) -> None:
+    place = tmp_path / "app"
+    for name in ("../../evil.csv", f"{tmp_path}/evil.CSV", "a\0b.csv", "<b>.csv", "..csv"):
+        path = uploads.keep(place, name, b"a")
+        assert path.parent == place / uploads.FOLDER
+        assert path.suffix == ".csv"
+        assert path.name.replace("-", "").removesuffix(".csv").isalnum()
+    assert sorted(tmp_path.iterdir()) == [place]
+    for name in ("run.sh", "log.csv.exe", "csv", "", "log.xlsx"):
+        with pytest.raises(UploadError, match="its name must end in"):
+            uploads.keep(place, name, b"a")
+    app = upload(open_page("data", tmp_path / "other"), "**evil**.xlsx")
+    assert "its name must end in" in read(app.error[0].value)
+
+
+def test_uploads_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MEGABYTE", 100)
+    with pytest.raises(UploadError, match="larger than 50 MB"):
+        uploads.keep(tmp_path, "log.csv", b"a" * 5001)
+    assert not kept(tmp_path)
+    bomb = uploads.keep(tmp_path, "log.csv.gz", gzip.compress(b"a" * 40_001))
+    assert bomb.name.endswith(".csv.gz")
+    with pytest.raises(UploadError, match="unpacked it is larger than 400 MB"):
+        uploads.preview(bomb, Reading())
+    monkeypatch.setattr(uploads, "KEPT", 1)
+    uploads.keep(tmp_path, "log.csv", b"a" * 100)
+    with pytest.raises(UploadError, match="delete what is not needed"):
+        uploads.keep(tmp_path, "log.csv", b"a")
+    monkeypatch.setattr(uploads, "ROWS", 3)
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": [1] * 4}), file)
+    with pytest.raises(UploadError, match="it has 4 rows"):
+        uploads.preview(file, Reading())
+
+
+def test_an_upload_that_is_taken_away_is_removed(open_page: Open, tmp_path: Path) -> None:
+    app = upload(open_page("data", tmp_path))
+    (first,) = kept(tmp_path)
+    upload(app, "other.csv")
+    (second,) = kept(tmp_path)
+    assert second != first
+    app.file_uploader[0].set_value(None).run()
+    assert not kept(tmp_path)
+
+
+def test_an_error_names_the_row_and_the_file_of_the_visitor(open_page: Open, tmp_path: Path) -> None:
+    broken = log().replace(b"2024-03-05 09:03", b"yesterday")
+    app = upload(open_page("data", tmp_path), "my log.csv", broken)
+    assert read(app.error[0].value).startswith("my log.csv, line 5, column")
+    assert str(tmp_path) not in read(app.error[0].value)
+    assert not [b for b in app.button if b.label == "Import"]
+
+
+def test_dates_that_can_be_read_twice_are_asked_for(
+    open_page: Open, tmp_path: Path, started: Started
+) -> None:
+    app = upload(open_page("data", tmp_path), content=log(dates="%d/%m/%Y %H:%M"))
+    assert "with the day first and with the month first" in read(app.error[0].value)
+    labelled(app.selectbox, "Dates are written").set_value("month first: 03/04 is the fourth of March").run()
+    assert "3 May 2024" in html(app)
+    labelled(app.selectbox, "Dates are written").set_value("in a format of their own").run()
+    assert app.error, "the usual format is another one"
+    labelled(app.text_input, "Format of every time").set_value("%d/%m/%Y %H:%M").run()
+    assert "5 March 2024" in html(app)
+    press(app, "Import")
+    assert started[0][0][-2:] == ["--time-format", "%d/%m/%Y %H:%M"]
+
+
+def test_columns_that_are_not_named_are_asked_for(open_page: Open, tmp_path: Path) -> None:
+    app = upload(open_page("data", tmp_path))
+    labelled(app.selectbox, "User").set_value("–").run()
+    assert app.warning[0].value == "Choose a column for user."
+    labelled(app.selectbox, "User").set_value(QUERY).run()
+    assert "are both the column" in read(app.error[0].value)
+
+
+def test_a_dataset_as_a_person_reads_it(
+    open_page: Open, tiny: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny, tmp_path / "searches" / "tiny")
+    app = open_page("data", tmp_path)
+    assert not app.exception
+    shown = {metric.label: metric.value for metric in app.metric}
+    figures = card(tiny_dataset)
+    assert shown["Users"] == "20"
+    assert shown["Searches"] == f"{figures['events']:,}"
+    assert shown["Hit rate"] == f"{figures['pool_recall']:.0%}"
+    assert figures["fingerprint"] in html(app), "the whole card is there"
+    app = open_page("data", tmp_path, data="**nothing**")
+    assert "no dataset of the name in the address" in app.warning[0].value
+    assert labelled(app.selectbox, "Dataset").value == "searches/tiny"
+
+
+def test_pictures_count_what_the_card_counts(tiny_dataset: Dataset) -> None:
+    figures, (each, earlier, pools, hits) = distributions(tiny_dataset)
+    assert sum(height for _, height in each.bars) == figures["users"]
+    assert sum(height for _, height in earlier.bars) == figures["events"]
+    assert sum(height for _, height in pools.bars) == figures["slates"]
+    assert f"{figures['pool_recall']:.1%}" in hits.told
+    assert all(0 <= height <= 1 for _, height in hits.bars)
+    assert len(pools.bars) <= 20
+    assert pools.bars[0][0].startswith(f"{figures['pool_size']['min']:.0f}")
+
+
+def test_pictures_by_hand(tmp_path: Path) -> None:
+    rows = [("a", at, "git") for at in range(5)] + [("b", at, "make") for at in range(7)]
+    lines = [f"{user},2024-01-01 10:{at:02d},{query}" for user, at, query in rows]
+    (tmp_path / "log.csv").write_text("u,t,q\n" + "\n".join(lines))
+    _, (each, earlier, pools, hits) = distributions(import_log(tmp_path / "log.csv", "u", "t", "q"))
+    assert each.bars == [("5", 1.0), ("6", 0.0), ("7", 1.0)]
+    assert earlier.bars == [
+        ("0", 2.0),
+        ("1", 2.0),
+        ("2", 2.0),
+        ("3", 2.0),
+        ("4", 2.0),
+        ("5", 1.0),
+        ("6", 1.0),
+    ]
+    assert pools.bars == [("0", 2.0), ("1", 10.0)], "nobody else has searched the like before"
+    assert "In 83.3% of all" in hits.told
+
+
+def test_users_can_be_simulated(open_page: Open, tmp_path: Path, started: Started) -> None:
+    app = open_page("data", tmp_path)
+    app.segmented_control(key="what").set_value("Simulate users").run()
+    labelled(app.number_input, "Users").set_value(30)
+    labelled(app.number_input, "How far tastes differ").set_value(0.5).run()
+    press(app, "Simulate")
+    ((words, place),) = started
+    assert place == tmp_path / "searches" / "simulated-30"
+    assert words[:4] == ["data", "simulate", "--out", "searches/simulated-30"]
+    assert words[4:] == ["--users", "30", "--seed", "0", "--strength", "0.5"]
+
+
+def test_a_dataset_that_has_been_made_is_shown(
+    open_page: Open, tiny: Path, tmp_path: Path, started: Started
+) -> None:
+    app = upload(open_page("data", tmp_path))
+    press(app, "Import")
+    shutil.copytree(tiny, started[0][1])  # as the job would write it
+    app.run()
+    assert labelled(app.selectbox, "Dataset").value == "searches/log"
+    assert app.metric
+
+
+def test_features_of_others_have_a_card_and_rankers_that_read_no_texts(
+    open_page: Open, tmp_path: Path, cli: Cli
+) -> None:
+    file = write_letor(tmp_path / "a.txt", 1, 30, users=["a", "b"])
+    out = tmp_path / "searches" / "letor"
+    assert cli("data", "import-features", file, "--out", out).code == 0
+    app = open_page("data", tmp_path)
+    assert not app.exception
+    assert not app.error
+    assert "candidates" in html(app)
+    app = open_page("train", tmp_path)
+    assert options_of(app, "Ranker") == ["forest", "lightgbm", "mlp"]
+
+
+def test_a_damaged_dataset_is_a_sentence(open_page: Open, tiny: Path, tmp_path: Path) -> None:
+    place = tmp_path / "searches" / "tiny"
+    shutil.copytree(tiny, place)
+    (place / "events.parquet").write_bytes(b"PAR1")
+    app = open_page("data", tmp_path)
+    assert not app.exception
+    assert "events.parquet" in read(app.error[0].value)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".json", ".parquet"])
+def test_the_first_rows_of_every_kind_of_log(ending: str, tmp_path: Path) -> None:
+    file = tmp_path / f"log{ending}"
+    rows = [{"who": f"u{at % 3}", "ts": 1705000000 + at, "what": f"git {at}", "n": [at]} for at in range(9)]
+    csv = "who,ts,what,n\n" + "".join(f'{r["who"]},{r["ts"]},{r["what"]},"[{r["ts"]}, 0]"\n' for r in rows)
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    content = {
+        ".csv": csv.encode(),
+        ".csv.gz": gzip.compress(csv.encode()),
+        ".jsonl": "\n".join(json.dumps(row) for row in rows).encode(),
+        ".json": json.dumps(rows).encode(),
+        ".parquet": buffer.getvalue(),
+    }
+    file.write_bytes(content[ending])
+    names, shown = first_rows(file, Reading(), 5)
+    assert names == ["who", "ts", "what", "n"]
+    assert [row[:3] for row in shown[:2]] == [["u0", "1705000000", "git 0"], ["u1", "1705000001", "git 1"]]
+    assert len(shown) == 5
+    assert propose(names, shown) == {"time": "ts", "user": "who", "query": "what"}
+    looked = uploads.look(file, {"user": "who", "time": "ts", "query": "what", "group": None}, Reading())
+    assert (looked.users, looked.events, looked.queries) == (3, 9, 9)
+    assert [written for written, _ in looked.examples] == ["1705000000", "1705000001", "1705000002"]
+    assert looked.examples[1][1] == "11 January 2024, 19:06:41 UTC"
+
+
+@pytest.mark.parametrize(
+    ("names", "row", "found"),
+    [
+        (["a", "b", "c"], ["x", "1705000000", "git status"], {"time": "b", "user": "a", "query": "c"}),
+        (["q", "uid", "ts"], ["1", "2", "1705000000"], {"time": "ts", "user": "uid", "query": "q"}),
+        (["x", "x", ""], ["1", "2", "3"], {}),
+        (["when", "date"], ["soon", "2024-01-02"], {"time": "date", "user": "when"}),
+        ([], [], {}),
+    ],
+)
+def test_columns_are_proposed(names: Sequence[str], row: Sequence[str], found: dict[str, str]) -> None:
+    assert propose(names, [row]) == found
+
+
+def test_a_value_like_an_option_is_joined_to_its_name() -> None:
+    assert option("user", "--out") == ["--user=--out"]
+    assert option("user", "a b") == ["--user", "a b"]
+
+
+def test_no_job_is_started_for_a_name_that_is_taken(open_page: Open, tmp_path: Path) -> None:
+    (tmp_path / "searches" / "taken").mkdir(parents=True)
+    app = upload(open_page("data", tmp_path))
+    labelled(app.text_input, "Name of the dataset").set_value("taken").run()
+    assert r"searches\/taken already" in app.error[0].value
+    assert jobs.jobs(tmp_path) == []
