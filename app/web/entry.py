@@ -12,7 +12,8 @@ STYLE = """<style>
 .stMainBlockContainer h2 {font-size: 1.5rem; padding: 1rem 0 .25rem}
 .stMainBlockContainer h3 {font-size: 1.2rem; padding: .5rem 0}
 [data-testid=stCaptionContainer] {color: inherit; opacity: .8}
-[data-testid=stCode] .token, [data-testid=stBaseButton-segmented_controlActive] {color: inherit}
+[data-testid=stCode] .token {color: inherit}
+.stMainBlockContainer button[role=radio] {color: inherit !important}
 @media (max-width: 640px) {.stMainBlockContainer {padding-left: 1rem; padding-right: 1rem}}
 </style>"""
 
