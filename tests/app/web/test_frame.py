@@ -10,7 +10,7 @@ from app.runs.directory import RunError
 from app.runs.settings import ConfigError
 from app.web import guard
 from app.web.guard import guarded
-from app.web.literal import JOINER, literal
+from app.web.literal import literal
 from app.web.opened import AppError
 from data.schema import DataError
 from ranking.rankers.trees import ModelError
@@ -49,7 +49,7 @@ def test_an_unknown_error_is_a_sentence_and_its_traceback_is_logged(
 
 
 def test_literal_text_is_escaped_and_otherwise_kept() -> None:
-    assert literal(":red[x]") == f"\\:{JOINER}red\\[x\\]"
+    assert literal(":red[x]") == "\\:\u2060red\\[x\\]"
     plain = "how to cook rice, 12 ways; café"
     assert literal(plain).replace("\\", "") == plain
     assert literal("a\nb\0") == "a\\\\nb\\\\x00"
