@@ -1,4 +1,4 @@
-"""The command `persarank demo`: prepare the demo once, and serve it."""
+"""The command `persarank demo`: prepare the demo once, and open the app on it."""
 
 import sys
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import click
 import typer
 
+from app.commands.app import Folder, Headless, Host, Port, folder_of, serve_app, shown
 from app.commands.leaving import Leaving
 
 if TYPE_CHECKING:
@@ -17,26 +18,25 @@ if TYPE_CHECKING:
 
 
 def demo(
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="[default: 8501 or a free one]")] = None,
-    headless: Annotated[bool, typer.Option("--headless", help="Do not open a browser.")] = False,
+    folder: Folder = None,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    headless: Headless = False,
     prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Train, but do not serve.")] = False,
 ) -> None:
-    """Prepare the demo once, then serve it on this machine only."""
+    """Prepare two runs of 200 simulated users once, and open the app on them."""
     from app.suggestions.demo import home, ready
-    from app.web.server import PortError, serve
 
     try:
         directory = home()
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    folder = folder_of(folder)
     if not ready(directory):
         with Leaving("stopped; what is finished is kept, and the same command goes on.") as leaving:
             _prepare(directory, leaving)
     if not prepare_only:
-        try:
-            serve(directory, port, headless)
-        except PortError as error:
-            raise click.UsageError(str(error)) from error
+        serve_app(folder, shown(directory), True, host, port, headless)
 
 
 def _prepare(directory: Path, leaving: Leaving) -> None:

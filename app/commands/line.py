@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from app.commands.app import app
 from app.commands.datasets import data_commands
 from app.commands.demo import demo
 from app.commands.evaluate import evaluate
@@ -36,6 +37,7 @@ commands.command()(export)
 commands.command()(tune)
 commands.command("list")(list_tables)
 commands.command()(reproduce)
+commands.command("app")(app)
 commands.command()(demo)
 
 

@@ -1,47 +1,82 @@
-"""Serves the prepared demo to browsers on this machine. Imports little, as `app.suggestions.demo` does."""
+"""Serves the app to browsers: on this machine only, unless another address is asked for.
 
+Imports little, so that a start is quick.
+"""
+
+import ipaddress
+import json
 import os
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 PORT = 8501
 HOST = "127.0.0.1"
+VARIABLE = "PERSARANK_APP"
+"""Tells the pages, as JSON, what the app was opened on: its folder, its runs, and if these are the demo's."""
 
 
 class PortError(Exception):
-    """The port is taken; the message says what to do."""
+    """Nothing can be served there; the message says what to do."""
 
 
-def serve(directory: Path, port: int | None, headless: bool) -> None:
-    """Serve the prepared demo until Ctrl-C, in this process, so that nothing is left behind.
+def serve(
+    folder: Path, runs: Iterable[Path], demo: bool, host: str, port: int | None, headless: bool
+) -> None:
+    """Serve the app until Ctrl-C, in this process, so that nothing is left behind.
+
+    Args:
+        folder: where new runs and imported logs are written.
+        runs: those that were named, or the demo's.
+        demo: whether they are the demo's.
+        host: the address; whoever reaches it sees everything, see `is_private`.
+        port: None: PORT or a free one.
+        headless: whether no browser is opened.
 
     Raises:
-        PortError: nothing can be served on the port.
+        PortError: nothing can be served there.
     """
-    port = _port(port)
+    port = _port(host, port)
     flags = {
-        "server.address": HOST,
+        "server.address": host,
         "server.port": port,
         "server.headless": str(headless).lower(),
         "server.showEmailPrompt": "false",
         "logger.hideWelcomeMessage": "true",
-        "server.maxUploadSize": 5,
+        "server.maxUploadSize": 50,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
+        "runner.magicEnabled": "false",
+        "theme.primaryColor": "#2563c9",
     }
-    os.environ["PERSARANK_DEMO"] = str(directory.absolute())
-    _give_home(directory)
+    told = {"folder": str(folder.absolute()), "runs": [str(run.absolute()) for run in runs], "demo": demo}
+    os.environ[VARIABLE] = json.dumps(told)
+    _give_home(folder)
     _forget_other_settings()
+    _stay_on_this_machine()
     _keep_ignoring_interrupts()
     from streamlit.web import cli
 
-    print(f"PersaRank is served on http://{HOST}:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
+    shown = f"[{host}]" if ":" in host else host
+    print(f"PersaRank is served on http://{shown}:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
     page = str(Path(__file__).with_name("entry.py"))
-    cli.main(["run", page, *(f"--{name}={value}" for name, value in flags.items())], prog_name="streamlit")
+    # Under another name, which a page of the internet can point to this machine, it does not answer.
+    names = ("localhost", HOST, "::1") if is_private(host) else ()
+    told_hosts = [f"--server.allowedHosts={name}" for name in names]
+    told_flags = [f"--{name}={value}" for name, value in flags.items()]
+    cli.main(["run", page, *told_flags, *told_hosts], prog_name="streamlit")
+
+
+def is_private(host: str) -> bool:
+    """Whether this address can be reached from this machine only."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _give_home(directory: Path) -> None:
@@ -63,19 +98,36 @@ def _forget_other_settings() -> None:
     config.get_config_files = none
 
 
+def _stay_on_this_machine() -> None:
+    """Streamlit asks a server of Amazon for its own address when another site's page calls it."""
+    from streamlit import net_util
+
+    def unknown() -> None:
+        return None
+
+    assert callable(net_util.get_external_ip), "Streamlit looks for its address in another way"
+    net_util.get_external_ip = unknown
+
+
 def _keep_ignoring_interrupts() -> None:
     """Streamlit hears Ctrl-C also where it was ignored when the process began, as in the background."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _port(wanted: int | None) -> int:
+def _port(host: str, wanted: int | None) -> int:
     """The port asked for, or PORT, or a free one if nothing was asked for and PORT is taken."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.bind(address)
+    except (OSError, UnicodeError):
+        raise PortError(f"nothing can be served on the address {host}: choose another --host.") from None
     for candidate in (wanted or PORT, 0):
-        with socket.socket() as probe:
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((HOST, candidate))
+                probe.bind((address[0], candidate))
             except OSError:
                 if wanted:
                     raise PortError(f"port {wanted} is taken: choose another --port.") from None

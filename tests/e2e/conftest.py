@@ -9,6 +9,8 @@ import pytest
 
 from app.runs.settings import resolve
 from app.runs.training import train_run
+from app.suggestions.demo import VERSION
+from app.suggestions.preparation import prepare
 from data.schema import Dataset
 from tests.e2e.crashes import OK, TRAIN, Crash, Host, crash_at, ignore, job
 
@@ -56,3 +58,11 @@ def crashed(tiny: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def run(crashed: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(crashed, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For PERSARANK_HOME: a small demo is prepared there."""
+    home = tmp_path_factory.mktemp("home")
+    prepare(home / f"demo-{VERSION}", users=5, updates=40)
+    return home

@@ -47,7 +47,7 @@ def lay_settings(directory: Path) -> dict[str, str]:
     """Lay Streamlit's settings and secrets of another page there; returns no variables of the environment."""
     directory.mkdir(parents=True)
     (directory / "config.toml").write_text(SETTINGS)
-    (directory / "secrets.toml").write_text('PERSARANK_DEMO = "/nowhere"\n')
+    (directory / "secrets.toml").write_text('PERSARANK_APP = "/nowhere"\n')
     return {}
 
 

@@ -1,5 +1,6 @@
 """The demo's address is true, and on this machine only, whatever the user has set for pages of their own."""
 
+import http.client
 import os
 import signal
 import socket
@@ -11,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from app.suggestions.demo import VERSION
-from app.suggestions.preparation import prepare
 from tests.e2e.hostile import CALL, INSTALLED, OTHERS, OWN, lay, lay_settings, start, wait_for
 
 VARIABLES = {
@@ -35,13 +34,6 @@ FROM: dict[str, Callable[[Path], dict[str, str]]] = {
 IGNORING = INSTALLED + "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    prepare(home / f"demo-{VERSION}", users=5, updates=40)
-    return home
-
-
 @contextmanager
 def served(program: str, home: Path, **how: str | Path) -> Iterator[tuple[int, str]]:
     """(process, the address that it prints); in the end it is asked to end."""
@@ -60,6 +52,12 @@ def served(program: str, home: Path, **how: str | Path) -> Iterator[tuple[int, s
     finally:
         server.kill()
         server.communicate()
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    with served(CALL, home) as (_, address):
+        yield address
 
 
 @pytest.mark.parametrize("where", FROM)
@@ -85,3 +83,32 @@ def test_an_ignored_ctrl_c_stays_ignored(home: Path) -> None:
         time.sleep(1)
         with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as health:
             assert health.status == 200
+
+
+CALLS = {
+    "its own page": ("{own}", "http://{own}", 101),
+    "a page of another site": ("{own}", "http://elsewhere.example", 403),
+    "a page of another site whose name leads here": ("elsewhere.example", "http://elsewhere.example", 403),
+}
+
+
+@pytest.mark.parametrize("who", CALLS)
+def test_only_its_own_page_may_talk_to_it(who: str, address: str) -> None:
+    """A page on the internet can call any address of this machine, and make a name of its own lead here."""
+    own = address.removeprefix("http://")
+    host, origin, expected = CALLS[who]
+    connection = http.client.HTTPConnection(own, timeout=10)
+    connection.request(
+        "GET",
+        "/_stcore/stream",
+        headers={
+            "Host": host.format(own=own),
+            "Origin": origin.format(own=own),
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        },
+    )
+    assert connection.getresponse().status == expected
+    connection.close()

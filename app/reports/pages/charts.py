@@ -95,12 +95,13 @@ def lines(rows: Rows, groups: Sequence[str], x: str, y: str, width: int = WIDTH)
     up: Specification = {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": False}}
     colour, dash = _looks(groups)
     labels = [row for number, row in enumerate(rows) if _has_label(rows, number, groups)]
+    band = {
+        "transform": [{"filter": "datum.high > datum.low"}],
+        "mark": {"type": "area", "opacity": 0.15},
+        "encoding": {"x": across, "y": {**up, "field": "low"}, "y2": {"field": "high"}, "color": colour},
+    }
     layers: list[Specification] = [
-        {
-            "transform": [{"filter": "datum.high > datum.low"}],
-            "mark": {"type": "area", "opacity": 0.15},
-            "encoding": {"x": across, "y": {**up, "field": "low"}, "y2": {"field": "high"}, "color": colour},
-        },
+        *([band] if any(row.get("high", 0) > row.get("low", 0) for row in rows) else []),
         {
             "mark": {"type": "line", "strokeWidth": 2},
             "encoding": {"x": across, "y": up, "color": colour, "strokeDash": dash},

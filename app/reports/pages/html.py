@@ -109,8 +109,8 @@ def _plain(block: Block) -> str:
         return _points(block)
     assert isinstance(block, Table)
     if not block.folded:
-        return _table(block)
-    return f"<details><summary>{_text(block.caption)}</summary>{_table(block)}</details>"
+        return table(block)
+    return f"<details><summary>{_text(block.caption)}</summary>{table(block)}</details>"
 
 
 def _points(block: Points) -> str:
@@ -121,22 +121,22 @@ def _points(block: Points) -> str:
     return f"<dl>{told}</dl>"
 
 
-def _table(table: Table) -> str:
+def table(block: Table) -> str:
     """A table that scrolls by itself if it is too wide, also by keyboard."""
-    kinds = ["words" if n < table.words else "" for n in range(len(table.headings))]
+    kinds = ["words" if n < block.words else "" for n in range(len(block.headings))]
     head = "".join(
         f'<th scope="col"{_kind(kind)}>{_text(heading)}</th>'
-        for kind, heading in zip(kinds, table.headings, strict=True)
+        for kind, heading in zip(kinds, block.headings, strict=True)
     )
     rows = []
-    for first, *others in table.rows:
+    for first, *others in block.rows:
         cells = "".join(
             f"<td{_kind(kind, cell)}>{_bidi(cell)}</td>" for kind, cell in zip(kinds[1:], others, strict=True)
         )
         rows.append(f'<tr><th scope="row"{_kind(kinds[0], first)}>{_bidi(first)}</th>{cells}</tr>')
     return (
-        f'<div class="scroll" role="group" tabindex="0" aria-label="{_text(table.caption)}"><table>'
-        f"<caption>{_text(table.caption)}</caption><thead><tr>{head}</tr></thead>"
+        f'<div class="scroll" role="group" tabindex="0" aria-label="{_text(block.caption)}"><table>'
+        f"<caption>{_text(block.caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -167,5 +167,5 @@ def _chart(chart: Chart, number: int) -> str:
         f'<div class="scroll" role="group" tabindex="0" aria-label="{_text(chart.caption)}: chart">'
         f"{picture}</div>{key}"
         f'<details class="data"><summary>The figures in this chart: {_text(chart.caption)}</summary>'
-        f"{_table(chart.table)}</details></figure>"
+        f"{table(chart.table)}</details></figure>"
     )

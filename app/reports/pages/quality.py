@@ -27,20 +27,14 @@ from app.reports.pages.words import (
 from app.reports.tables import closed
 
 Bar = tuple[str, dict[str, float], list[float | None]]
-"""What a ranking is called, its metrics, and the interval of the first metric compared."""
+"""What a ranking is called, its metrics, and the interval of one of them."""
 
 
 def quality(dataset: dict[str, Any], level: int) -> list[Block]:
     """How good each ranking is, beside what needs no training."""
     metrics = dataset["metrics"]
-    rows = _rows(dataset)
     headline = next(iter(dataset["between"]))
-    name = metric_name(headline)
-    bars = [
-        {"name": told, "value": values[headline], "low": low, "high": high}
-        for told, values, (low, high) in rows
-    ]
-    said = "; ".join(f"{told} {figure(values[headline])}" for told, values, _ in rows)
+    rows = _rows(dataset, headline)
     return [
         Heading("How good are the suggestions?", level),
         Text(
@@ -49,16 +43,7 @@ def quality(dataset: dict[str, Any], level: int) -> list[Block]:
             "one stands for them below. Suggestions with equal scores count "
             "as if they stood in random order, so a ranker that knows nothing scores what chance does."
         ),
-        Chart(
-            f"{name} of each ranking, with its 95 % interval over users",
-            f"{name} of each ranking: {said}.",
-            dots(bars, name),
-            Table(
-                f"{name} of each ranking",
-                ("ranking", name, "from", "to"),
-                [(told, figure(values[headline]), *map(figure, ends)) for told, values, ends in rows],
-            ),
-        ),
+        bars(dataset, headline),
         Table(
             "How good each ranking is, averaged over users",
             ("ranking", *map(metric_name, metrics)),
@@ -69,15 +54,28 @@ def quality(dataset: dict[str, Any], level: int) -> list[Block]:
     ]
 
 
+def bars(dataset: dict[str, Any], metric: str) -> Chart:
+    """Every ranking with its interval; the metric is one of those that are compared."""
+    name, rows = metric_name(metric), _rows(dataset, metric)
+    values = [{"name": told, "value": of[metric], "low": low, "high": high} for told, of, (low, high) in rows]
+    said = "; ".join(f"{told} {figure(of[metric])}" for told, of, _ in rows)
+    table = Table(
+        f"{name} of each ranking",
+        ("ranking", name, "from", "to"),
+        [(told, figure(of[metric]), *map(figure, ends)) for told, of, ends in rows],
+    )
+    caption = f"{name} of each ranking, with its 95 % interval over users"
+    return Chart(caption, f"{name} of each ranking: {said}.", dots(values, name), table)
+
+
 def _rankings(group: dict[str, Any]) -> list[tuple[str, str]]:
     """The rankings that a ranker makes; where all users get the common one, that is all."""
     alike = group["metrics"]["global"] is not None and not group["own_models"]
     return [(ranking, name) for ranking, name in RANKINGS.items() if not (alike and ranking == "personal")]
 
 
-def _rows(dataset: dict[str, Any]) -> list[Bar]:
-    """Each ranking there is."""
-    headline = next(iter(dataset["between"]))
+def _rows(dataset: dict[str, Any], metric: str) -> list[Bar]:
+    """Each ranking there is, and the interval of a metric, which is one of those that are compared."""
     rows: list[Bar] = [
         (name, dataset["yardsticks"][key], [None, None])
         for key, name in YARDSTICKS.items()
@@ -86,7 +84,7 @@ def _rows(dataset: dict[str, Any]) -> list[Bar]:
     for group in dataset["groups"]:
         for ranking, name in _rankings(group):
             if group["metrics"][ranking] is not None:
-                bounds = group["intervals"][ranking][headline]
+                bounds = group["intervals"][ranking][metric]
                 rows.append((f"{group['group']}: {name}", group["metrics"][ranking], bounds))
     if dataset["yardsticks"].get("oracle") is not None:
         rows.append((ORACLE, dataset["yardsticks"]["oracle"], [None, None]))

@@ -25,7 +25,7 @@ def spread(dataset: dict[str, Any], level: int) -> list[Block]:
     """How figures differ from user to user, and who loses."""
     return [
         Heading("How does it differ from user to user, and who loses?", level),
-        _distribution(dataset),
+        distribution(dataset),
         Text(
             "Compared are users' own models with something that is not personal, user by user. A change of "
             f"NMRR below {CLEARLY} counts as none."
@@ -35,7 +35,7 @@ def spread(dataset: dict[str, Any], level: int) -> list[Block]:
     ]
 
 
-def _distribution(dataset: dict[str, Any]) -> Chart:
+def distribution(dataset: dict[str, Any]) -> Chart:
     """A line for each group: the NMRR that so many users do not reach."""
     levels = dataset["levels"]
     series = {g["group"]: g["spread"]["percentiles"]["personal"] for g in dataset["groups"]}

@@ -9,8 +9,6 @@ import pytest
 
 from app.runs.settings import resolve
 from app.runs.training import train_run
-from app.suggestions.preparation import prepare
-from app.suggestions.showcase import ShowcaseError, open_showcase
 from data.simulator import simulate
 from data.storage import read, write
 from ranking.features import VERSION
@@ -143,23 +141,6 @@ def test_exchanged_tables_are_named_by_every_command(
     called = cli(*arguments[command], "--json")
     assert_refused(called, BAD_DATA, str(copy), ".parquet has changed since it was written")
     assert (command != "train") == run.exists() or command == "check"
-
-
-def test_a_demo_of_exchanged_tables_or_with_another_report_is_damaged(other: Path, tmp_path: Path) -> None:
-    demo = tmp_path / "demo"
-    prepare(demo, users=6, updates=20)
-    open_showcase(demo)
-    report = demo / "fedavg" / "report.json"
-    content = report.read_text()
-    result = json.loads(content)
-    result["result"]["fingerprint"] = "0123456789abcdef"
-    report.write_text(json.dumps(result))
-    with pytest.raises(ShowcaseError, match=r"fedavg/report\.json is a report on other data"):
-        open_showcase(demo)
-    report.write_text(content)
-    exchange(demo / "data", other)
-    with pytest.raises(ShowcaseError, match="has changed since it was written"):
-        open_showcase(demo)
 
 
 def test_the_summary_of_another_run_is_refused(cli: Cli, data: Path, base: Path, tmp_path: Path) -> None:

@@ -1,0 +1,5 @@
+"""The page Data."""
+
+import streamlit as st
+
+st.title("Data", anchor=False)

@@ -1,0 +1,5 @@
+"""The page Suggest."""
+
+import streamlit as st
+
+st.title("Suggest", anchor=False)
