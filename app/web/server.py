@@ -51,6 +51,7 @@ def serve(
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
         "runner.magicEnabled": "false",
+        "runner.postScriptGC": "false",  # a full collection after each keystroke takes 0.2 seconds
         "theme.primaryColor": "#2563c9",
     }
     told = {"folder": str(folder.absolute()), "runs": [str(run.absolute()) for run in runs], "demo": demo}
