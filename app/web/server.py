@@ -52,7 +52,8 @@ def serve(
         "client.toolbarMode": "minimal",
         "runner.magicEnabled": "false",
         "runner.postScriptGC": "false",  # a full collection after each keystroke takes 0.2 seconds
-        "theme.primaryColor": "#2563c9",
+        "theme.light.primaryColor": "#2563c9",  # of one theme alone there would be no dark
+        "theme.dark.primaryColor": "#2563c9",
     }
     told = {"folder": str(folder.absolute()), "runs": [str(run.absolute()) for run in runs], "demo": demo}
     os.environ[VARIABLE] = json.dumps(told)

@@ -23,7 +23,7 @@ def show(service: Suggester, of: str, user: int) -> None:
         _dialog(service, current(service, of, user).visit, *why[1:])
 
 
-@st.dialog("Why this order", width="large", on_dismiss=not_why)
+@st.dialog("Why this order", width="medium", on_dismiss=not_why)
 def _dialog(service: Suggester, visit: Visit, typed: str, text: str) -> None:
     with guarded():
         try:
@@ -49,7 +49,7 @@ def _chart(found: Reasons) -> Chart:
     total = {name: found.scores[name] - found.medians[name] for name in found.scores}
     rows.append(("all together", *(_signed(total[name]) for name in total)))
     return Chart(
-        caption="What moves it up, and what down",
+        caption="What each kind of feature adds to its score",
         alternative=_alternative(found.parts, common),
         specification=_drawing(found.parts),
         table=Table("Contributions to the score, beside the median of the candidates", headings, rows),
@@ -78,7 +78,7 @@ def _drawing(parts: tuple[Part, ...]) -> Specification:
         "title": None,
     }
     y["axis"] = axis
-    across: Specification = {"type": "quantitative", "title": "contribution to the score"}
+    across: Specification = {"type": "quantitative", "title": None, "axis": {"tickCount": 6}}
     layers: list[Specification] = [
         {
             "mark": {"type": "bar", "color": "#4c8dd6", "height": {"band": 0.6}},
