@@ -215,16 +215,17 @@ def _ratio(part: dict[str, Any], whole: dict[str, Any] | None) -> float | None:
 
 
 def users_table(judged: Judged) -> list[dict[str, Any]]:
-    """Per user, by name: slates, and accuracy@k and NMRR of the global and the personal ranking."""
+    """Per user, by name: slates, and accuracy@k, MRR@k and NMRR of the global and the personal ranking."""
     user = judged.ground.slates.user
     names = judged.ground.source.users
     ids, counts = torch.unique(user, return_counts=True)
     rows: list[dict[str, Any]] = [
         {"user": names[u], "slates": c} for u, c in zip(ids.tolist(), counts.tolist(), strict=True)
     ]
+    shown = [with_cutoff(name, judged.ground.cutoff) for name in ("accuracy@10", "mrr@10", "nmrr")]
     for ranking in ("global", "personal"):
         metrics = judged.metrics[ranking]
-        for name in (with_cutoff("accuracy@10", judged.ground.cutoff), "nmrr"):
+        for name in shown:
             values = [None] * len(rows) if metrics is None else per_user(metrics[name], user)[1].tolist()
             for row, value in zip(rows, values, strict=True):
                 row.setdefault(ranking, {})[name] = value

@@ -199,7 +199,9 @@ def test_the_table_of_slates_is_what_evaluate_says(
     prefixes = tiny_dataset.slates.column("prefix").to_pylist()
     assert ours["prefix"].tolist() == [prefixes[slate] for slate in ours.index]
     report = json.loads((run / "report.json").read_text())
-    assert set(report["users"][0]["personal"]) == {"accuracy@3", "nmrr"}
+    assert set(report["users"][0]["personal"]) == {"accuracy@3", "mrr@3", "nmrr"}
+    mean = np.mean([row["personal"]["mrr@3"] for row in report["users"]])
+    assert mean == pytest.approx(report["result"]["metrics"]["personal"]["mrr@3"], abs=1e-12)
     called = cli("evaluate", run, "--cutoff", 1)
     assert called.code == 0
     assert "MRR@1 " in called.out
