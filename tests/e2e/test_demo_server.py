@@ -7,7 +7,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,18 +97,14 @@ def test_only_its_own_page_may_talk_to_it(who: str, address: str) -> None:
     """A page on the internet can call any address of this machine, and make a name of its own lead here."""
     own = address.removeprefix("http://")
     host, origin, expected = CALLS[who]
-    connection = http.client.HTTPConnection(own, timeout=10)
-    connection.request(
-        "GET",
-        "/_stcore/stream",
-        headers={
-            "Host": host.format(own=own),
-            "Origin": origin.format(own=own),
-            "Connection": "Upgrade",
-            "Upgrade": "websocket",
-            "Sec-WebSocket-Version": "13",
-            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-        },
-    )
-    assert connection.getresponse().status == expected
-    connection.close()
+    headers = {
+        "Host": host.format(own=own),
+        "Origin": origin.format(own=own),
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    with closing(http.client.HTTPConnection(own, timeout=10)) as connection:
+        connection.request("GET", "/_stcore/stream", headers=headers)
+        assert connection.getresponse().status == expected

@@ -89,7 +89,8 @@ def test_a_child_that_fails_is_named(tmp_path: Path) -> None:
 def test_another_experiment_is_unknown(tmp_path: Path, cli: Callable[..., object]) -> None:
     called = cli("reproduce", "everything", "--out", tmp_path)
     assert called.code == 2
-    assert "'everything' is not one of 'ranking', 'staleness', 'persa-fl', 'pars-push'" in called.err
+    assert "EXPERIMENT is one of ranking, staleness, persa-fl, pars-push, memrl, " in called.err
+    assert "not 'everything'" in called.err
 
 
 def experiment(cli: Callable[..., object], out: Path, *more: object) -> object:

@@ -196,7 +196,7 @@ def test_who_loses_is_named_with_how_much(groups: list[Group]) -> None:
 class Constant:
     """A model that gives every candidate the same score."""
 
-    has_common = True
+    has_common, has_own = True, False
 
     def global_scores(self, slates: Slates) -> torch.Tensor:
         return torch.zeros(slates.mask.shape)
