@@ -111,7 +111,7 @@ def problems(draw: st.DrawFn) -> tuple[RankingTask, RankingBatch, Tensor, Tensor
     return task, RankingBatch(task.train, index, weight), w, v
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(problems(), st.sampled_from([torch.float32, torch.float64]))
 def test_gradients_are_those_of_autograd(
     problem: tuple[RankingTask, RankingBatch, Tensor, Tensor], dtype: torch.dtype
@@ -124,7 +124,7 @@ def test_gradients_are_those_of_autograd(
     assert_close(ours, twin.to(dtype))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(problems(), st.sampled_from([torch.float32, torch.float64]))
 def test_hessian_vector_products_are_those_of_autograd(
     problem: tuple[RankingTask, RankingBatch, Tensor, Tensor], dtype: torch.dtype
@@ -136,7 +136,7 @@ def test_hessian_vector_products_are_those_of_autograd(
     assert_close(ours, twin.to(dtype))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problems(), st.integers(0, 7), st.sampled_from([0.0, 2.5]), st.sampled_from([0.0, 0.3, 1e9]))
 def test_descents_are_those_of_autograd(
     problem: tuple[RankingTask, RankingBatch, Tensor, Tensor], steps: int, pull: float, tolerance: float
@@ -151,7 +151,7 @@ def test_descents_are_those_of_autograd(
     assert tolerance < 1e9 or torch.equal(ours, w)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     problems(),
     st.integers(0, 4),
