@@ -49,9 +49,11 @@ def test_an_unknown_error_is_a_sentence_and_its_traceback_is_logged(
 
 
 def test_literal_text_is_escaped_and_otherwise_kept() -> None:
-    assert literal(":red[x]") == "\\:\u2060red\\[x\\]"
+    assert literal(":red[x]") == "\\::small[]red\\[x\\]"
     plain = "how to cook rice, 12 ways; café"
     assert literal(plain).replace("\\", "") == plain
+    command = "persarank data check 'a:b' --user=www.x@y --"
+    assert literal(command).replace(":small[]", "").replace("\\", "") == command
     assert literal("a\nb\0") == "a\\\\nb\\\\x00"
 
 
