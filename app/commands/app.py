@@ -8,6 +8,7 @@ from typing import Annotated
 import click
 import typer
 
+from app.commands import completion
 from app.commands.paths import path
 from app.commands.printing import warn
 
@@ -27,18 +28,28 @@ def app(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            parser=path, help="Run directories. [default: those in runs/, or else the prepared demo]"
+            parser=path,
+            help="Run directories. [default: those in runs/, or else the prepared demo]",
+            autocompletion=completion.runs,
         ),
     ] = None,
     folder: Folder = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            parser=path,
+            metavar="DIR",
+            help="A dataset that has moved since training; may be given several times.",
+        ),
+    ] = None,
     host: Host = "127.0.0.1",
     port: Port = None,
     headless: Headless = False,
 ) -> None:
     """Open runs in the browser: type and see what the models suggest, compare runs, train new ones."""
-    folder = folder_of(folder)
+    folder, moved = folder_of(folder), _datasets(data or ())
     if runs:
-        serve_app(folder, _with_models(runs), False, host, port, headless)
+        serve_app(folder, _with_models(runs), False, host, port, headless, moved)
         return
     from app.suggestions.demo import home, ready
 
@@ -46,7 +57,7 @@ def app(
     if not any(folder.glob("runs/*/summary.json")):
         with suppress(ValueError):  # there is no place for a demo, so there is none
             prepared = shown(home()) if ready(home()) else ()
-    serve_app(folder, prepared, bool(prepared), host, port, headless)
+    serve_app(folder, prepared, bool(prepared), host, port, headless, moved)
 
 
 def folder_of(given: Path | None) -> Path:
@@ -79,6 +90,20 @@ def _with_models(runs: Sequence[Path]) -> list[Path]:
     return found
 
 
+def _datasets(places: Sequence[Path]) -> Sequence[Path]:
+    """Datasets that have moved.
+
+    Raises:
+        DataError: one is none.
+    """
+    if places:
+        from data.storage import read_manifest
+
+        for place in places:
+            read_manifest(place)
+    return places
+
+
 def shown(demo: Path) -> tuple[Path, ...]:
     """The demo's runs, the one that is opened first at the front."""
     from app.suggestions.demo import RUNS
@@ -87,7 +112,13 @@ def shown(demo: Path) -> tuple[Path, ...]:
 
 
 def serve_app(
-    folder: Path, runs: Sequence[Path], demo: bool, host: str, port: int | None, headless: bool
+    folder: Path,
+    runs: Sequence[Path],
+    demo: bool,
+    host: str,
+    port: int | None,
+    headless: bool,
+    moved: Sequence[Path] = (),
 ) -> None:
     """Serve the app; who can then see it is said, unless only this machine can."""
     from app.web.server import PortError, is_private, serve
@@ -98,6 +129,6 @@ def serve_app(
             "password. Without --host the app is for this machine only."
         )
     try:
-        serve(folder, runs, demo, host, port, headless)
+        serve(folder, runs, demo, moved, host, port, headless)
     except PortError as error:
         raise click.UsageError(str(error)) from error

@@ -1,13 +1,12 @@
 """The command `persarank suggest`: what a user would be shown for what they have typed, and why."""
 
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
 
-from app.commands.paths import path
+from app.commands.options import Moved, Run
 from app.commands.printing import Json, show
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def suggest(
-    run: Annotated[Path, typer.Argument(parser=path, help="A run directory.")],
+    run: Run,
     typed: Annotated[
         str, typer.Argument(metavar="PREFIX", help='What the user has typed so far; "" for nothing yet.')
     ],
@@ -26,9 +25,7 @@ def suggest(
         bool,
         typer.Option("--why", help="Say why the first three stand where they do; with --json, of all."),
     ] = False,
-    data: Annotated[
-        Path | None, typer.Option(parser=path, help="The dataset, if it has moved since training.")
-    ] = None,
+    data: Moved = None,
     as_json: Json = False,
 ) -> None:
     """Print a user's suggestions, by their own model and by everyone's.

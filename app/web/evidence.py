@@ -13,7 +13,7 @@ from app.reports.evidence.differences import compared
 from app.reports.evidence.gathering import gather
 from app.reports.evidence.groups import OWN, grouped
 from app.runs.directory import RunError
-from app.web.opened import checksum
+from app.web.opened import checksum, opened
 
 SPLIT = "test"
 Users = dict[str, NDArray[np.float64]]
@@ -36,15 +36,15 @@ class Evidence:
 
 def evidence(runs: dict[str, Path]) -> Evidence:
     """Judge runs, by name, on the test slates."""
-    return _evidence(tuple(runs.values()), tuple(map(checksum, runs.values())))
+    return _evidence(tuple(runs.values()), opened().moved, tuple(map(checksum, runs.values())))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Judging the runs on held-out searches …")
-def _evidence(runs: tuple[Path, ...], checksums: tuple[str, ...]) -> Evidence:
+def _evidence(runs: tuple[Path, ...], moved: tuple[Path, ...], checksums: tuple[str, ...]) -> Evidence:
     """Judged anew whenever a checksum changes. Of what was gathered only figures are kept, for memory."""
     told: list[str] = []
     try:
-        gathered = gather(runs, split=SPLIT, warn=told.append)
+        gathered = gather(runs, moved, SPLIT, warn=told.append)
     except RunError:  # which only says that none is left
         return Evidence([], [{"run": "", "why": why.removeprefix("left out: ")} for why in told], {})
     report = figures.report(gathered, SPLIT)

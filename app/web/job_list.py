@@ -16,7 +16,7 @@ from app.web.drawing import specification
 from app.web.guard import guarded
 from app.web.jobs import FAILED, FINISHED, RUNNING, STOPPED, Job
 from app.web.literal import literal
-from app.web.opened import AppError, datasets, runs
+from app.web.opened import AppError, datasets, moved_data, runs
 from app.web.pictures import learning
 
 LATEST = 8
@@ -191,8 +191,12 @@ def _kill(folder: Path, name: str) -> None:
 
 def _resume(folder: Path, job: Job) -> None:
     """Go on with a training, as a new job."""
+    words = ["resume", shown_place(job.place, folder)]
+    data = moved_data(job.place)
+    if data is not None:
+        words += ["--data", shown_place(data, folder)]
     try:
-        jobs.start(folder, ["resume", shown_place(job.place, folder)], job.place)
+        jobs.start(folder, words, job.place)
     except jobs.JobError as error:
         raise AppError(str(error)) from error
     jobs.forget(folder, job.name)

@@ -17,11 +17,14 @@ from app.reports.pages.blocks import visible
 from app.runs.directory import CONFIG, SUMMARY, open_started
 from app.suggestions.suggester import Suggester, of_run
 from app.web.server import VARIABLE
-from data.storage import MANIFEST
+from data.storage import MANIFEST, read_manifest
 from ranking.persistence import INDEX
 
 RUNS, SEARCHES = "runs", "searches"
 """Where, in the folder of the app, new runs and imported logs lie."""
+
+DEMO = "demo"
+"""How the names of the demo's runs and of its data begin."""
 
 
 class AppError(Exception):
@@ -35,12 +38,14 @@ class Opened:
     Attributes:
         folder: the app's own, in which new runs and imported logs are written.
         named: the runs that were named, in their order.
-        demo: whether these are the demo's.
+        demo: the runs of the demo, if it was opened.
+        moved: datasets that lie elsewhere than when runs learned from them.
     """
 
     folder: Path
-    named: tuple[Path, ...]
-    demo: bool
+    named: tuple[Path, ...] = ()
+    demo: tuple[Path, ...] = ()
+    moved: tuple[Path, ...] = ()
 
 
 def opened() -> Opened:
@@ -51,26 +56,39 @@ def opened() -> Opened:
     """
     given = os.environ.get(VARIABLE)
     if given is None:
-        return Opened(Path.cwd(), (), False)
+        return Opened(Path.cwd())
     try:
         told = json.loads(given)
-        return Opened(Path(told["folder"]), tuple(map(Path, told["runs"])), bool(told["demo"]))
+        shown, moved = tuple(map(Path, told["runs"])), tuple(map(Path, told["moved"]))
+        named, demo = ((), shown) if told["demo"] else (shown, ())
+        return Opened(Path(told["folder"]), named, demo, moved)
     except (ValueError, KeyError, TypeError) as error:
         raise AppError(f"{VARIABLE} is damaged: start the app with `persarank app`.") from error
 
 
 def runs() -> dict[str, Path]:
-    """Every run that has a model, by its name: those that were named, then those in the app's folder."""
+    """Every run that has a model, by its name: those that were named, those in the folder, the demo's."""
     app = opened()
-    found = [*app.named, *_in(app.folder / RUNS)]
-    return _named((run for run in found if (run / SUMMARY).is_file()), app.folder)
+    found = [run for run in (*app.named, *_in(app.folder / RUNS), *app.demo) if (run / SUMMARY).is_file()]
+    return _named(found, app.demo, app.folder)
 
 
 def datasets() -> dict[str, Path]:
-    """Every dataset that is there, by its name: those of the runs, then those that were imported."""
+    """Every dataset that is there, by its name: those of runs, those that were imported, the demo's."""
     app = opened()
-    found = [data for run in runs().values() if (data := _data_of(run))] + _in(app.folder / SEARCHES)
-    return _named((data for data in found if (data / MANIFEST).is_file()), app.folder)
+    of_runs = [data for run in runs().values() if (data := _data_of(run))]
+    found = [data for data in (*of_runs, *_in(app.folder / SEARCHES)) if (data / MANIFEST).is_file()]
+    return _named(found, [data for run in app.demo if (data := _data_of(run))], app.folder)
+
+
+def moved_data(run: Path) -> Path | None:
+    """Where the data of a run is now, if the app was told that it has moved.
+
+    Raises:
+        RunError, DataError: the run cannot be read, or what was moved is no dataset any more.
+    """
+    places = {read_manifest(place)["fingerprint"]: place for place in opened().moved}
+    return places.get(open_started(run).fingerprint) if places else None
 
 
 def service(name: str) -> Suggester:
@@ -81,7 +99,7 @@ def service(name: str) -> Suggester:
     """
     run = run_named(name)
     try:
-        return _service(run, checksum(run))
+        return _service(run, moved_data(run), checksum(run))
     except BROKEN as error:
         raise AppError(sentence(error)) from error
 
@@ -113,15 +131,15 @@ def sentence(error: BaseException) -> str:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")
-def _service(run: Path, checksum: str) -> Suggester:
+def _service(run: Path, data: Path | None, checksum: str) -> Suggester:
     """Loaded anew whenever ``checksum`` changes."""
-    return of_run(run)
+    return of_run(run, data)
 
 
 def _data_of(run: Path) -> Path | None:
     """Where a run's data lies, if that can be read."""
     try:
-        return open_started(run).data
+        return moved_data(run) or open_started(run).data
     except BROKEN:
         return None
 
@@ -134,22 +152,26 @@ def _in(folder: Path) -> list[Path]:
         return []
 
 
-def _named(places: Iterable[Path], folder: Path) -> dict[str, Path]:
-    """Each place once, under a name: relative to the folder, or else as much of its end as is unique."""
+def _named(places: Iterable[Path], demo: Iterable[Path], folder: Path) -> dict[str, Path]:
+    """Each place once, under a name of its own; those of the demo come last, whichever they are."""
     unlike: dict[str, Path] = {}
     for place in places:
         unlike.setdefault(os.path.realpath(place), place)
+    last = set(map(os.path.realpath, demo))
     found: dict[str, Path] = {}
-    for place in unlike.values():
-        name = next(name for name in _names(place, folder) if name not in found)
-        found[name] = place
+    for real in sorted(unlike, key=last.__contains__):
+        place = unlike[real]
+        names = _names(place, folder, prepared=real in last)
+        found[next(name for name in names if name not in found)] = place
     return found
 
 
-def _names(place: Path, folder: Path) -> Iterable[str]:
-    """Names for a place, the shortest first, without end."""
+def _names(place: Path, folder: Path, prepared: bool) -> Iterable[str]:
+    """Names for a place, the shortest first, without end: relative to the folder, or as much of its end."""
     whole = place.absolute()
-    if whole != folder and whole.is_relative_to(folder):
+    if prepared:
+        yield f"{DEMO}/{visible(whole.name)}"
+    elif whole != folder and whole.is_relative_to(folder):
         yield visible(whole.relative_to(folder).as_posix())
     else:
         parts = whole.parts

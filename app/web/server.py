@@ -15,7 +15,7 @@ from pathlib import Path
 PORT = 8501
 HOST = "127.0.0.1"
 VARIABLE = "PERSARANK_APP"
-"""Tells the pages, as JSON, what the app was opened on: its folder, its runs, and if these are the demo's."""
+"""Tells the pages, as JSON, what the app was opened on; see the arguments of `serve`."""
 
 
 class PortError(Exception):
@@ -23,7 +23,13 @@ class PortError(Exception):
 
 
 def serve(
-    folder: Path, runs: Iterable[Path], demo: bool, host: str, port: int | None, headless: bool
+    folder: Path,
+    runs: Iterable[Path],
+    demo: bool,
+    moved: Iterable[Path],
+    host: str,
+    port: int | None,
+    headless: bool,
 ) -> None:
     """Serve the app until Ctrl-C, in this process, so that nothing is left behind.
 
@@ -31,6 +37,7 @@ def serve(
         folder: where new runs and imported logs are written.
         runs: those that were named, or the demo's.
         demo: whether they are the demo's.
+        moved: datasets that lie elsewhere than when runs learned from them.
         host: the address; whoever reaches it sees everything, see `is_private`.
         port: None: PORT or a free one.
         headless: whether no browser is opened.
@@ -55,7 +62,12 @@ def serve(
         "theme.light.primaryColor": "#2563c9",  # of one theme alone there would be no dark
         "theme.dark.primaryColor": "#2563c9",
     }
-    told = {"folder": str(folder.absolute()), "runs": [str(run.absolute()) for run in runs], "demo": demo}
+    told = {
+        "folder": str(folder.absolute()),
+        "runs": [str(run.absolute()) for run in runs],
+        "demo": demo,
+        "moved": [str(data.absolute()) for data in moved],
+    }
     os.environ[VARIABLE] = json.dumps(told)
     _give_home(folder)
     _forget_other_settings()

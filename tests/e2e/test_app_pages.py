@@ -24,14 +24,16 @@ pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM}
 
 
 @pytest.fixture(scope="module")
-def address(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The demo, served by the command itself, in a folder that should not matter but for a damaged run."""
-    folder = tmp_path_factory.mktemp("folder")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app's own."""
+    return tmp_path_factory.mktemp("folder")
+
+
+@pytest.fixture(scope="module")
+def address(home: Path, folder: Path) -> Iterator[str]:
+    """The demo, served by the command itself, in a folder whose other files should not matter."""
     traces = lay(folder, OWN)
     lay_settings(folder / ".streamlit")
-    damaged = folder / "runs" / HOSTILE
-    shutil.copytree(home / f"demo-{VERSION}" / "fedavg", damaged)
-    (damaged / "model.safetensors").write_bytes(b"")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -136,21 +138,31 @@ def test_from_a_comparison_to_a_user(page: Page) -> None:
     link.click()
     page.wait_for_url(lambda url: urlparse(url).path == "/", timeout=15_000)
     settled(page)
-    for label, value in (("Run", "persa-fl-ditto"), ("User", user)):
+    for label, value in (("Run", "demo/persa-fl-ditto"), ("User", user)):
         expect(page.get_by_role("combobox", name=label, exact=True)).to_have_value(value, timeout=15_000)
 
 
-def test_a_hostile_name_is_only_text(page: Page) -> None:
-    page.goto(f"{page.url}?{urlencode({'run': f'runs/{HOSTILE}'})}")
+@pytest.fixture
+def damaged(home: Path, folder: Path) -> Iterator[str]:
+    """A run of the folder that cannot be opened, by its name."""
+    run = folder / "runs" / HOSTILE
+    shutil.copytree(home / f"demo-{VERSION}" / "fedavg", run)
+    (run / "model.safetensors").write_bytes(b"")
+    yield f"runs/{HOSTILE}"
+    shutil.rmtree(run)
+
+
+def test_a_hostile_name_is_only_text(page: Page, damaged: str) -> None:
+    page.goto(f"{page.url}?{urlencode({'run': damaged})}")
     settled(page)
     shown = page.get_by_test_id("stAlertContentError")
     expect(shown).to_be_visible(timeout=15_000)
     assert HOSTILE in shown.inner_text()
     go(page, "Compare")
     page.get_by_role("combobox", name="Runs").click()
-    page.get_by_role("option", name=f"runs/{HOSTILE}").click()
-    expect(page.get_by_text("1 of 3 runs are left out.")).to_be_visible(timeout=30_000)
+    page.get_by_role("option", name="demo/fedavg").click()
+    expect(page.get_by_text("1 of 2 runs are left out.")).to_be_visible(timeout=30_000)
     cell = page.locator(".scroll table tbody th").first
-    assert cell.inner_text() == f"runs/{HOSTILE}"
+    assert cell.inner_text() == damaged
     for made in ("img[src=x]", "a[href*='example.org']", ".katex"):
         assert page.locator(made).count() == 0, made

@@ -215,7 +215,7 @@ def test_a_late_answer_is_never_shown_after_a_newer_one_and_nothing_is_taken_fro
 
 
 def test_the_url_tells_user_run_and_length(visitor: Visitor) -> None:
-    page = visitor(f"?user=user+003&run={RUNS[0]}&k=3")
+    page = visitor(f"?user=user+003&run=demo/{RUNS[0]}&k=3")
     expect(page.get_by_label("Search as user 003")).to_be_visible()
     box(page).click()
     page.keyboard.type("w")
@@ -224,7 +224,7 @@ def test_the_url_tells_user_run_and_length(visitor: Visitor) -> None:
     page.get_by_role("option", name="user 004").click()
     expect(page.get_by_label("Search as user 004")).to_be_visible()
     query = parse_qs(urlsplit(page.url).query)
-    assert query == {"user": ["user 004"], "run": [RUNS[0]], "k": ["3"]}
+    assert query == {"user": ["user 004"], "run": [f"demo/{RUNS[0]}"], "k": ["3"]}
     expect(box(page)).to_have_value("w")
     assert len(lists(page, "w")["For you"]) == 3, "what was typed is answered as the other user"
 

@@ -23,12 +23,14 @@ FEW = 8
 
 
 def chosen(known: dict[str, Path]) -> dict[str, Path]:
-    """The runs that a visitor wants compared; at first those that were named, or the newest."""
-    named = {place.absolute() for place in opened().named}
+    """The runs that a visitor wants compared; at first those that were named, or the newest of their own."""
+    app = opened()
+    named, demo = ({place.absolute() for place in places} for places in (app.named, app.demo))
     first = [name for name, place in known.items() if place.absolute() in named]
     if not first:
-        newest = sorted(known, key=lambda name: known[name].stat().st_mtime, reverse=True)[:FEW]
-        first = [name for name in known if name in newest]
+        own = [name for name, place in known.items() if place.absolute() not in demo] or list(known)
+        newest = sorted(own, key=lambda name: known[name].stat().st_mtime, reverse=True)[:FEW]
+        first = [name for name in own if name in newest]
     wanted = st.multiselect("Runs", list(known), default=first, key="compared")
     more = len(known) - len(wanted)
     if more > 0:

@@ -9,7 +9,7 @@ import pytest
 
 import app.web.server
 from app.suggestions.demo import RUNS, VERSION
-from tests.app.commands.test_cli_errors import BAD_RUN, Cli, assert_refused
+from tests.app.commands.test_cli_errors import BAD_DATA, BAD_RUN, Cli, assert_refused
 
 USAGE = 2
 
@@ -20,9 +20,16 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, An
     calls: list[dict[str, Any]] = []
 
     def serve(
-        folder: Path, runs: Sequence[Path], demo: bool, host: str, port: int | None, headless: bool
+        folder: Path,
+        runs: Sequence[Path],
+        demo: bool,
+        moved: Sequence[Path],
+        host: str,
+        port: int | None,
+        headless: bool,
     ) -> None:
-        calls.append({"folder": folder, "runs": list(runs), "demo": demo, "host": host, "port": port})
+        calls.append({"folder": folder, "runs": list(runs), "demo": demo, "moved": list(moved)})
+        calls[-1] |= {"host": host, "port": port}
 
     monkeypatch.setattr(app.web.server, "serve", serve)
     monkeypatch.setenv("PERSARANK_HOME", str(tmp_path / "home"))
@@ -36,11 +43,11 @@ def test_named_runs_are_opened_in_their_order(
     cli: Cli, served: list[dict[str, Any]], prepared: Path, tmp_path: Path
 ) -> None:
     runs = [prepared / "fedavg", prepared / "persa-fl-ditto"]
-    called = cli("app", *runs, "--folder", tmp_path / "new", "--port", 8600)
+    data = prepared / "data"
+    called = cli("app", *runs, "--folder", tmp_path / "new", "--port", 8600, "--data", data)
     assert (called.code, called.err) == (0, "")
-    assert served == [
-        {"folder": tmp_path / "new", "runs": runs, "demo": False, "host": "127.0.0.1", "port": 8600}
-    ]
+    opened = {"folder": tmp_path / "new", "runs": runs, "demo": False, "moved": [data]}
+    assert served == [opened | {"host": "127.0.0.1", "port": 8600}]
     assert not (tmp_path / "new").exists(), "nothing is written before there is something"
 
 
@@ -93,6 +100,11 @@ def test_whoever_opens_it_to_others_is_warned_once(cli: Cli, served: list[dict[s
     assert served[-1]["host"] == "0.0.0.0"
     for host in ("127.0.0.1", "localhost", "::1"):
         assert cli("app", "--host", host).err == ""
+
+
+def test_what_is_no_dataset_is_refused(cli: Cli, served: list[dict[str, Any]], tmp_path: Path) -> None:
+    assert_refused(cli("app", "--data", tmp_path / "gone"), BAD_DATA, "gone")
+    assert not served
 
 
 def test_a_folder_that_is_a_file_is_refused(cli: Cli, served: list[dict[str, Any]], tmp_path: Path) -> None:

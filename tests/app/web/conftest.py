@@ -19,8 +19,9 @@ Open = Callable[..., AppTest]
 def open_on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have the app opened on a folder and some runs."""
 
-    def call(folder: Path, runs: Sequence[Path] = (), demo: bool = False) -> None:
-        told = {"folder": str(folder), "runs": [str(run) for run in runs], "demo": demo}
+    def call(folder: Path, runs: Sequence[Path] = (), demo: bool = False, moved: Sequence[Path] = ()) -> None:
+        told = {"folder": str(folder), "runs": list(map(str, runs)), "demo": demo}
+        told["moved"] = list(map(str, moved))
         monkeypatch.setenv(VARIABLE, json.dumps(told))
 
     return call

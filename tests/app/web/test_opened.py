@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from app.web.opened import AppError, checksum, datasets, opened, run_named, runs, service
+from app.web.evidence import evidence
+from app.web.opened import AppError, Opened, checksum, datasets, opened, run_named, runs, service
 from app.web.server import VARIABLE
 
 OpenOn = Callable[..., None]
@@ -35,6 +36,35 @@ def test_runs_that_were_named_come_before_those_in_the_folder(
         "runs/mine": folder / "runs" / "mine",
     }
     assert datasets() == {"data": prepared / "data", "searches/log": folder / "searches" / "log"}
+
+
+def test_the_demo_comes_last_and_is_called_so(prepared: Path, folder: Path, open_on: OpenOn) -> None:
+    open_on(folder, [prepared / "persa-fl-ditto", prepared / "fedavg"], demo=True)
+    assert list(runs().items()) == [
+        ("runs/mine", folder / "runs" / "mine"),
+        ("demo/persa-fl-ditto", prepared / "persa-fl-ditto"),
+        ("demo/fedavg", prepared / "fedavg"),
+    ]
+    own = ("searches/log", folder / "searches" / "log")
+    assert list(datasets().items()) == [own, ("demo/data", prepared / "data")]
+
+
+def test_data_that_have_moved_are_found_where_they_are_now(
+    prepared: Path, tmp_path: Path, open_on: OpenOn
+) -> None:
+    run, data = tmp_path / "runs" / "mine", tmp_path / "moved"
+    shutil.copytree(prepared / "fedavg", run)
+    shutil.copytree(prepared / "data", data)
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace(str(prepared / "data"), str(tmp_path / "gone")))
+    open_on(tmp_path)
+    assert datasets() == {}
+    with pytest.raises(AppError, match="name it with --data"):
+        service("runs/mine")
+    assert evidence(runs()).datasets == []
+    open_on(tmp_path, moved=[data])
+    assert datasets() == {"moved": data}
+    assert len(service("runs/mine").users) == len(evidence(runs()).own.popitem()[1]["nmrr"]["A"])
 
 
 def test_names_are_unique_and_a_run_counts_once(prepared: Path, folder: Path, open_on: OpenOn) -> None:
@@ -108,7 +138,7 @@ def test_without_the_command_it_is_the_working_directory(
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
-    assert (opened().folder, opened().named, opened().demo) == (tmp_path, (), False)
+    assert opened() == Opened(tmp_path)
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", '{"folder": 1}', '{"folder": "/", "runs": [1], "demo": 0}'])

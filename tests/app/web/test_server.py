@@ -54,9 +54,10 @@ def test_pages_are_told_what_was_opened(
 ) -> None:
     port = free_port()
     runs = [tmp_path / "a", tmp_path / os.fsdecode(b"b\xff")]
-    serve(tmp_path, runs, True, "127.0.0.1", port, True)
+    serve(tmp_path, runs, True, [tmp_path / "data"], "127.0.0.1", port, True)
     told = json.loads(os.environ[VARIABLE])
-    assert told == {"folder": str(tmp_path), "runs": [str(run) for run in runs], "demo": True}
+    opened = {"folder": str(tmp_path), "runs": [str(run) for run in runs], "demo": True}
+    assert told == opened | {"moved": [str(tmp_path / "data")]}
     assert capsys.readouterr().err == f"PersaRank is served on http://127.0.0.1:{port} (Ctrl-C ends it).\n"
     assert {"--server.address=127.0.0.1", f"--server.port={port}", "--server.headless=true"} <= set(served)
     assert {"--browser.gatherUsageStats=false", "--client.showErrorDetails=none"} <= set(served)
@@ -65,11 +66,11 @@ def test_pages_are_told_what_was_opened(
 def test_only_names_of_this_machine_are_answered_unless_it_is_opened_to_others(
     served: list[str], tmp_path: Path
 ) -> None:
-    serve(tmp_path, (), False, "127.0.0.1", free_port(), True)
+    serve(tmp_path, (), False, (), "127.0.0.1", free_port(), True)
     hosts = [word for word in served if "allowedHosts" in word]
     assert hosts == [f"--server.allowedHosts={name}" for name in ("localhost", "127.0.0.1", "::1")]
     served.clear()
-    serve(tmp_path, (), False, "0.0.0.0", free_port(), True)
+    serve(tmp_path, (), False, (), "0.0.0.0", free_port(), True)
     assert "--server.address=0.0.0.0" in served
     assert not any("allowedHosts" in word for word in served)
 
@@ -80,7 +81,7 @@ def test_another_sites_page_does_not_make_it_ask_for_its_own_address(
     asked: list[str] = []
     monkeypatch.setattr(requests, "get", lambda url, **more: asked.append(url))
     monkeypatch.setattr(net_util, "_external_ip", None)
-    serve(tmp_path, (), False, "127.0.0.1", free_port(), True)
+    serve(tmp_path, (), False, (), "127.0.0.1", free_port(), True)
     assert not server_util.is_url_from_allowed_origins("http://elsewhere.example")
     assert not asked
 
@@ -91,7 +92,7 @@ def test_a_taken_port_and_an_address_of_others_are_said(served: list[str], tmp_p
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(PortError, match=f"port {port} is taken: choose another --port"):
-            serve(tmp_path, (), False, "127.0.0.1", port, True)
+            serve(tmp_path, (), False, (), "127.0.0.1", port, True)
     with pytest.raises(PortError, match=r"nothing can be served on the address 203\.0\.113\.1"):
-        serve(tmp_path, (), False, "203.0.113.1", None, True)
+        serve(tmp_path, (), False, (), "203.0.113.1", None, True)
     assert not served
