@@ -11,7 +11,7 @@ from app.reports.pages.blocks import Table
 from app.web import uploads
 from app.web.drawing import draw_table
 from app.web.literal import literal
-from app.web.uploads import SHOWN, Looked, UploadError
+from app.web.uploads import FEWEST, LEAST, SHOWN, Looked, UploadError, counted
 from data.log_import import ImportOptions
 from data.reading.proposal import propose
 from data.reading.rows import Reading, quoted
@@ -36,6 +36,9 @@ ORDERS = {
 }
 """How dates may be written, and the option of the command that says so."""
 
+FILE_OPTIONS = ("--encoding", "--no-quotes", "--keep-copies")
+"""Options that say how a file is read."""
+
 KEPT, LOOKED, TAKEN = "upload", "looked", "uploads taken"
 """What a visitor's session keeps: the upload, what was last seen in it, and how many were imported."""
 
@@ -58,7 +61,7 @@ def upload(folder: Path) -> Upload | None:
     given = st.file_uploader(
         "A search log",
         max_upload_size=uploads.LARGEST,
-        help="CSV, TSV, JSON lines, JSON or Parquet; text may be compressed (.gz, .zst, .bz2, .xz).",
+        help=f"CSV, TSV, JSON lines, JSON or Parquet; text may be compressed ({uploads.PACKED}).",
         key=f"file {st.session_state.get(TAKEN, 0)}",
     )
     st.caption(
@@ -89,24 +92,40 @@ def import_words(kept: Upload, shown: str) -> list[str] | None:
         kept: the upload.
         shown: its place, as a word of the command.
     """
-    file_words, as_file = _file()
+    place, words, wrong = st.container(), None, ""
     try:
-        names, rows = uploads.preview(kept.place, Reading(**as_file))
+        words = _words(kept, shown)
     except (DataError, UploadError) as error:
-        st.error(literal(_told(error, kept)))
-        return None
+        wrong = _told(error, kept)
+        st.error(literal(wrong))
+        if "--" in wrong:
+            st.caption("The options that this sentence names can be chosen above.")
+    with place:
+        _file_fields(expanded=any(name in wrong for name in FILE_OPTIONS))
+    return words
+
+
+def _words(kept: Upload, shown: str) -> list[str] | None:
+    """The same, but for how the file is read, which is drawn when it is known whether that went well.
+
+    Raises:
+        DataError, UploadError: it cannot be read, or nothing can be made of it.
+    """
+    file_words, as_file = _file()
+    names, rows = uploads.preview(kept.place, Reading(**as_file))
     columns = _columns(names, rows, kept)
     time_words, as_times = _dates()
     _preview(names, rows)
     if columns is None:
         return None
     looked = _looked(kept, columns, Reading(**as_file, **as_times))
-    if looked is None:
-        return None
-    _understood(looked)
-    words = [*time_words, *file_words]
+    place = st.container()
+    fewest, options = _options()
+    looked.require(fewest)
+    with place:
+        _understood(looked, fewest)
     chosen = [option(role, column) for role, column in columns.items() if column is not None]
-    return [shown, *(word for pair in chosen for word in pair), *words, *_options(looked)]
+    return [shown, *(word for pair in chosen for word in pair), *time_words, *file_words, *options]
 
 
 def option(name: str, value: str) -> list[str]:
@@ -121,16 +140,23 @@ def _told(error: Exception, kept: Upload) -> str:
 
 def _file() -> tuple[list[str], dict[str, Any]]:
     """How the file is read: as options of the command, and as arguments of `Reading`."""
-    with st.expander("How the file is read"):
-        left, right = st.columns(2)
-        encoding = left.text_input(
-            "Encoding", "", placeholder="UTF-8, or what the file says", max_chars=40, key="encoding"
-        ).strip()
-        no_quotes = right.checkbox("Double quotes are ordinary characters", key="quotes")
-        copies = right.checkbox("Keep rows that repeat a user, time and query", key="copies")
+    chosen = st.session_state
+    encoding = str(chosen.get("encoding") or "").strip()
+    no_quotes, copies = bool(chosen.get("quotes")), bool(chosen.get("copies"))
     words = option("encoding", encoding) if encoding else []
     words += _flags({"no-quotes": no_quotes, "keep-copies": copies})
     return words, {"encoding": encoding or None, "quotes": not no_quotes, "keep_copies": copies}
+
+
+def _file_fields(expanded: bool) -> None:
+    """The fields that `_file` reads."""
+    with st.expander("How the file is read", expanded=expanded):
+        left, right = st.columns(2)
+        left.text_input(
+            "Encoding", "", placeholder="UTF-8, or what the file says", max_chars=40, key="encoding"
+        )
+        right.checkbox("Double quotes are ordinary characters", key="quotes")
+        right.checkbox("Keep rows that repeat a user, time and query", key="copies")
 
 
 def _dates() -> tuple[list[str], dict[str, Any]]:
@@ -185,8 +211,12 @@ def _preview(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     draw_table(Table(caption, [quoted(name, LONGEST_CELL) for name in names], shown, words=width))
 
 
-def _looked(kept: Upload, columns: dict[str, str | None], reading: Reading) -> Looked | None:
-    """The whole log under these columns; kept, since every click draws the page anew."""
+def _looked(kept: Upload, columns: dict[str, str | None], reading: Reading) -> Looked:
+    """The whole log under these columns; kept, since every click draws the page anew.
+
+    Raises:
+        DataError: it cannot be read for certain.
+    """
     asked = (kept, tuple(columns.items()), reading)
     last: Any = st.session_state.get(LOOKED)
     if last is None or last[0] != asked:
@@ -194,41 +224,39 @@ def _looked(kept: Upload, columns: dict[str, str | None], reading: Reading) -> L
             try:
                 last = (asked, uploads.look(kept.place, columns, reading), "")
             except DataError as error:
-                last = (asked, None, _told(error, kept))
+                last = (asked, None, str(error))
         st.session_state[LOOKED] = last
     _, looked, wrong = last
     if looked is None:
-        st.error(literal(wrong))
-        st.caption("Options that such a sentence names, like --day-first, can be chosen above.")
-        return None
+        raise DataError(wrong)
     found: Looked = looked
     return found
 
 
-def _understood(looked: Looked) -> None:
-    """What the log says, and how its dates are understood."""
+def _understood(looked: Looked, fewest: int) -> None:
+    """What the log says, how its dates are understood, and what will be left out."""
     st.success(
         literal(
-            f"{looked.events:,} searches of {looked.users:,} users, {looked.queries:,} different ones, "
-            f"from {looked.first} to {looked.last}."
+            f"{counted(looked.events, 'search', 'searches')} of {counted(looked.users, 'user', 'users')}, "
+            f"{looked.queries:,} of them different, from {looked.first} to {looked.last}."
         )
     )
     st.markdown(f"**Dates as understood:** {literal(looked.times)}. Times without a zone are taken for UTC.")
     rows = [(quoted(text), understood) for text, understood in looked.examples]
     draw_table(Table("The first times", ("as written", "as understood"), rows, words=2))
-    if looked.left_out:
-        told = ", ".join(f"{count:,} {reason}" for reason, count in looked.left_out.items())
-        st.caption(literal(f"Left out or changed: {told}."))
+    left_out = [f"{count:,} {reason}" for reason, count in looked.left_out.items()]
+    if few := looked.users_below(fewest):
+        left_out.append(f"{counted(few, 'user', 'users')} with fewer than {fewest} searches")
+    if left_out:
+        st.caption(literal(f"Left out or changed: {', '.join(left_out)}."))
 
 
-def _options(looked: Looked) -> list[str]:
-    """What is made of the log."""
+def _options() -> tuple[int, list[str]]:
+    """What is made of the log: how many searches a user must have, and the options of the command."""
     usual = ImportOptions()
     with st.expander("What is made of it"):
         left, right = st.columns(2)
-        fewest = left.number_input(
-            "Leave out users with fewer searches than", 3, 10**6, usual.min_events, key="fewest"
-        )
+        fewest = left.number_input(FEWEST, LEAST, 10**6, usual.min_events, key="fewest")
         typed = right.number_input(
             "Characters typed in every search", 1, 100, None, placeholder="1 to 6, drawn", key="length"
         )
@@ -236,4 +264,4 @@ def _options(looked: Looked) -> list[str]:
         drop = right.checkbox("Leave out searches that are not among their suggestions", key="drop")
     words = [] if fewest == usual.min_events else ["--min-events", str(fewest)]
     words += [] if typed is None else ["--typed", str(typed)]
-    return [*words, *_flags({"strict-time": strict, "drop-missed": drop})]
+    return fewest, [*words, *_flags({"strict-time": strict, "drop-missed": drop})]

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from data.files import write_bytes
 from data.reading.files import ENDINGS, first_rows
 from data.reading.log import read_log
 from data.reading.parquet_rows import NAMES
 from data.reading.rows import Reading
-from data.reading.text_files import read_blocks
+from data.reading.text_files import COMPRESSED, read_blocks
 from data.schema import DataError
 
 FOLDER = "uploads"
@@ -34,6 +36,13 @@ KEPT = 1000
 SHOWN = 8
 """Rows of a preview."""
 
+PACKED = ", ".join(filter(None, COMPRESSED))
+"""How compressed texts may end."""
+
+FEWEST = "Leave out users with fewer searches than"
+LEAST = 3
+"""Searches that a user needs: one each to train, validate and test."""
+
 SAMPLE = 100
 """Rows from which it is proposed what the columns hold."""
 
@@ -44,7 +53,11 @@ class UploadError(Exception):
 
 @dataclass(frozen=True)
 class Looked:
-    """What a whole log says under the columns that were chosen, before anything is made of it."""
+    """What a whole log says under the columns that were chosen, before anything is made of it.
+
+    Attributes:
+        searches: (U,) of each user.
+    """
 
     users: int
     events: int
@@ -54,6 +67,29 @@ class Looked:
     times: str
     examples: list[tuple[str, str]]
     left_out: dict[str, int]
+    searches: NDArray[np.int64]
+
+    def users_below(self, fewest: int) -> int:
+        """How many users have fewer searches than that, and are left out."""
+        return int((self.searches < fewest).sum())
+
+    def require(self, fewest: int) -> None:
+        """Raise UploadError if every user would be left out."""
+        most = int(self.searches.max())
+        if most >= fewest:
+            return
+        needed = "fewer cannot be split into training, validation and test"
+        more = needed if most < LEAST else f"lower “{FEWEST}”"
+        raise UploadError(
+            f"nothing can be learned from this log: it has {counted(self.events, 'search', 'searches')} of "
+            f"{counted(self.users, 'user', 'users')}, and nobody has {fewest} or more (the most is {most}); "
+            f"{more}."
+        )
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def keep(folder: Path, name: str, content: bytes) -> Path:
@@ -66,7 +102,7 @@ def keep(folder: Path, name: str, content: bytes) -> Path:
     ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), None)
     if ending is None:
         raise UploadError(
-            "its name must end in .csv, .tsv, .txt, .jsonl, .json or .parquet (text also with .gz)."
+            f"its name must end in .csv, .tsv, .txt, .jsonl, .json or .parquet; text also in {PACKED}."
         )
     if len(content) > LARGEST * MEGABYTE:
         raise UploadError(f"it is larger than {LARGEST} MB: import it with `persarank data import`.")
@@ -109,6 +145,7 @@ def look(file: Path, columns: dict[str, str | None], reading: Reading) -> Looked
         times=times,
         examples=[(written, _moment(instant)) for written, instant in log.examples],
         left_out={reason: count for reason, count in log.left_out.items() if count},
+        searches=np.bincount(log.user),
     )
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,7 +49,7 @@ def upload(app: AppTest, name: str = "log.csv", content: bytes | None = None) ->
 
 def read(markdown: str) -> str:
     """Literal text as people read it."""
-    return markdown.replace("\\", "").replace("\u2060", "")
+    return markdown.replace("\\", "").replace(":small[]", "")
 
 
 def html(app: AppTest) -> str:
@@ -158,6 +159,47 @@ def test_dates_that_can_be_read_twice_are_asked_for(
     assert "5 March 2024" in html(app)
     press(app, "Import")
     assert started[0][0][-2:] == ["--time-format", "%d/%m/%Y %H:%M"]
+
+
+def test_what_the_import_would_refuse_is_said_before_it(
+    open_page: Open, tmp_path: Path, started: Started
+) -> None:
+    app = upload(open_page("data", tmp_path), content=log(events=16))
+    told = read(app.error[0].value)
+    assert "16 searches of 4 users, and nobody has 5 or more (the most is 4); lower “Leave out" in told
+    assert not app.success
+    assert not [b for b in app.button if b.label == "Import"]
+    labelled(app.number_input, "Leave out users with fewer searches than").set_value(4).run()
+    assert "16 searches of 4 users, 8 of them different" in read(app.success[0].value)
+    press(app, "Import")
+    assert started[0][0][-2:] == ["--min-events", "4"]
+    (tmp_path / "one.csv").write_bytes(log(events=1))
+    columns = {"user": USER, "time": TIME, "query": QUERY}
+    with pytest.raises(
+        UploadError, match=r"1 search of 1 user, .* 3 or more \(the most is 1\); fewer cannot"
+    ):
+        uploads.look(tmp_path / "one.csv", columns, Reading()).require(3)
+
+
+def test_users_with_few_searches_are_counted_before_they_are_left_out(
+    open_page: Open, tmp_path: Path
+) -> None:
+    app = upload(open_page("data", tmp_path), content=log(events=18))
+    assert "2 users with fewer than 5 searches" in " ".join(read(told.value) for told in app.caption)
+
+
+def test_where_an_encoding_is_missing_its_field_is_open(open_page: Open, tmp_path: Path) -> None:
+    def expander() -> Any:
+        return next(one for one in app.get("expander") if one.label == "How the file is read")
+
+    app = upload(open_page("data", tmp_path))
+    assert not expander().proto.expanded
+    app = upload(app, content=log().replace(b"git 1", "résumé".encode("latin-1")))
+    assert "add --encoding windows-1252" in read(app.error[0].value)
+    assert any("can be chosen above" in told.value for told in app.caption)
+    assert expander().proto.expanded
+    labelled(app.text_input, "Encoding").set_value("windows-1252").run()
+    assert "60 searches of 4 users" in read(app.success[0].value)
 
 
 def test_columns_that_are_not_named_are_asked_for(open_page: Open, tmp_path: Path) -> None:
