@@ -11,6 +11,7 @@ from app.reports.pages.blocks import Table
 from app.web import uploads
 from app.web.drawing import draw_table
 from app.web.literal import literal
+from app.web.server import LARGEST
 from app.web.uploads import FEWEST, LEAST, SHOWN, Looked, UploadError, counted
 from data.log_import import ImportOptions
 from data.reading.proposal import propose
@@ -60,13 +61,11 @@ def upload(folder: Path) -> Upload | None:
     """
     given = st.file_uploader(
         "A search log",
-        max_upload_size=uploads.LARGEST,
+        max_upload_size=LARGEST,
         help=f"CSV, TSV, JSON lines, JSON or Parquet; text may be compressed ({uploads.PACKED}).",
         key=f"file {st.session_state.get(TAKEN, 0)}",
     )
-    st.caption(
-        f"Up to {uploads.LARGEST} MB. It is kept in the app's folder on this machine, in {uploads.FOLDER}/."
-    )
+    st.caption(f"Up to {LARGEST} MB. It is kept in the app's folder on this machine, in {uploads.FOLDER}/.")
     kept: Upload | None = st.session_state.get(KEPT)
     if kept is not None and (given is None or given.file_id != kept.number):
         uploads.discard(kept.place)

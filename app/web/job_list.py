@@ -12,12 +12,12 @@ from app.runs import records
 from app.runs.directory import METRICS
 from app.runs.progress_file import Phase
 from app.web import jobs
+from app.web.charts import learning
 from app.web.drawing import specification
 from app.web.guard import guarded
 from app.web.jobs import FAILED, FINISHED, RUNNING, STOPPED, Job
 from app.web.literal import literal
 from app.web.opened import AppError, datasets, moved_data, runs
-from app.web.pictures import learning
 
 LATEST = 8
 """Jobs that are shown."""

@@ -68,7 +68,7 @@ except SystemExit as ended:
 
 
 class JobError(Exception):
-    """A job cannot be started; the message says why."""
+    """A job cannot be started; the message is a sentence that says why."""
 
 
 class Kept(Record):
@@ -147,7 +147,7 @@ def start(folder: Path, words: Sequence[str], place: Path) -> str:
         _write(record, kept)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise JobError(f"it cannot be started: {why}.") from error
+        raise JobError(f"Nothing can be started in {folder}: {why}.") from error
     return record.name
 
 
@@ -194,7 +194,7 @@ def _new(where: Path, now: float) -> Path:
         except FileExistsError:
             continue
         return record
-    raise JobError("it cannot be started: too many are started at once.")
+    raise JobError("Too many are started at once: try it again.")
 
 
 def _write(record: Path, kept: Kept) -> None:

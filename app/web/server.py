@@ -14,6 +14,9 @@ from pathlib import Path
 
 PORT = 8501
 HOST = "127.0.0.1"
+LARGEST = 50
+"""Megabytes of one upload: some hundred thousand searches."""
+
 VARIABLE = "PERSARANK_APP"
 """Tells the pages, as JSON, what the app was opened on; see the arguments of `serve`."""
 
@@ -52,7 +55,7 @@ def serve(
         "server.headless": str(headless).lower(),
         "server.showEmailPrompt": "false",
         "logger.hideWelcomeMessage": "true",
-        "server.maxUploadSize": 50,
+        "server.maxUploadSize": LARGEST,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",

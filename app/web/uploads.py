@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from app.web.server import LARGEST
 from data.files import write_bytes
 from data.reading.files import ENDINGS, first_rows
 from data.reading.log import read_log
@@ -21,9 +22,6 @@ from data.schema import DataError
 
 FOLDER = "uploads"
 MEGABYTE = 1 << 20
-LARGEST = 50
-"""Megabytes of one upload: some hundred thousand searches."""
-
 UNPACKED = 400
 """Megabytes of a compressed log, at most, once it is unpacked."""
 

@@ -13,8 +13,8 @@ from app.reports.pages.users import distribution
 from app.reports.pages.words import ORACLE, YARDSTICKS, metric_name, missed, slates, verdict
 from app.reports.tables import plain
 from app.web.drawing import draw_chart, draw_table
-from app.web.evidence import Evidence, beside, evidence
 from app.web.gains import who_gains
+from app.web.judging import JudgedRuns, beside, judge_runs
 from app.web.literal import literal
 from app.web.opened import opened, runs
 
@@ -71,7 +71,7 @@ def difference(pair: dict[str, Any] | None) -> tuple[str, ...]:
         change(pair["mean"]),
         interval(pair["low"], pair["high"], change),
         probability(pair["p_holm"]),
-        (verdict(pair)),
+        verdict(pair),
     )
 
 
@@ -91,7 +91,7 @@ def differing(dataset: dict[str, Any]) -> None:
         draw_table(Table("Settings that differ", ("setting", *letters), rows, words=1 + len(letters)))
 
 
-def draw(dataset: dict[str, Any], found: Evidence, names: dict[str, str]) -> None:
+def draw(dataset: dict[str, Any], found: JudgedRuns, names: dict[str, str]) -> None:
     """All that is known of the runs on one dataset."""
     mark = dataset["fingerprint"]
     metrics = {metric_name(name): name for name in dataset["between"]}
@@ -132,7 +132,7 @@ def main() -> None:
         st.info("Choose at least one run.")
         return
     names = {str(place): name for name, place in wanted.items()}
-    found = evidence(wanted)
+    found = judge_runs(wanted)
     if found.left_out:
         left = [(names.get(row["run"], row["run"]), row["why"]) for row in found.left_out]
         st.warning(f"{len(left)} of {len(wanted)} runs are left out.")

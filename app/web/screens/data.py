@@ -8,15 +8,14 @@ import streamlit as st
 from app.reports.distributions import Bars, distributions
 from app.reports.pages.blocks import Table
 from app.reports.tables import plain
-from app.runs.shell import command
-from app.web import jobs
+from app.web.charts import bars
+from app.web.data_choice import choose_dataset
 from app.web.drawing import draw_chart, draw_table
 from app.web.import_form import import_words, option, taken, upload
 from app.web.job_list import job_list, shown_place
 from app.web.literal import literal
-from app.web.names import LONGEST, free_name, what_is_wrong
 from app.web.opened import SEARCHES, datasets, opened
-from app.web.pictures import bars
+from app.web.starting import new_place, start_button
 from app.web.uploads import UploadError
 from data import feature_sets
 from data.schema import DataError, Dataset
@@ -24,6 +23,7 @@ from data.storage import read_manifest
 
 MOST_USERS = 2000  # that are simulated from a page; the command simulates any number
 
+NAME = "Name of the dataset"
 LOOK, IMPORT, SIMULATE = "Your data", "Import a log", "Simulate users"
 # Kept in a visitor's session: which part of the page is open, a dataset in the making, and the last made
 WHAT, COMING, NEWEST = "what", "coming", "newest"
@@ -41,14 +41,9 @@ def look(known: dict[str, Path]) -> None:
     if not known:
         st.info("There is no data yet: import a log, or simulate users.")
         return
-    asked = st.query_params.get("data")
-    if asked is not None and asked not in known:
-        st.warning("There is no dataset of the name in the address: choose one from the list.")
-    names = list(known)
-    made = next((name for name, place in known.items() if place == st.session_state.get(NEWEST)), names[0])
-    usual = names.index(asked if asked in known else made)
-    name = st.selectbox("Dataset", names, index=usual, key=f"dataset {asked} {made} {names}")
-    name = name if name is not None and name in known else names[usual]
+    newest = st.session_state.get(NEWEST)
+    made = next((name for name, place in known.items() if place == newest), next(iter(known)))
+    name = choose_dataset("Dataset", known, made)
     place = known[name]
     figures, pictures = seen(str(place), str(read_manifest(place)["fingerprint"]))
     if pictures:
@@ -92,32 +87,12 @@ def facts(figures: dict[str, Any]) -> None:
     st.markdown(literal(told + (f" Left out: {', '.join(left_out)}." if left_out else "")))
 
 
-def new_name(folder: Path, wish: str, key: str) -> tuple[Path, str | None]:
-    """The place of a new dataset, and what is wrong with its name."""
-    room = folder / SEARCHES
-    usual = free_name(room, wish, "searches")
-    name = (
-        st.text_input("Name of the dataset", usual, max_chars=LONGEST, key=f"{key} {usual}").strip() or usual
-    )
-    return room / name, what_is_wrong(room, name)
-
-
-def run(folder: Path, words: list[str], out: Path, wrong: str | None, label: str) -> bool:
-    """Show a command, and a button that runs it; whether it has been started."""
-    if wrong:
-        st.error(literal(wrong))
-        return False
-    st.markdown("This is what will be run, and what you can run in a terminal:")
-    st.code(command(*words), language=None, wrap_lines=True)
-    if not st.button(label, type="primary", icon=":material/play_arrow:"):
-        return False
-    try:
-        jobs.start(folder, words, out)
-    except jobs.JobError as error:
-        st.error(literal(f"Nothing was started: {error}"))
-        return False
-    st.session_state[COMING] = out
-    return True
+def run(label: str, folder: Path, words: list[str], out: Path, wrong: str | None) -> bool:
+    """Offer a command that makes a dataset, which is shown when it is there; whether it has been started."""
+    started = start_button(label, folder, words, out, wrong)
+    if started:
+        st.session_state[COMING] = out
+    return started
 
 
 def import_log(folder: Path) -> None:
@@ -127,7 +102,8 @@ def import_log(folder: Path) -> None:
         kept = upload(folder)
         if kept is None:
             return
-        out, wrong = new_name(folder, Path(kept.name).name.split(".")[0], "log")
+        wish = Path(kept.name).name.split(".")[0]
+        out, wrong = new_place(NAME, folder / SEARCHES, wish, "searches")
         words = import_words(kept, shown_place(kept.place, folder))
     except (UploadError, DataError) as error:
         st.error(literal(f"This cannot be read: {error}"))
@@ -135,7 +111,7 @@ def import_log(folder: Path) -> None:
     if words is None:
         return
     out_words = option("out", shown_place(out, folder))
-    if run(folder, ["data", "import", words[0], *out_words, *words[1:]], out, wrong, "Import"):
+    if run("Import", folder, ["data", "import", words[0], *out_words, *words[1:]], out, wrong):
         taken()
         st.rerun()
 
@@ -151,10 +127,10 @@ def simulate(folder: Path) -> None:
     strength = right.number_input(
         "How far tastes differ", 0.0, 10.0, 0.25, step=0.05, help="0 makes all users alike."
     )
-    out, wrong = new_name(folder, f"simulated-{users}", "simulated")
+    out, wrong = new_place(NAME, folder / SEARCHES, f"simulated-{users}", "simulated")
     words = ["data", "simulate", "--out", shown_place(out, folder), "--users", str(users)]
     words += ["--seed", str(seed), "--strength", f"{strength:g}"]
-    if run(folder, words, out, wrong, "Simulate"):
+    if run("Simulate", folder, words, out, wrong):
         st.rerun()
 
 

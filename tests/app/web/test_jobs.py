@@ -146,7 +146,7 @@ def test_no_more_than_some_at_once(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_an_argument_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match="it cannot be started"):
+    with pytest.raises(JobError, match="Nothing can be started in "):
         jobs.start(tmp_path, ["data", "import", "a\0b"], tmp_path / "new")
     assert jobs.jobs(tmp_path) == []
 
@@ -161,10 +161,21 @@ def test_a_job_that_cannot_be_written_down_does_not_go_on(
     kill = os.kill
     monkeypatch.setattr(os, "kill", lambda *how: (killed.append(how), kill(*how)))
     monkeypatch.setattr(jobs, "write_bytes", full)
-    with pytest.raises(JobError, match="it cannot be started: No space left on device"):
+    with pytest.raises(JobError, match=f"^Nothing can be started in {tmp_path}: No space left on device"):
         jobs.start(tmp_path, ["list"], tmp_path / "new")
     assert [number for _, number in killed] == [signal.SIGKILL]
     assert jobs.jobs(tmp_path) == []
+
+
+def test_a_folder_in_which_nothing_can_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(where: Path, now: float) -> Path:
+        raise PermissionError(13, "Permission denied", str(where))
+
+    monkeypatch.setattr(jobs, "_new", refused)
+    with pytest.raises(JobError, match=f"^Nothing can be started in {tmp_path}: Permission denied\\.$"):
+        jobs.start(tmp_path, ["list"], tmp_path / "new")
 
 
 def test_phases_tell_how_long_they_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

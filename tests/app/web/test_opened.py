@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from app.web.evidence import evidence
+from app.web.judging import judge_runs
 from app.web.opened import AppError, Opened, checksum, datasets, opened, run_named, runs, service
 from app.web.server import VARIABLE
 
@@ -61,10 +61,10 @@ def test_data_that_have_moved_are_found_where_they_are_now(
     assert datasets() == {}
     with pytest.raises(AppError, match="name it with --data"):
         service("runs/mine")
-    assert evidence(runs()).datasets == []
+    assert judge_runs(runs()).datasets == []
     open_on(tmp_path, moved=[data])
     assert datasets() == {"moved": data}
-    assert len(service("runs/mine").users) == len(evidence(runs()).own.popitem()[1]["nmrr"]["A"])
+    assert len(service("runs/mine").users) == len(judge_runs(runs()).own.popitem()[1]["nmrr"]["A"])
 
 
 def test_names_are_unique_and_a_run_counts_once(prepared: Path, folder: Path, open_on: OpenOn) -> None:

@@ -13,6 +13,7 @@ from app.runs.given import settings_from
 from app.runs.settings import PATHS, Settings, resolve
 from app.web import jobs
 from app.web.jobs import JobError
+from app.web.literal import literal
 from app.web.names import free_name, what_is_wrong
 from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
 from ranking.rankers import RANKERS, TREES
@@ -131,7 +132,7 @@ def test_what_cannot_be_started_is_a_sentence(
 
     monkeypatch.setattr(jobs, "start", start)
     app = press(open_page("train", folder), "Start training")
-    assert r"\*\*wait\*\*" in app.error[0].value
+    assert app.error[0].value == literal("4 jobs are at work: **wait**.")
 
 
 def test_a_dataset_of_the_address_that_is_not_there_is_a_sentence(open_page: Open, folder: Path) -> None:

@@ -20,7 +20,7 @@ Users = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class JudgedRuns:
     """Judged runs.
 
     Attributes:
@@ -34,19 +34,19 @@ class Evidence:
     own: dict[str, dict[str, Users]]
 
 
-def evidence(runs: dict[str, Path]) -> Evidence:
+def judge_runs(runs: dict[str, Path]) -> JudgedRuns:
     """Judge runs, by name, on the test slates."""
-    return _evidence(tuple(runs.values()), opened().moved, tuple(map(checksum, runs.values())))
+    return _judge(tuple(runs.values()), opened().moved, tuple(map(checksum, runs.values())))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Judging the runs on held-out searches …")
-def _evidence(runs: tuple[Path, ...], moved: tuple[Path, ...], checksums: tuple[str, ...]) -> Evidence:
+def _judge(runs: tuple[Path, ...], moved: tuple[Path, ...], checksums: tuple[str, ...]) -> JudgedRuns:
     """Judged anew whenever a checksum changes. Of what was gathered only figures are kept, for memory."""
     told: list[str] = []
     try:
         gathered = gather(runs, moved, SPLIT, warn=told.append)
     except RunError:  # which only says that none is left
-        return Evidence([], [{"run": "", "why": why.removeprefix("left out: ")} for why in told], {})
+        return JudgedRuns([], [{"run": "", "why": why.removeprefix("left out: ")} for why in told], {})
     report = figures.report(gathered, SPLIT)
     own: dict[str, dict[str, Users]] = {}
     for dataset, judged in zip(report["datasets"], gathered.datasets(), strict=True):
@@ -55,7 +55,7 @@ def _evidence(runs: tuple[Path, ...], moved: tuple[Path, ...], checksums: tuple[
             metric: {g.letter: values for g in groups if (values := g.users(OWN, metric)) is not None}
             for metric in dataset["between"]
         }
-    return Evidence(report["datasets"], report["left_out"], own)
+    return JudgedRuns(report["datasets"], report["left_out"], own)
 
 
 def beside(users: Users, base: str) -> dict[str, dict[str, Any]]:
