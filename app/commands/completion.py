@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import click
 import typer
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
@@ -225,6 +226,27 @@ def _whole(broken: list[str]) -> list[str]:
     return words
 
 
-def register() -> None:
-    """Let bash be answered by `Bash`; what typer has for it knows nothing of broken words."""
+def register(command: click.Command) -> None:
+    """Let bash be answered by `Bash`, and refuse an unknown shell as any other wrong word.
+
+    What typer has for bash knows nothing of broken words, and what it refuses ends with an exit code of ours.
+    """
     add_completion_class(Bash, "bash")
+    for option in command.params:
+        if option.name in ("install_completion", "show_completion") and option.callback is not None:
+            option.callback = _refusing(option.callback)
+
+
+def _refusing(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """The callback of an option, which fails only in a shell that it does not know."""
+
+    def call(*given: Any) -> Any:
+        try:
+            return callback(*given)
+        except (click.exceptions.Exit, SystemExit) as ended:
+            code = ended.exit_code if isinstance(ended, click.exceptions.Exit) else ended.code
+            if code:
+                raise click.UsageError("commands are completed in bash, zsh, fish and PowerShell.") from ended
+            raise
+
+    return call

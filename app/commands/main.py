@@ -44,7 +44,7 @@ def _code(arguments: list[str] | None) -> int:
                 stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows another
         try:
             command = get_command(commands)
-            completion.register()
+            completion.register(command)
             code = command.main(arguments, standalone_mode=False) or OK
         except click.ClickException as error:
             error.show()

@@ -49,7 +49,7 @@ def _names() -> dict[str, str]:
     )
     told = {kind: _listed(found[kind]) for kind in lists}
     told |= {f"default_{axis}": name for axis, name in found["default"].items()}
-    return told | {"losses": _losses(found["rankers"])}
+    return told | {"losses": _losses(found["rankers"], found["algorithms"])}
 
 
 def _listed(names: Any) -> str:
@@ -58,9 +58,12 @@ def _listed(names: Any) -> str:
     return f"{', '.join(others)} or {last}" if others else str(last)
 
 
-def _losses(rankers: dict[str, Any]) -> str:
-    """The losses of each ranker, those with the same ones together."""
+def _losses(rankers: dict[str, Any], algorithms: dict[str, Any]) -> str:
+    """The losses of each ranker, or of an algorithm that has its own; those with the same ones together."""
     having: dict[tuple[str, ...], list[str]] = {}
     for name, ranker in rankers.items():
         having.setdefault(tuple(ranker["losses"]), []).append(name)
+    for name, algorithm in algorithms.items():
+        if algorithm["losses"]:
+            having.setdefault(tuple(algorithm["losses"]), []).append(name)
     return "; ".join(f"of {' and '.join(names)}: {_listed(losses)}" for losses, names in having.items())

@@ -9,6 +9,9 @@ from app.reports.pages.charts import INK
 
 HEIGHT = 150
 
+WHOLE = {"tickMinStep": 1, "format": ",d"}
+"""An axis that counts: no fractions."""
+
 
 def bars(shown: Bars) -> Chart:
     """A bar chart with its figures."""
@@ -23,6 +26,8 @@ def bars(shown: Bars) -> Chart:
     upward: dict[str, Any] = {"field": "count", "type": "quantitative", "title": shown.upward}
     if share:
         upward |= {"axis": {"format": "%"}, "scale": {"domain": [0, 1]}}
+    else:
+        upward |= {"axis": WHOLE}
     layer = {
         "mark": {"type": "bar", "aria": False, "color": INK, "opacity": 0.65},
         "encoding": {"x": across, "y": upward, "tooltip": [{"field": "bin"}, {"field": "count"}]},

@@ -11,6 +11,7 @@ from app.reports.evidence.people import CLEARLY
 from app.reports.pages.blocks import change, count, figure, people, visible
 from app.reports.pages.charts import INK, Rows, Specification
 from app.reports.pages.words import AGAINST
+from app.web.charts import WHOLE
 from app.web.drawing import specification
 from app.web.literal import literal
 
@@ -132,6 +133,7 @@ def _points(rows: Rows) -> Specification:
     across: Specification = {
         "type": "quantitative",
         "title": "users, from the largest gain to the largest loss",
+        "axis": WHOLE,
     }
     return {
         "data": {"values": [{name: row[name] for name in own} for row in rows]},

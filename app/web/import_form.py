@@ -65,7 +65,7 @@ def upload(folder: Path) -> Upload | None:
         help=f"CSV, TSV, JSON lines, JSON or Parquet; text may be compressed ({uploads.PACKED}).",
         key=f"file {st.session_state.get(TAKEN, 0)}",
     )
-    st.caption(f"Up to {LARGEST} MB. It is kept in the app's folder on this machine, in {uploads.FOLDER}/.")
+    st.caption(f"Up to {LARGEST} MB. It is kept in the app's folder, in {uploads.FOLDER}/.")
     kept: Upload | None = st.session_state.get(KEPT)
     if kept is not None and (given is None or given.file_id != kept.number):
         uploads.discard(kept.place)

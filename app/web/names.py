@@ -25,7 +25,8 @@ def what_is_wrong(room: Path, name: str) -> str | None:
     """Why nothing new in a folder can have this name, if it cannot."""
     if not ALLOWED.fullmatch(name):
         return (
-            "A name has small letters, digits, dots and dashes, up to 60; it begins with a letter or a digit."
+            "A name has small letters, digits, dots, dashes and underscores, up to 60; it begins with a "
+            "letter or a digit."
         )
     if (room / name).exists():
         return f"There is something at {room.name}/{name} already: choose another name."

@@ -17,6 +17,9 @@ HOST = "127.0.0.1"
 LARGEST = 50
 """Megabytes of one upload: some hundred thousand searches."""
 
+EVERYWHERE = ("0.0.0.0", "::")
+"""Stands for all addresses of this machine, and for none that a browser could open."""
+
 VARIABLE = "PERSARANK_APP"
 """Tells the pages, as JSON, what the app was opened on; see the arguments of `serve`."""
 
@@ -78,8 +81,7 @@ def serve(
     _keep_ignoring_interrupts()
     from streamlit.web import cli
 
-    shown = f"[{host}]" if ":" in host else host
-    print(f"PersaRank is served on http://{shown}:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
+    print(f"PersaRank is served on {_told(host, port)} (Ctrl-C ends it).", file=sys.stderr, flush=True)
     page = str(Path(__file__).with_name("entry.py"))
     # Under another name, which a page of the internet can point to this machine, it does not answer.
     names = ("localhost", HOST, "::1") if is_private(host) else ()
@@ -94,6 +96,13 @@ def is_private(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _told(host: str, port: int) -> str:
+    """The address for people; some hosts stand for all of this machine's, and no browser could open them."""
+    if host in EVERYWHERE:
+        return f"http://localhost:{port}, and to other machines under this one's name or address"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _give_home(directory: Path) -> None:

@@ -55,6 +55,8 @@ def distribution(dataset: dict[str, Any]) -> Chart:
         [(name, *map(figure, values)) for name, values in series.items()],
     )
     across = "users who are served worse, in %"
+    own = all(group["own_models"] for group in dataset["groups"])
+    of_models = "All are own models" if own else "Own models, or the common one where a ranker makes none"
     of_history = f"; history is {YARDSTICKS['history']}"
     return Chart(
         caption,
@@ -62,7 +64,7 @@ def distribution(dataset: dict[str, Any]) -> Chart:
         f"{middle}.",
         lines(rows, list(series), across, "NMRR"),
         table,
-        f"{key(dataset['groups'])}. All are own models{'' if history is None else of_history}.",
+        f"{key(dataset['groups'])}. {of_models}{'' if history is None else of_history}.",
     )
 
 

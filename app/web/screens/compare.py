@@ -59,7 +59,7 @@ def ranking(dataset: dict[str, Any], metric: str, base: str, differences: dict[s
     rows.sort(key=lambda row: -row[0])
     ends = ("− baseline", "95 %", "p, corrected", "more than chance?")
     headings = ("ranker", name, "95 %", "common model", *ends)
-    caption = f"{name} of users' own models, averaged over users"
+    caption = f"{name} of users with their own models, or the common one where a ranker makes none"
     draw_table(Table(caption, headings, [cells for _, cells in rows]))
 
 
@@ -123,6 +123,13 @@ def draw(dataset: dict[str, Any], found: JudgedRuns, names: dict[str, str]) -> N
             st.markdown(literal(block.text))
 
 
+def in_names(told: str, names: dict[str, str]) -> str:
+    """A sentence with the names that the page has instead of whole paths."""
+    for place in sorted(names, key=len, reverse=True):
+        told = told.replace(place, names[place])
+    return told
+
+
 def main() -> None:
     """Draw the page."""
     st.title("Compare runs", anchor=False)
@@ -134,7 +141,7 @@ def main() -> None:
     names = {str(place): name for name, place in wanted.items()}
     found = judge_runs(wanted)
     if found.left_out:
-        left = [(names.get(row["run"], row["run"]), row["why"]) for row in found.left_out]
+        left = [(names.get(row["run"], row["run"]), in_names(row["why"], names)) for row in found.left_out]
         st.warning(f"{len(left)} of {len(wanted)} runs are left out.")
         draw_table(Table("Left out", ("run", "why"), left, words=2))
     for number, dataset in enumerate(found.datasets, start=1):

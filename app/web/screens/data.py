@@ -76,7 +76,7 @@ def facts(figures: dict[str, Any]) -> None:
         "Searched again": "Searches that the same user had made before.",
         "Hit rate": "Searches whose query is on offer; all others score 0 with every ranker.",
     }
-    row = st.container(horizontal=True, gap="large")
+    row = st.container(horizontal=True, gap="medium")
     for label, value in shown.items():
         row.metric(label, value, help=meanings.get(label), width="content")
     first, last = (
@@ -97,7 +97,7 @@ def run(label: str, folder: Path, words: list[str], out: Path, wrong: str | None
 
 def import_log(folder: Path) -> None:
     """Upload a log, say what its columns hold, and import it."""
-    st.markdown("A log says who searched for what, and when. Nothing of it leaves this machine.")
+    st.markdown("A log says who searched for what, and when. It stays on the machine that runs this app.")
     try:
         kept = upload(folder)
         if kept is None:

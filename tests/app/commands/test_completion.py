@@ -17,6 +17,7 @@ from app.commands.line import commands
 from app.runs.settings import ConfigError, resolve
 from federated.algorithms import ALGORITHMS, FITTED
 from ranking.rankers import RANKERS
+from tests.app.commands.test_cli_errors import Cli
 
 ROOT = Path(__file__).resolve().parents[3]
 PERSARANK = "import sys, persarank; sys.argv[0] = 'persarank'; persarank.main()"
@@ -108,7 +109,8 @@ def test_runs(tmp_path: Path, monkeypatch: Any) -> None:
         (tmp_path / name / "config.toml").touch()
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert offered("evaluate", "") == ["alone", "runs/mine", "runs/other"]
+    for words in (["evaluate"], ["suggest"], ["app"], ["app", "alone"]):
+        assert offered(*words, "") == ["alone", "runs/mine", "runs/other"]
     assert offered("resume", "runs/m") == ["runs/mine"]
     assert offered("compare", "alone", "--baseline", f"{tmp_path}/ru") == [
         f"{tmp_path}/runs/mine", f"{tmp_path}/runs/other"
@@ -257,3 +259,14 @@ def test_words_around_an_equals_sign_are_put_together() -> None:
     assert completion._whole(["--set", "graph", "=", "st"]) == ["--set", "graph=st"]
     assert completion._whole(["--algorithm", "=", "fedavg", "--set"]) == ["--algorithm=fedavg", "--set"]
     assert completion._whole(["--set", "lr", "=", "--seed"]) == ["--set", "lr=", "--seed"]
+
+
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
+def test_a_shell_without_completion_is_a_usage_error(
+    option: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("completion", "_completion_shared"):
+        monkeypatch.setattr(f"typer.{module}._get_shell_name", lambda: "ksh")
+    called = cli(option)
+    assert called.code == 2
+    assert "bash, zsh, fish and PowerShell" in called.err

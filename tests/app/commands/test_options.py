@@ -47,6 +47,7 @@ def test_help_names_what_the_tables_hold(cli: Cli, monkeypatch: Any) -> None:
     assert f"[default: {usual.algorithm}]" in train
     assert f"[default: {usual.ranker_name}]" in train
     assert "of forest: bce or mse; of lightgbm: lambdarank, bce, mse or softmax; of mlp and mlp-cnn:" in train
+    assert "; of memrl: nmrr" in train
     assert "Slates of train, validation or test." in told(cli, "evaluate")
     assert "A search log: .csv, .tsv" in told(cli, "data", "import"), "arguments are explained too"
 

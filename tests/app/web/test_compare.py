@@ -29,6 +29,12 @@ def rows(app: AppTest, caption: str) -> list[list[str]]:
     return [[re.sub(r"<.*?>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)] for row in found]
 
 
+def told_below(app: AppTest) -> str:
+    """Captions of tables and charts."""
+    html = " ".join(element.proto.body for element in app.get("html"))
+    return html + " ".join(caption.value for caption in app.caption)
+
+
 def damage(run: Path) -> None:
     model = run / LEFT
     model.write_bytes(model.read_bytes()[:-1] + b"\xff")
@@ -51,6 +57,8 @@ def test_figures_and_differences_are_those_of_the_report(
     assert table["B"][4] == f"{difference['mean']:+.4f}"
     assert table["B"][5] == f"{difference['low']:+.4f} to {difference['high']:+.4f}"
     assert table["A"][4:] == [""] * 4
+    assert "or the common one where a ranker makes none" in told_below(app)
+    assert "All are own models" not in told_below(app), "one is fedavg"
     values = [float(row[1]) for row in rows(app, "NMRR of users")[1:]]
     assert values == sorted(values, reverse=True)
 
@@ -88,7 +96,7 @@ def test_a_damaged_run_is_named_and_the_other_is_judged(
     assert app.warning[0].value == "1 of 2 runs are left out."
     (name, why) = rows(app, "Left out")[1]
     assert name == "runs/*broken*"
-    assert LEFT in why
+    assert why.startswith(f"runs/*broken*/{LEFT}"), "a name of the page, and no path"
     assert rows(app, "NMRR of users")
 
 

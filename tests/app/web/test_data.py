@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.reports.distributions import distributions
 from app.web import jobs, uploads
+from app.web.charts import WHOLE, bars
 from app.web.import_form import option
 from app.web.uploads import UploadError
 from data.card import card
@@ -236,6 +237,14 @@ def test_pictures_count_what_the_card_counts(tiny_dataset: Dataset) -> None:
     assert all(0 <= height <= 1 for _, height in hits.bars)
     assert len(pools.bars) <= 20
     assert pools.bars[0][0].startswith(f"{figures['pool_size']['min']:.0f}")
+
+
+def test_axes_that_count_have_no_fractions(tiny_dataset: Dataset) -> None:
+    for shown in distributions(tiny_dataset)[1]:
+        (layer,) = bars(shown).specification["layer"]
+        axis = layer["encoding"]["y"]["axis"]
+        assert axis == ({"format": "%"} if shown.upward.startswith("share") else WHOLE)
+    assert WHOLE["tickMinStep"] == 1
 
 
 def test_pictures_by_hand(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_pages_are_told_what_was_opened(
 
 
 def test_only_names_of_this_machine_are_answered_unless_it_is_opened_to_others(
-    served: list[str], tmp_path: Path
+    served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serve(tmp_path, (), False, (), "127.0.0.1", free_port(), True)
     hosts = [word for word in served if "allowedHosts" in word]
@@ -72,6 +72,7 @@ def test_only_names_of_this_machine_are_answered_unless_it_is_opened_to_others(
     served.clear()
     serve(tmp_path, (), False, (), "0.0.0.0", free_port(), True)
     assert "--server.address=0.0.0.0" in served
+    assert "http://localhost:" in capsys.readouterr().err.splitlines()[-1]
     assert not any("allowedHosts" in word for word in served)
 
 
