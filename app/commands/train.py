@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from app.runs.learning import Watch
     from app.runs.phases import Phases
     from app.runs.settings import Settings
+    from data import feature_sets
 
 
 def train(
@@ -91,8 +92,6 @@ def train(
     """Train a ranker into a run directory."""
     from app.runs.given import require_read, settings_from
     from app.runs.training import train_run
-    from data.feature_sets import open_data
-    from data.progress import READING
 
     given: dict[str, Any] = {
         "algorithm": algorithm,
@@ -107,9 +106,7 @@ def train(
     require_read(settings, given | {"until": until})
 
     def begin(watch: "Watch", phases: "Phases") -> dict[str, Any]:
-        phases.enter(READING)
-        dataset = open_data(data, tell=phases.tell)
-        return train_run(settings, data, dataset, out, watch, phases, until)
+        return train_run(settings, data, _read(data, phases), out, watch, phases, until)
 
     if dry_run:
         _forecast(settings, data, out, until, as_json)
@@ -123,13 +120,10 @@ def _forecast(settings: "Settings", data: Path, out: Path, until: int | None, as
     from app.reports.forecast import table
     from app.runs.forecast import forecast
     from app.runs.phases import Phases
-    from data.feature_sets import open_data
-    from data.progress import READING
 
     with ProgressBars(quiet=as_json) as bars:
         phases = Phases(bars.tell, warn)
-        phases.enter(READING)
-        result = forecast(settings, data, open_data(data, tell=phases.tell), out, phases, until)
+        result = forecast(settings, data, _read(data, phases), out, phases, until)
     show(table, result, as_json)
 
 
@@ -153,8 +147,6 @@ def resume(
     from app.runs.directory import CHECKPOINTS, RunError, finished, locked, open_started
     from app.runs.given import parse_overrides, require_read
     from app.runs.training import resume_run
-    from data.feature_sets import open_data
-    from data.progress import READING
     from federated import checkpoint
 
     started = open_started(run)
@@ -173,11 +165,18 @@ def resume(
     require_read(started.settings, {"until": until})
 
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
-        phases.enter(READING)
-        dataset = open_data(started.source(data), tell=phases.tell)
-        return resume_run(started, dataset, watch, warn, phases, overrides, until)
+        return resume_run(started, _read(started.source(data), phases), watch, warn, phases, overrides, until)
 
     _train(started.settings, as_json, go_on)
+
+
+def _read(data: Path, phases: "Phases") -> "feature_sets.Data":
+    """The first phase of a training."""
+    from data.feature_sets import open_data
+    from data.progress import READING
+
+    phases.enter(READING)
+    return open_data(data, tell=phases.tell)
 
 
 def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"], dict[str, Any]]) -> None:
