@@ -2,6 +2,7 @@
 
 import csv
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -156,7 +157,8 @@ def test_from_an_odd_log_to_own_suggestions(page: Page, served: Served, log: Pat
     expect(link).to_be_visible(timeout=60_000)
     accessible(page, "light")
     link.click()
-    page.wait_for_url("**run=runs*searches-i-2024-persa-fl-ditto-mlp*", timeout=30_000)
+    run = page.get_by_role("combobox", name="Run", exact=True)
+    expect(run).to_have_value(re.compile("^runs/searches-i-2024-persa-fl-ditto-mlp"), timeout=30_000)
     taken = time.monotonic() - began
     print(f"from the upload to the suggestions: {taken:.0f} s", file=sys.stderr)
     assert "owned" not in page.title()
