@@ -143,7 +143,7 @@ def test_four_lists_follow_every_keystroke(visitor: Visitor) -> None:
     everyone = seen[-1]["For everyone"]
     for place, (line, text) in enumerate(zip(told.all(), seen[-1]["By popularity"], strict=True)):
         up = everyone.index(text) - place if text in everyone else None
-        words = "new" if up is None else f"up {up}" if up > 0 else f"down {-up}" if up else ""
+        words = f"up {up}" if up and up > 0 else f"down {-up}" if up else ""
         assert (
             line.locator(".move").all_inner_texts()
             == [f"{sign} {words}" for sign in [{"n": "★", "u": "▲", "d": "▼"}[words[0]]] if words]

@@ -221,7 +221,8 @@ class Box {
     this.deletes.replaceChildren(...options.map((option) => this.deletion(option)));
     this.none.textContent = this.data.none;
     this.lists.replaceChildren(...this.data.lists.map((list) => this.list(list, typed)));
-    if (!this.data.lists.length) this.lists.replaceChildren(make("p", "said", this.data.empty));
+    const said = this.data.lists.length ? this.data.note : this.data.empty;
+    if (said) this.lists.append(make("p", "said", said));
   }
 
   option(option, place, typed) {

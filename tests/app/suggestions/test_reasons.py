@@ -144,7 +144,7 @@ def test_contributions_are_those_of_single_scores(log: Log) -> None:
     """By hand, where a score is a sum: a weight times how far its feature is from the median."""
     made = MLP(()).network(len(log.feature_names), [])
     w = torch.randn(made.layout.size, generator=torch.Generator().manual_seed(3))
-    suggester = Suggester(log, NeuralModel(made, w, None))
+    suggester = Suggester(log, NeuralModel(made, w, w.expand(len(log.users), -1) * 2))
     visit = suggester.visit(USER)
     standing = suggester.candidates.standing(visit)
     pool = suggester.candidates.pool(standing, PREFIX)
@@ -154,8 +154,8 @@ def test_contributions_are_those_of_single_scores(log: Log) -> None:
         by_feature = w.numpy()[:-1] * (features[at] - np.median(features, axis=0))
         worth = dict(zip(log.feature_names, by_feature.tolist(), strict=True))
         for part in reasons.parts:
-            assert part.personal == pytest.approx(sum(worth[v.name] for v in part.values), abs=1e-4)
-            assert part.everyone == pytest.approx(part.personal, abs=1e-6)
+            assert part.everyone == pytest.approx(sum(worth[v.name] for v in part.values), abs=1e-4)
+            assert part.personal == pytest.approx(2 * part.everyone, abs=1e-5)
             for value in part.values:
                 number = log.feature_names.index(value.name)
                 assert (value.value, value.median) == pytest.approx(

@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.suggestions.demo import RUNS
+from app.suggestions.suggester import RANKINGS, Suggestion, Suggestions
 from app.web.box import Act, Said, answers
 from app.web.suggesting import visits
 
@@ -48,6 +49,12 @@ def texts(app: AppTest, place: int = 0) -> list[str]:
     return [row["text"] for row in shown(app)["lists"][place]["rows"]]
 
 
+def learning_run(app: AppTest) -> AppTest:
+    """Choose the run whose users have models of their own."""
+    run = next(name for name in app.selectbox(key="run").options if RUNS[1] in name)
+    return app.selectbox(key="run").set_value(run).run()
+
+
 def test_the_first_page_offers_own_searches(opened: Callable[..., AppTest]) -> None:
     app = opened()
     assert not app.exception
@@ -61,9 +68,7 @@ def test_the_first_page_offers_own_searches(opened: Callable[..., AppTest]) -> N
 
 def test_figures_are_those_of_the_report(opened: Callable[..., AppTest], prepared: Path) -> None:
     app = opened(user="user 002")
-    app.selectbox(key="run").set_value(
-        next(r for r in app.selectbox(key="run").options if RUNS[1] in r)
-    ).run()
+    learning_run(app)
     report = json.loads((prepared / RUNS[1] / "report.json").read_text())
     row = next(row for row in report["users"] if row["user"] == "user 002")
     assert [metric.value for metric in app.metric] == [f"{value:.3f}" for value in row["personal"].values()]
@@ -74,14 +79,30 @@ def test_figures_are_those_of_the_report(opened: Callable[..., AppTest], prepare
 
 def test_an_answer_carries_the_number_of_its_question(opened: Callable[..., AppTest]) -> None:
     app = opened(k="4")
+    learning_run(app)
     for seq, text in ((1, "h"), (2, "ho")):
         data = shown(says(app, text, seq))
         assert (data["mount"], data["seq"], data["typed"]) == ("m", seq, text)
         assert [len(one["rows"]) for one in data["lists"]] == [4] * 4
-        assert [one["title"] for one in data["lists"]] == [
-            answers.TITLES[name][0] for name in answers.RANKINGS
-        ]
+        assert [one["title"] for one in data["lists"]] == [answers.TITLES[name][0] for name in RANKINGS]
+        assert data["note"] == answers.MOVES
     assert [option["text"] for option in data["options"]] == texts(app)
+
+
+def test_a_run_with_one_model_shows_one_list_and_says_why(opened: Callable[..., AppTest]) -> None:
+    app = opened()
+    app.selectbox(key="run").set_value(
+        next(r for r in app.selectbox(key="run").options if RUNS[0] in r)
+    ).run()
+    data = shown(says(app, "h", 1))
+    assert [one["title"] for one in data["lists"]] == ["For you", "By history", "By popularity"]
+    assert data["lists"][0]["what"] == "by the common model, from this user's past"
+    assert data["note"].startswith("With fedavg nobody has a model of their own")
+    assert not any(row["move"] for one in data["lists"] for row in one["rows"])
+    says(app, "h", 1, act(app, 1, "why", texts(app)[1]))
+    (chart,) = app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")
+    assert "everyone" not in json.loads(chart.proto.spec)["layer"][-1]["encoding"]["x"]["field"]
+    assert "for everyone" not in chart.proto.spec
 
 
 def test_what_was_done_is_carried_out_once(opened: Callable[..., AppTest]) -> None:
@@ -144,8 +165,7 @@ def test_two_sessions_share_nothing(opened: Callable[..., AppTest]) -> None:
 
 def test_learning_and_its_way_back(opened: Callable[..., AppTest]) -> None:
     app = opened()
-    run = next(name for name in app.selectbox(key="run").options if "ditto" in name)
-    app.selectbox(key="run").set_value(run).run()
+    learning_run(app)
     says(app, "h", 1)
     says(app, "h", 1, act(app, 1, "accept", texts(app)[2]))
     app.button(key="learn").click().run()
@@ -226,6 +246,19 @@ def test_an_act_is_done_once_whatever_is_said() -> None:
     assert [one.number for one in found.to_do(Said("m", 9, "t", acts))] == [3]
     assert [one.number for one in found.to_do(Said("n", 9, "t", acts))] == [1, 2, 3]
     assert (found.doing(Said("m")), found.doing(Said("n"))) == (2, 0)
+
+
+def test_only_the_models_list_calls_something_new() -> None:
+    """Most of what was searched most often stands in no model's list."""
+    a, b, c = (Suggestion(text, 1.0, False) for text in "abc")
+    lists = {"personal": [c, a], "everyone": [a, b], "history": [c, a], "popularity": [b, c]}
+    told = answers.answer(Suggestions("x", lists, 3), "ann", "of")["lists"]
+    assert [[row["move"] for row in one["rows"]] for one in told] == [
+        ["★ new", "▼ down 1"],
+        ["", ""],
+        ["", "▼ down 1"],
+        ["▲ up 1", ""],
+    ]
 
 
 def test_moves_are_told_in_words() -> None:
