@@ -80,10 +80,6 @@ class Suggester:
         standing = self.candidates.standing(visit)
         return [standing.others.texts[query] for query in standing.own("")[:k]]
 
-    def searches(self, visit: Visit) -> int:
-        """How many searches the user has done, this visit's included, without deleted ones."""
-        return len(self.candidates.standing(visit).past.events.query)
-
     def suggest(self, visit: Visit, typed: str, k: int = 10) -> Suggestions:
         """At most ``k`` suggestions of each ranking for what the visit's user has typed.
 
@@ -199,7 +195,7 @@ class Suggester:
         past = past_slates(self._log, user, self.candidates.deleted(visit), most)
         recent = self.candidates.accepted(visit)
         if not len(past) and not recent:
-            raise NotAdaptable("there is nothing to learn from yet: accept a search first.")
+            raise NotAdaptable("There is nothing to learn from yet: accept a search first.")
         own = step.taken(joined([past, *recent]), user, len(self.users))
         before = model.of(user) if visit.own is None else visit.own
         test = held_out(self._log, user)

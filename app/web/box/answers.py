@@ -45,8 +45,8 @@ def answer(suggestions: Suggestions, user: str, of: str) -> dict[str, Any]:
 def count(suggestions: Suggestions) -> str:
     """How many suggestions there are, in words."""
     number = len(suggestions.personal)
-    what = "suggestion" if suggestions.prefix else "search of one's own"
-    plural = "suggestions" if suggestions.prefix else "searches of one's own"
+    what = "suggestion" if suggestions.prefix else "own search"
+    plural = "suggestions" if suggestions.prefix else "own searches"
     return f"{number or 'No'} {what if number == 1 else plural}."
 
 

@@ -31,7 +31,7 @@ def main() -> None:
     with one, guarded():
         learning.show(service, of, user, k)
     with other, guarded():
-        figures.show(run, name)
+        figures.show(run, name, service.models(service.visit(user)))
     learning.show_lists(service, of, user)
 
 

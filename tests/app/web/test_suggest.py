@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.suggestions.adaptation import Adaptation, NotAdaptable
 from app.suggestions.demo import RUNS
-from app.suggestions.suggester import RANKINGS, Suggestion, Suggestions
+from app.suggestions.suggester import RANKINGS, Suggester, Suggestion, Suggestions
+from app.suggestions.visit import Visit
 from app.web.box import Act, Said, answers
 from app.web.suggesting import visits
 
@@ -174,12 +176,74 @@ def test_learning_and_its_way_back(opened: Callable[..., AppTest]) -> None:
     if app.info:  # this run keeps the common model, and says how far one may go
         app.button(key="learn").click().run()
     labels = [metric.label for metric in app.metric]
-    assert labels[:2] == ["NMRR when held out", "Distance from everyone's"]
+    assert labels[:2] == ["NMRR on held-out searches", "Distance from everyone's"]
     tables = " ".join(element.proto.body for element in app.get("html"))
     assert "For you, when “h” is typed" in tables
     app.button(key="undo").click().run()
     assert "Distance from everyone's" not in [metric.label for metric in app.metric]
     assert "1 search has joined" in " ".join(caption.value for caption in app.caption)
+
+
+def test_how_far_to_learn_is_chosen_once(
+    opened: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the run would not by itself: learning again goes as far, and says nothing against it."""
+    real = Suggester.adapt
+
+    def adapt(service: Suggester, visit: Visit, strength: float | None = None) -> tuple[Visit, Adaptation]:
+        if strength is None:
+            raise NotAdaptable("This run keeps the common model.", (30.0, 7.0), "lam")
+        return real(service, visit, strength)
+
+    monkeypatch.setattr(Suggester, "adapt", adapt)
+    app = learning_run(opened())
+    says(app, "h", 1)
+    says(app, "h", 1, act(app, 1, "accept", texts(app)[2]))
+    app.button(key="learn").click().run()
+    assert [info.value for info in app.info] == [r"This run keeps the common model\."]
+    assert app.selectbox(key="strength").options == ["λ = 30", "λ = 7"]
+    app.selectbox(key="strength").set_value("λ = 7").run()
+    app.button(key="learn").click().run()
+    for _ in range(2):
+        assert not app.info
+        assert any(r"(λ \= 7)" in told.value for told in app.markdown)
+        assert app.selectbox(key="strength").value == "λ = 7"
+        app.button(key="learn").click().run()
+    distances = [metric for metric in app.metric if metric.label == "Distance from everyone's"]
+    assert [metric.delta.split(" from ")[0] for metric in distances] == ["no change"]
+
+
+def test_what_cannot_be_undone_any_more_can_be_forgotten(
+    opened: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "STEPS", 1)
+    app = opened()
+    assert app.button(key="restart").disabled
+    gone = [option["text"] for option in shown(app)["options"][:2]]
+    says(app, "", 1, *(act(app, number, "forget", text) for number, text in enumerate(gone, 1)))
+    app.button(key="undo").click().run()
+    assert app.button(key="undo").disabled
+    app.selectbox(key="user").set_value("user 003").run()
+    app.selectbox(key="user").set_value("user 000").run()
+    assert gone[0] not in [option["text"] for option in shown(app)["options"]]
+    app.button(key="restart").click().run()
+    assert gone == [option["text"] for option in shown(app)["options"][:2]]
+    assert app.button(key="restart").disabled
+
+
+def test_a_figure_that_stays_has_no_arrow() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from app.web.suggesting.figures import measure
+
+        for before in (0.5001, 0.4, None):
+            measure(st._main, "a", 0.5, before, help="", words=" from it")
+
+    same, more, alone = AppTest.from_function(page).run().metric
+    assert (same.delta, more.delta, alone.delta) == ("no change", "+0.100 from it", "")
+    assert same.proto.color == same.proto.MetricColor.GRAY
+    assert more.proto.color == more.proto.MetricColor.GREEN
 
 
 def test_why_a_suggestion_is_there(opened: Callable[..., AppTest]) -> None:
