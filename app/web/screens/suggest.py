@@ -56,7 +56,12 @@ def choice(place: st.delta_generator.DeltaGenerator, label: str, key: str, names
 
 
 def length(place: st.delta_generator.DeltaGenerator) -> int:
-    """How long the lists are."""
+    """How long the lists are, which the URL tells too; what they cannot be is said."""
+    told = st.query_params.get("k")
+    if told is not None and told not in map(str, LENGTHS):
+        st.warning(
+            f"Lists cannot be {literal(told[:80])} long: choose a number from {LENGTHS[0]} to {LENGTHS[-1]}."
+        )
     chosen = place.number_input(
         "Suggestions", LENGTHS[0], LENGTHS[-1], 10, key="k", bind="query-params", help="Length of each list."
     )

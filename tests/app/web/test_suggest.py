@@ -283,9 +283,18 @@ def test_a_tampered_box_has_said_nothing(opened: Callable[..., AppTest], said: A
 def test_tampered_urls_get_a_sentence(opened: Callable[..., AppTest]) -> None:
     app = opened(user="<b>:red[x]", run="../../nowhere", k="-3")
     assert not app.exception
-    assert [one.value.split(" called ")[0] for one in app.warning] == ["There is no run", "There is no user"]
-    assert r"\<b\>" in app.warning[1].value
+    told = [one.value for one in app.warning]
+    assert [one.split(" called ")[0] for one in told[:2]] == ["There is no run", "There is no user"]
+    assert r"\<b\>" in told[1]
+    assert told[2:] == [r"Lists cannot be \-3 long: choose a number from 1 to 20."]
     assert shown(app)["label"] == "Search as user 000"
+
+
+@pytest.mark.parametrize(("k", "said"), [("0", 1), ("99", 1), ("abc", 1), ("7", 0), ("20", 0)])
+def test_lengths_that_cannot_be_are_named(opened: Callable[..., AppTest], k: str, said: int) -> None:
+    app = opened(k=k)
+    assert [one.value.startswith("Lists cannot be") for one in app.warning] == [True] * said
+    assert app.number_input(key="k").value == (10 if said else int(k))
 
 
 def test_a_run_without_a_report_says_how_to_get_one(open_page: Open, prepared: Path, tmp_path: Path) -> None:
