@@ -240,6 +240,14 @@ def test_what_the_url_says_wrongly_is_said_and_not_done(visitor: Visitor) -> Non
     expect(page.get_by_text("There is no run called ../../etc here")).to_be_visible()
     expect(page.get_by_text("Lists cannot be 999 long")).to_be_visible()
     expect(page.get_by_label("Search as user 000")).to_be_visible()
+    box(page).click()
+    page.keyboard.type("ho")
+    lists(page, "ho")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    expect(page.get_by_text("Lists cannot be 999 long")).to_be_hidden()
+    expect(box(page)).to_have_value("ho")
 
 
 def test_a_visit_is_accepted_learned_undone_and_explained(visitor: Visitor) -> None:
