@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import ConsoleMessage, Error, Page, sync_playwright
 
-from app.suggestions.suggester import Suggestion, Suggestions
+from app.suggestions.suggester import RANKINGS, Suggestion, Suggestions
 from app.web.box import answers
 from tests.e2e.test_browser import CHROMIUM, FLAGS
 
@@ -58,7 +58,7 @@ class Box:
             for text in self.searches
             if text.startswith(typed) and (typed or text in OWN)
         ]
-        lists = {name: shown if typed or name == "personal" else [] for name in answers.RANKINGS}
+        lists = {name: shown if typed or name == "personal" else [] for name in RANKINGS}
         told = answers.answer(Suggestions(typed, lists, len(shown)), of, of)
         return {"mount": mount, "seq": seq, "done": done, **told}
 
