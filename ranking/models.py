@@ -63,6 +63,10 @@ class NeuralModel:
         assert w is not None, "a model has a common part, a personal part, or both"
         return w
 
+    def keeps_common(self, user: int) -> bool:
+        """Whether what ranks for a user is the common model."""
+        return self.common is not None and torch.equal(self.of(user), self.common)
+
     def personal_scores(self, slates: Slates) -> Tensor:
         """See `Model.personal_scores`."""
         w = self.common if self.personal is None else self.personal

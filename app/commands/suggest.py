@@ -1,5 +1,6 @@
 """The command `persarank suggest`: what a user would be shown for what they have typed, and why."""
 
+from dataclasses import asdict
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,9 +29,10 @@ def suggest(
     data: Moved = None,
     as_json: Json = False,
 ) -> None:
-    """Print a user's suggestions, by their own model and by everyone's.
+    """Print a user's suggestions, by their own model and by the one that all share.
 
-    Where nothing was typed, these are the user's latest searches.
+    Where there is only one of these models, there is one list. Where nothing was typed, these are the
+    user's latest searches.
     """
     from app.reports.suggestions import EXPLAINED, lists
     from app.suggestions.suggester import of_run
@@ -46,15 +48,18 @@ def suggest(
 
 
 def _answer(suggester: "Suggester", visit: "Visit", typed: str, k: int) -> dict[str, Any]:
-    """All four lists, and what to type instead where there is nothing."""
+    """All lists, which models there are, and what to type instead where there is nothing."""
+    from app.suggestions.suggester import RANKINGS
+
     answer = suggester.suggest(visit, typed, k)
     told: dict[str, Any] = {"prefix": answer.prefix, "candidates": answer.size}
-    for name, suggestions in answer.lists.items():
+    told["models"] = asdict(answer.models)
+    for name in RANKINGS:
+        suggestions = answer.lists.get(name, [])
         told[name] = [{"text": s.text, "score": s.score, "own": s.own} for s in suggestions]
-    for one, places in zip(
-        told["personal"], suggester.moves(answer.personal, answer.everyone).values(), strict=True
-    ):
-        one["moved"] = places
+    moves = suggester.moves(answer.personal, answer.everyone)
+    for one in told["personal"]:
+        one["moved"] = moves[one["text"]] if answer.models.differ else None
     lower = answer.prefix.lower()
     told["instead"] = None
     if not answer.personal and lower != answer.prefix:

@@ -11,7 +11,7 @@ EXPLAINED = 3
 
 
 def lists(result: dict[str, Any], console: Console) -> None:
-    """The user's own list beside everyone's, how they differ, and why the first ones stand where they do."""
+    """The user's list, beside everyone's if there are two models, and why the first ones stand there."""
     if not result["personal"]:
         _nothing(result, console)
     elif not result["prefix"]:
@@ -33,11 +33,20 @@ def _nothing(result: dict[str, Any], console: Console) -> None:
 
 
 def _beside(result: dict[str, Any], console: Console) -> None:
-    rows = [
-        (str(number), ("• " if own["own"] else "") + own["text"], moved(own["moved"]), common["text"])
-        for number, (own, common) in enumerate(zip(result["personal"], result["everyone"], strict=True), 1)
-    ]
-    draw(console, ("", f"for {result['user']}", "against everyone's", "for everyone"), rows)
+    personal, everyone = result["personal"], result["everyone"]
+    rows = [(str(place), ("• " if own["own"] else "") + own["text"]) for place, own in enumerate(personal, 1)]
+    if everyone:
+        draw(
+            console,
+            ("", f"for {result['user']}", "against everyone's", "for everyone"),
+            [
+                (*row, moved(own["moved"]), common["text"])
+                for row, own, common in zip(rows, personal, everyone, strict=True)
+            ],
+        )
+    else:
+        draw(console, ("", f"for {result['user']}"), rows)
+        say(console, result["models"]["why"])
     if any(own["own"] for own in result["personal"]):
         say(console, f"• {result['user']} has searched it before.")
 

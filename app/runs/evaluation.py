@@ -152,6 +152,40 @@ def save_report(judged: Judged) -> None:
         write_bytes(run.directory / REPORT, content.encode())
 
 
+def saved_users(directory: Path, fingerprint: str) -> dict[str, Any]:
+    """Every user's figures in a run's report.json, as `save_report` has written them, by the user's name.
+
+    Args:
+        directory: of the run.
+        fingerprint: of the dataset that the figures must be on.
+
+    Raises:
+        OSError: it cannot be read.
+        RunError: it is damaged, or a report on other data.
+    """
+    path = directory / REPORT
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        rows = {row["user"]: row for row in report["users"]}
+        sound = all(map(_sound, rows.values()))
+        of = report["result"].get("fingerprint")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged.") from error
+    if not sound:
+        raise RunError(f"{path} is damaged.")
+    if of != fingerprint:
+        raise RunError(f"{path} is a report on other data.")
+    return rows
+
+
+def _sound(row: dict[str, Any]) -> bool:
+    """Whether the figures of a user can be ones; raises what `saved_users` takes for damage."""
+    common = [value for value in row["global"].values() if value is not None]
+    figures = [*row["personal"].values(), *common]
+    known = {"accuracy", "mrr", "nmrr"} >= {name.partition("@")[0] for name in row["personal"]}
+    return known and all(0 <= value <= 1 for value in figures) and int(row["slates"]) >= 1
+
+
 def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
     """What `evaluate --json` prints of one run; ``over`` as in `metrics.summarise`."""
     user = judged.ground.slates.user

@@ -11,7 +11,7 @@ from torch import Tensor
 from app.runs.directory import Run
 from app.runs.teaching import teaching
 from data.arrays import Int
-from data.schema import DataError, column, ragged
+from data.schema import column, in_split, ragged
 from federated.clients import Clients
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import learned
@@ -29,10 +29,11 @@ class NotAdaptable(Exception):  # noqa: N818 - it says what the run is, not that
 
     Attributes:
         strengths: with any of these there would be one.
+        setting: the hyper-parameter that they are values of.
     """
 
-    def __init__(self, sentence: str, strengths: tuple[float, ...] = ()) -> None:
-        self.strengths = strengths
+    def __init__(self, sentence: str, strengths: tuple[float, ...] = (), setting: str = "") -> None:
+        self.strengths, self.setting = strengths, setting
         super().__init__(sentence)
 
 
@@ -74,6 +75,11 @@ def called(setting: str, strength: float) -> str:
     return f"λ = {value}" if setting == "lam" else f"{value} step{'' if strength == 1 else 's'}"
 
 
+def further(setting: str) -> str:
+    """In which direction of a setting models go further, as a clause."""
+    return "A smaller λ goes further" if setting == "lam" else "More steps go further"
+
+
 @dataclass(frozen=True)
 class Step:
     """The personal step of a run.
@@ -104,31 +110,35 @@ class Step:
         """
         if run is None:
             raise NotAdaptable(
-                "it is not known how this model was trained, so nothing can be learned from a visit."
+                "It is not known how this model was trained, so nothing can be learned from a visit."
             )
         if not isinstance(model, NeuralModel):
             raise NotAdaptable(
-                "the ranker is made of trees: they are fitted in one piece, and take no further step."
+                "The ranker is made of trees: they are fitted in one piece, and take no further step."
             )
         objective, label = run.settings.row.objective, run.settings.label
-        if not objective.personal:
-            raise NotAdaptable(f"{label} has no personal step: nobody gets a model of their own by it.")
         if model.common is None:
-            raise NotAdaptable(f"{label} leaves no common model, and own models are made from one.")
+            raise NotAdaptable(
+                f"With {label} there is no common model, and learning from a visit begins at one."
+            )
+        if not objective.personal:
+            raise NotAdaptable(f"With {label} there is no personal step: nobody has a model of their own.")
         own = run.summary.get("own_models")
         possible = offered(run)
         if strength is None and own and own["nobody"]:
             kept = called(own["setting"], float(own["value"]))
             choices = ", ".join(called(own["setting"], value) for value in possible)
             raise NotAdaptable(
-                f"this run keeps the common model for everybody ({kept}): on validation slates own models "
-                f"were no better. To learn from this visit all the same, choose how far: {choices}.",
+                f"This run keeps the common model for everybody ({kept}): on validation slates own models "
+                f"were no better. To learn from this visit all the same, choose how far: {choices}. "
+                f"{further(own['setting'])}.",
                 possible,
+                own["setting"],
             )
         if strength is not None and strength not in possible:
-            choices = ", ".join(f"{value:g}" for value in possible)
+            choices = ", ".join(called(objective.strength.name, value) for value in possible)
             raise NotAdaptable(
-                f"own models cannot go so far; the strength must be one of {choices}.", possible
+                f"Own models cannot go so far: choose {choices}.", possible, objective.strength.name
             )
         if strength is None:
             strength = float(own["value"]) if own else objective.strength.usual
@@ -206,10 +216,9 @@ def _own(log: Log, user: int, split: str) -> tuple[StoredSlates, Int]:
     event = column(dataset.slates, "event_id")
     mine = dataset.slates.filter(pa.array((event >= begin) & (event < end)))
     narrow = replace(dataset, slates=mine, truth={})
-    try:
-        slates = build(narrow, log.public, split)
-    except DataError:  # none in this split
+    if not in_split(dataset.events, split)[column(mine, "event_id")].any():
         return StoredSlates.empty(torch.zeros(0, dtype=torch.int64), len(log.feature_names)), event[:0]
+    slates = build(narrow, log.public, split)
     rows = Log.rows(Log(narrow, log.public), split)
     offsets, reference = ragged(mine, "reference")
     return slates, reference[offsets[:-1]][rows].astype("int64")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 RANKINGS = ("personal", "everyone", "history", "popularity")
-"""For this user, by the model that all share, by what the user has searched, by what others search."""
+"""For this user; by the model that all share, from this user's past too; by what the user has searched; by
+what others search."""
 
 NEW: Literal["new"] = "new"
 """What has moved into a list from outside it."""
@@ -29,18 +30,45 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
+class Models:
+    """Which models there are for a user.
+
+    Attributes:
+        own: whether they have one of their own, which is not the common one.
+        common: whether there is one that all share.
+        why: where one of them is missing, the sentence that says why; else "".
+    """
+
+    own: bool = True
+    common: bool = True
+    why: str = ""
+
+    @property
+    def differ(self) -> bool:
+        """Whether there are both, so that there is something to compare."""
+        return self.own and self.common
+
+    @property
+    def rankings(self) -> tuple[str, ...]:
+        """Those of RANKINGS that there are: where there is only one model, it makes the personal list."""
+        return tuple(name for name in RANKINGS if self.differ or name != "everyone")
+
+
+@dataclass(frozen=True)
 class Suggestions:
     """The answer to one keystroke.
 
     Attributes:
         prefix: what was typed, as it is compared with queries.
-        lists: the same candidates in the orders of RANKINGS.
+        lists: the same candidates in the orders of ``models.rankings``.
         size: how many candidates there are.
+        models: what ranks them.
     """
 
     prefix: str
     lists: dict[str, list[Suggestion]]
     size: int
+    models: Models = Models()
 
     @property
     def personal(self) -> list[Suggestion]:
@@ -49,8 +77,8 @@ class Suggestions:
 
     @property
     def everyone(self) -> list[Suggestion]:
-        """The list by the model that all share."""
-        return self.lists["everyone"]
+        """The list by the model that all share; empty where there are not two models to compare."""
+        return self.lists.get("everyone", [])
 
 
 def moves(shown: Sequence[Suggestion], against: Sequence[Suggestion]) -> dict[str, int | Literal["new"]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from app.runs.directory import Run, open_run
 from app.suggestions.adaptation import Adaptation, NotAdaptable, Step, held_out, joined, judged, past_slates
 from app.suggestions.candidates import Candidates
-from app.suggestions.lists import NEW, RANKINGS, Suggestion, Suggestions, moves
+from app.suggestions.lists import NEW, RANKINGS, Models, Suggestion, Suggestions, moves
 from app.suggestions.reasons import Judge, NotSuggestedError, Reasons, reasons
 from app.suggestions.visit import Accepted, Standing, Visit
 from data.log_import import clean
@@ -22,7 +22,7 @@ from ranking.slates import Slates
 from ranking.sources import Log
 from ranking.yardsticks import yardsticks
 
-__all__ = ["NEW", "RANKINGS", "Suggester", "Suggestion", "Suggestions", "of_run"]
+__all__ = ["NEW", "RANKINGS", "Models", "Suggester", "Suggestion", "Suggestions", "of_run"]
 
 
 class Suggester:
@@ -80,15 +80,11 @@ class Suggester:
         standing = self.candidates.standing(visit)
         return [standing.others.texts[query] for query in standing.own("")[:k]]
 
-    def searches(self, visit: Visit) -> int:
-        """How many searches the user has done, this visit's included, without deleted ones."""
-        return len(self.candidates.standing(visit).past.events.query)
-
     def suggest(self, visit: Visit, typed: str, k: int = 10) -> Suggestions:
         """At most ``k`` suggestions of each ranking for what the visit's user has typed.
 
         Where nothing was typed, the user's own latest searches are the personal list, and the others are
-        empty. Where the run has no model for everyone, everyone's list is that of the user's own model.
+        empty. Where the user has only one model, there is no list for everyone.
 
         Args:
             visit: whose.
@@ -96,23 +92,45 @@ class Suggester:
             k: length of the lists.
         """
         prefix = self.candidates.prefix(typed)
-        standing = self.candidates.standing(visit)
+        standing, models = self.candidates.standing(visit), self.models(visit)
         pool = self.candidates.pool(standing, prefix) if prefix else standing.own("")
         if not prefix or not pool:
-            lists: dict[str, list[Suggestion]] = {name: [] for name in RANKINGS}
+            lists: dict[str, list[Suggestion]] = {name: [] for name in models.rankings}
             lists["personal"] = _shown(standing, pool[:k], [0.0] * len(pool[:k]))
-            return Suggestions(prefix, lists, len(pool))
+            return Suggestions(prefix, lists, len(pool), models)
         slates = self.candidates.slate(visit.user, standing, prefix, pool)
         lists = {}
         for name, scores in self.scores(visit, standing, slates).items():
             best = torch.argsort(scores, descending=True, stable=True)[:k]
             lists[name] = _shown(standing, [pool[at] for at in best.tolist()], scores[best].tolist())
-        return Suggestions(prefix, lists, len(pool))
+        return Suggestions(prefix, lists, len(pool), models)
+
+    def models(self, visit: Visit) -> Models:
+        """Which models there are for the visit's user."""
+        how = f"With {self._run.settings.label}" if self._run else "Here"
+        if not self._model.has_common:
+            return Models(common=False, why=f"{how} all users have models of their own, and share none.")
+        if visit.own is not None:
+            return Models()
+        if not self._model.has_own:
+            if self._run and self._run.settings.personal:
+                how = "On validation searches nobody was better off with a model of their own"
+                return Models(
+                    own=False, why=f"{how}, so all share one, and each gets lists from their own past."
+                )
+            how += " nobody has a model of their own: all share one, and each gets lists from their own past."
+            return Models(own=False, why=how)
+        if isinstance(self._model, NeuralModel) and self._model.keeps_common(visit.user):
+            how = "This user has the model that all share"
+            return Models(
+                own=False, why=f"{how}: one of their own was no better, or had nothing to learn from."
+            )
+        return Models()
 
     moves = staticmethod(moves)
 
     def scores(self, visit: Visit, standing: Standing, slates: Slates) -> dict[str, Tensor]:
-        """The scores (N,) of one slate's candidates by each of RANKINGS."""
+        """The scores (N,) of one slate's candidates by each ranking that there is."""
         if isinstance(self._model, NeuralModel):
             network, w = self.weights(visit, standing)
             personal, *common = slate_scores(network, w, slates).unbind()
@@ -122,7 +140,7 @@ class Suggester:
             common = [] if shared is None else [shared[0]]
         return {
             "personal": personal,
-            "everyone": common[0] if common else personal,
+            **({"everyone": common[0]} if self.models(visit).differ else {}),
             "history": self._yardsticks["history"](slates)[0],
             "popularity": self._yardsticks["popularity"](slates)[0],
         }
@@ -146,14 +164,13 @@ class Suggester:
         if not places:
             raise NotSuggestedError(f"{text!r} is not among the candidates for {prefix!r}.")
         slates = self.candidates.slate(visit.user, standing, prefix, pool)
-        model, judges = self._model, []
+        model, differ = self._model, self.models(visit).differ
         if isinstance(model, NeuralModel):
             network, w = self.weights(visit, standing)
             judges = [Judge.of_network(network, one, slates) for one in w]
         else:
-            whose = (True, False) if model.has_common else (True,)
-            judges = [Judge.of_trees(model, slates, personal) for personal in whose]
-        return reasons(standing, slates, places[0], prefix, judges[0], judges[1] if judges[1:] else None)
+            judges = [Judge.of_trees(model, slates, personal) for personal in (True, False)]
+        return reasons(standing, slates, places[0], prefix, judges[0], judges[1] if differ else None)
 
     def adapt(self, visit: Visit, strength: float | None = None) -> tuple[Visit, Adaptation]:
         """The visit after its user's own model was made anew, from their past and this visit.
@@ -178,7 +195,7 @@ class Suggester:
         past = past_slates(self._log, user, self.candidates.deleted(visit), most)
         recent = self.candidates.accepted(visit)
         if not len(past) and not recent:
-            raise NotAdaptable("there is nothing to learn from yet: accept a search first.")
+            raise NotAdaptable("There is nothing to learn from yet: accept a search first.")
         own = step.taken(joined([past, *recent]), user, len(self.users))
         before = model.of(user) if visit.own is None else visit.own
         test = held_out(self._log, user)

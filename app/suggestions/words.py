@@ -16,6 +16,10 @@ MATTERS = 0.1
 """Of what all families contribute, without their signs, the least that deserves a sentence."""
 
 
+NOTHING = "You have not searched anything yet"
+"""Where features look back on no search."""
+
+
 class Told(Protocol):
     """A feature of a candidate and the median of all, in units that people know."""
 
@@ -85,6 +89,13 @@ def times(number: float) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count:,} times")
 
 
+def _searched(who: str, number: float, what: str = "it") -> str:
+    """How often somebody searched something, as a clause."""
+    if not round(number):
+        return f"{who} have never searched {what}"
+    return f"{who} searched {what} {times(number)}"
+
+
 def _others(values: Values, context: Context) -> str:
     own, usual = (round(q.number) for q in (values["popularity"].meaning, values["popularity"].usual))
     what = f"Others searched it {times(own)}" if own else "Nobody else has searched it"
@@ -95,26 +106,29 @@ def _others(values: Values, context: Context) -> str:
 
 def _length(values: Values, context: Context) -> str:
     own, usual = (round(q.number) for q in (values["length"].meaning, values["length"].usual))
-    return f"It has {own} characters; the median of the candidates is {usual}"
+    return f"It has {own} character{'' if own == 1 else 's'}; the median of the candidates is {usual}"
 
 
 def _own(values: Values, context: Context) -> str:
     count = round(values["own count"].meaning.number)
     if not count:
-        return f"It is not among {context.latest}" if context.events else "You have not searched anything yet"
-    rarely = "; others rarely do" if round(values["popularity"].meaning.number) <= count else ""
-    return f"You searched it {times(count)} among {context.latest}{rarely}"
+        return f"It is not among {context.latest}" if context.events else NOTHING
+    others = round(values["popularity"].meaning.number)
+    fewer = "nobody else has" if not others else f"others only {times(others)}"
+    return f"You searched it {times(count)} among {context.latest}" + (f"; {fewer}" if others < count else "")
 
 
 def _lately(values: Values, context: Context) -> str:
     ago = values["own recency"].meaning.number
     if math.isinf(ago):
-        return f"It is not among {context.latest}" if context.events else "You have not searched anything yet"
+        return f"It is not among {context.latest}" if context.events else NOTHING
     back = round(ago)
     return "It was your last search" if back == 1 else f"You last searched it {back} searches ago"
 
 
 def _first_word(values: Values, context: Context) -> str:
+    if not context.events:
+        return NOTHING
     count = round(values["own first word"].meaning.number)
     if not count:
         return f"None of {context.latest} begins with “{context.word}”"
@@ -127,21 +141,21 @@ def _same(values: Values, context: Context) -> str:
 
 
 def _next(values: Values, context: Context) -> str:
-    return f"After “{context.last}” others searched it {times(values['follows previous'].meaning.number)}"
+    return f"After “{context.last}” " + _searched("others", values["follows previous"].meaning.number)
 
 
 def _own_next(values: Values, context: Context) -> str:
-    count = values["own follows previous"].meaning.number
-    return f"After “{context.last}” you searched it {times(count)}"
+    return f"After “{context.last}” " + _searched("you", values["own follows previous"].meaning.number)
 
 
 def _later(who: str, prefix: str) -> Callable[[Values, Context], str]:
     """Of three kinds of steps the one in which the candidate differs most from the median."""
-    kinds: dict[str, Callable[[Context], str]] = {
-        "follows the one before": lambda c: f"Two searches after “{c.before}” {who} searched it",
-        "follows first word": lambda c: f"After searches that begin with “{_word(c.last)}” {who} searched it",
+    kinds: dict[str, Callable[[Context], tuple[str, str]]] = {
+        "follows the one before": lambda c: (f"Two searches after “{c.before}”", "it"),
+        "follows first word": lambda c: (f"After searches that begin with “{_word(c.last)}”", "it"),
         "first word follows first word": lambda c: (
-            f"After searches that begin with “{_word(c.last)}” {who} searched something with “{c.word}”"
+            f"After searches that begin with “{_word(c.last)}”",
+            f"something with “{c.word}”",
         ),
     }
 
@@ -151,7 +165,8 @@ def _later(who: str, prefix: str) -> Callable[[Values, Context], str]:
             return abs(math.log1p(value.meaning.number) - math.log1p(value.usual.number))
 
         kind = max(kinds, key=distance)
-        return f"{kinds[kind](context)} {times(values[prefix + kind].meaning.number)}"
+        when, what = kinds[kind](context)
+        return f"{when} {_searched(who, values[prefix + kind].meaning.number, what)}"
 
     return told
 
@@ -163,6 +178,8 @@ def _word(text: str | None) -> str:
 def _topic(values: Values, context: Context) -> str:
     if context.topic is None:
         return "It has no topic"
+    if not context.events:
+        return NOTHING
     count = round(values["own topic share"].meaning.number * context.events)
     about = f"{count or 'None'} of {context.latest} {'are' if count > 1 else 'is'}"
     return f"{about} about its topic, “{context.topic}”"

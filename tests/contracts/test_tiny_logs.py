@@ -90,7 +90,8 @@ def test_it_trains_and_every_figure_is_a_number(
     for user in range(len(suggester.users)):
         for typed in ("", "l", "zz", "m"):
             answer = suggester.suggest(suggester.visit(user), typed)
-            assert len(answer.personal) == len(answer.everyone) or not typed
+            sizes = [len(answer.lists[name]) for name in answer.models.rankings]
+            assert sizes == [len(answer.personal)] * len(sizes) or not typed
 
 
 def test_what_is_learned_of_nothing_is_nothing(places: dict[str, Path], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import ConsoleMessage, Error, Page, sync_playwright
 
-from app.suggestions.suggester import Suggestion, Suggestions
+from app.suggestions.suggester import RANKINGS, Suggestion, Suggestions
 from app.web.box import answers
 from tests.e2e.test_browser import CHROMIUM, FLAGS
 
@@ -58,7 +58,7 @@ class Box:
             for text in self.searches
             if text.startswith(typed) and (typed or text in OWN)
         ]
-        lists = {name: shown if typed or name == "personal" else [] for name in answers.RANKINGS}
+        lists = {name: shown if typed or name == "personal" else [] for name in RANKINGS}
         told = answers.answer(Suggestions(typed, lists, len(shown)), of, of)
         return {"mount": mount, "seq": seq, "done": done, **told}
 
@@ -185,6 +185,15 @@ def test_an_opened_box_is_asked_of_what_stands_in_it(box: Box) -> None:
     assert (box.said()["text"], box.active()) == ("how are you", None)
     box.reply()
     assert (box.options(), box.active()) == (["how are you"], "how are you")
+
+
+def test_enter_that_is_held_down_is_one_search(box: Box) -> None:
+    box.type("ho")
+    for _ in range(3):  # without a release between them: the browser says that they repeat
+        box.page.keyboard.down("Enter")
+    box.page.keyboard.up("Enter")
+    box.press("Enter")
+    assert [act["number"] for act in box.said()["acts"]] == [1, 2]
 
 
 def test_enter_without_an_option_takes_what_is_typed(box: Box) -> None:
@@ -405,6 +414,27 @@ def test_why_is_asked_of_a_line(box: Box) -> None:
     why.click()
     asks = {"number": 1, "kind": "why", "text": "how are you", "typed": "ho", "of": "ann"}
     assert box.said()["acts"] == [asks]
+
+
+def test_an_open_list_does_not_swallow_a_click_below_it(box: Box) -> None:
+    """The press takes the focus away; the list closes only after the release, so both are on one button."""
+    box.page.set_viewport_size({"width": 400, "height": 900})
+    box.type("ho")
+    why = box.page.get_by_role("button", name="Why is how are you number 2?")
+    place = why.bounding_box()
+    assert place is not None
+    box.page.mouse.move(place["x"] + 4, place["y"] + 4)
+    box.page.mouse.down()
+    assert why.bounding_box() == place
+    assert box.expanded()
+    box.page.mouse.up()
+    assert [act["text"] for act in box.said()["acts"]] == ["how are you"]
+    box.page.wait_for_function("root.querySelector('.popup').hidden")
+    assert not box.expanded()
+    box.input.click()
+    assert box.expanded()
+    box.press("Tab")
+    assert not box.expanded(), "the keyboard leaves at once"
 
 
 HOSTILE = [

@@ -3,7 +3,7 @@
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -109,10 +109,13 @@ def options(page: Page) -> list[str]:
     return page.locator("[role=option]:visible .text").all_inner_texts()
 
 
-def lists(page: Page, prefix: str) -> dict[str, list[str]]:
-    """The four lists by title, when they answer a prefix."""
+ALL = ("For you", "For everyone", "By history", "By popularity")
+
+
+def lists(page: Page, prefix: str, titles: Sequence[str] = ALL) -> dict[str, list[str]]:
+    """The lists by title, when they answer a prefix."""
     found = {}
-    for title in ("For you", "For everyone", "By history", "By popularity"):
+    for title in titles:
         shown = page.get_by_role("list", name=f"{title}: {prefix}", exact=True)
         expect(shown).to_be_visible()
         found[title] = shown.locator(".text").all_inner_texts()
@@ -143,7 +146,7 @@ def test_four_lists_follow_every_keystroke(visitor: Visitor) -> None:
     everyone = seen[-1]["For everyone"]
     for place, (line, text) in enumerate(zip(told.all(), seen[-1]["By popularity"], strict=True)):
         up = everyone.index(text) - place if text in everyone else None
-        words = "new" if up is None else f"up {up}" if up > 0 else f"down {-up}" if up else ""
+        words = f"up {up}" if up and up > 0 else f"down {-up}" if up else ""
         assert (
             line.locator(".move").all_inner_texts()
             == [f"{sign} {words}" for sign in [{"n": "★", "u": "▲", "d": "▼"}[words[0]]] if words]
@@ -219,21 +222,32 @@ def test_the_url_tells_user_run_and_length(visitor: Visitor) -> None:
     expect(page.get_by_label("Search as user 003")).to_be_visible()
     box(page).click()
     page.keyboard.type("w")
-    assert {len(texts) for texts in lists(page, "w").values()} == {3}
+    alone = [title for title in ALL if title != "For everyone"]
+    assert {len(texts) for texts in lists(page, "w", alone).values()} == {3}
+    expect(page.get_by_text("With fedavg nobody has a model of their own")).to_be_visible()
     page.get_by_role("combobox", name=re.compile("User")).click()
     page.get_by_role("option", name="user 004").click()
     expect(page.get_by_label("Search as user 004")).to_be_visible()
     query = parse_qs(urlsplit(page.url).query)
     assert query == {"user": ["user 004"], "run": [f"demo/{RUNS[0]}"], "k": ["3"]}
     expect(box(page)).to_have_value("w")
-    assert len(lists(page, "w")["For you"]) == 3, "what was typed is answered as the other user"
+    assert len(lists(page, "w", alone)["For you"]) == 3, "what was typed is answered as the other user"
 
 
 def test_what_the_url_says_wrongly_is_said_and_not_done(visitor: Visitor) -> None:
     page = visitor("?user=%3Cimg+src%3Dx%3E+%3Ared%5Bx%5D&run=..%2F..%2Fetc&k=999")
     expect(page.get_by_text("There is no user called <img src=x>")).to_be_visible()
     expect(page.get_by_text("There is no run called ../../etc here")).to_be_visible()
+    expect(page.get_by_text("Lists cannot be 999 long")).to_be_visible()
     expect(page.get_by_label("Search as user 000")).to_be_visible()
+    box(page).click()
+    page.keyboard.type("ho")
+    lists(page, "ho")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    expect(page.get_by_text("Lists cannot be 999 long")).to_be_hidden()
+    expect(box(page)).to_have_value("ho")
 
 
 def test_a_visit_is_accepted_learned_undone_and_explained(visitor: Visitor) -> None:

@@ -6,6 +6,7 @@
 // All text is set as textContent.
 
 const QUIET = 700; // ms without a change before the number of suggestions is announced
+const MOUSE = ["mousedown", "mouseup"];
 const boxes = new WeakMap();
 
 export default function ({ parentElement, data, setStateValue }) {
@@ -16,7 +17,11 @@ export default function ({ parentElement, data, setStateValue }) {
   }
   box.send = (said) => setStateValue("said", said);
   box.receive(data);
-  return () => clearTimeout(box.timer);
+  for (const event of MOUSE) document.addEventListener(event, box.mouse, true);
+  return () => {
+    clearTimeout(box.timer);
+    for (const event of MOUSE) document.removeEventListener(event, box.mouse, true);
+  };
 }
 
 class Box {
@@ -35,12 +40,16 @@ class Box {
     this.active = -1;
     this.pending = []; // arrow keys pressed while the list is being replaced
     this.open = false;
+    this.mouse = ({ type }) => { // what is clicked must not move away under the mouse: close after the click
+      this.pressing = type === "mousedown";
+      if (!this.pressing) setTimeout(() => this.input.matches(":focus") || this.hide());
+    };
     const on = (element, event, act) => element.addEventListener(event, act);
-    on(this.input, "input", () => this.typed());
+    on(this.input, "input", () => { this.open = true; this.ask(); });
     on(this.input, "keydown", (event) => this.pressed(event));
     on(this.input, "focus", () => this.input.value || this.show());
     on(this.input, "click", () => this.show());
-    on(this.input, "blur", () => this.hide());
+    on(this.input, "blur", () => this.pressing || this.hide());
     on(this.clear, "click", () => this.write(""));
     for (const element of [this.popup, this.clear]) on(element, "mousedown", (event) => event.preventDefault());
   }
@@ -103,29 +112,22 @@ class Box {
 
   // ---- what the visitor does
 
-  typed() {
-    this.open = true;
-    this.ask();
-  }
-
   pressed(event) {
     event.stopPropagation(); // outside the shadow root nobody sees an input: Streamlit has commands on letters
     if (event.isComposing || event.keyCode === 229) return; // the key is the input method's
     if (event.ctrlKey || event.metaKey) return;
     const does = { ArrowDown: "down", ArrowUp: "up", Enter: "enter", Escape: "escape", Delete: "delete" }[event.key];
-    if (does ? this[does](event) : this.leave(event)) event.preventDefault();
+    if ((does ? this[does](event) : this.leave(event)) !== false) event.preventDefault();
   }
 
   down(event) {
     if (event.altKey) this.show();
     else this.arrow("ArrowDown");
-    return true;
   }
 
   up(event) {
     if (event.altKey) this.hide();
     else this.arrow("ArrowUp");
-    return true;
   }
 
   arrow(key) {
@@ -142,24 +144,21 @@ class Box {
     this.active = next > last ? 0 : next < 0 ? last : next;
   }
 
-  enter() {
+  enter(event) {
     const taken = this.active >= 0 && this.takes(this.active) ? this.data.options[this.active].text : this.input.value;
-    if (taken.trim()) this.accept(taken);
-    return true;
+    if (taken.trim() && !event.repeat) this.accept(taken); // held down, it is still one search
   }
 
   escape() {
     if (this.open && !this.popup.hidden) this.hide();
     else if (this.input.value) this.write("");
     else return false;
-    return true;
   }
 
   delete(event) {
     const option = this.data.options[this.active];
     if (!event.shiftKey || !option || !deletable(option) || !this.takes(this.active)) return this.leave(event);
     this.forget(option.text);
-    return true;
   }
 
   leave(event) { // any other key is the box's own, and leaves the option
@@ -222,7 +221,8 @@ class Box {
     this.deletes.replaceChildren(...options.map((option) => this.deletion(option)));
     this.none.textContent = this.data.none;
     this.lists.replaceChildren(...this.data.lists.map((list) => this.list(list, typed)));
-    if (!this.data.lists.length) this.lists.replaceChildren(make("p", "said", this.data.empty));
+    const said = this.data.lists.length ? this.data.note : this.data.empty;
+    if (said) this.lists.append(make("p", "said", said));
   }
 
   option(option, place, typed) {
@@ -263,10 +263,7 @@ class Box {
       const why = make("button", "why", "Why?");
       why.type = "button";
       why.setAttribute("aria-label", `Why is ${row.text} number ${place + 1}?`);
-      why.addEventListener("click", () => {
-        this.act("why", row.text, typed);
-        this.say();
-      });
+      why.addEventListener("click", () => { this.act("why", row.text, typed); this.say(); });
       item.append(why);
     }
     return item;

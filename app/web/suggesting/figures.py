@@ -1,14 +1,14 @@
 """How good a run is for one user: their figures on held-out searches, personal beside global."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app.runs.directory import REPORT, RunError, open_run
-from app.runs.evaluation import evaluate, save_report
+from app.runs.evaluation import evaluate, save_report, saved_users
 from app.runs.shell import command
+from app.suggestions.lists import Models
 from app.web.literal import literal
 from app.web.opened import run_named
 
@@ -29,8 +29,8 @@ MEANINGS = {
 """Of the figures, by what their names begin with."""
 
 
-def show(run: str, user: str) -> None:
-    """Draw one user's figures, or say what makes them."""
+def show(run: str, user: str, models: Models) -> None:
+    """Draw one user's figures, beside everyone's if there are two models, or say what makes them."""
     st.subheader("How good are these lists?", anchor=False)
     directory = run_named(run)
     try:
@@ -43,25 +43,61 @@ def show(run: str, user: str) -> None:
     elif user not in rows:
         st.caption("No search of this user was held out, so there is nothing to judge these lists by.")
     else:
-        _draw(rows[user])
+        _draw(rows[user], models)
 
 
-def _draw(row: dict[str, Any]) -> None:
+def _draw(row: dict[str, Any], models: Models) -> None:
     held_out = "1 held-out search" if row["slates"] == 1 else f"{row['slates']} held-out searches"
     st.caption(f"For this user, on {held_out} that no model has learned from. 1 is the best, 0 the worst.")
-    personal, common = row["personal"], row["global"]
+    personal, common = row["personal"], row["global"] if models.differ else {}
     for name, column in zip(personal, st.columns(len(personal)), strict=True):
         against = common.get(name)
-        change = None if against is None else f"{personal[name] - against:+.3f}"
-        column.metric(_title(name), f"{personal[name]:.3f}", change, help=_meaning(name))
+        measure(column, _title(name), personal[name], against, help=_meaning(name))
         if against is not None:
             column.caption(f"for everyone: {against:.3f}")
     with st.expander("What these figures mean"):
         for name in personal:
             st.markdown(f"**{_title(name)}**: {_meaning(name)}")
-        st.markdown(
-            "The large figure is that of the list “For you”; what it gains over “For everyone” is below it."
-        )
+        if common:
+            st.markdown(
+                "The large figure is that of the list “For you”; what it gains over “For everyone” is below."
+            )
+
+
+def measure(
+    place: st.delta_generator.DeltaGenerator,
+    label: str,
+    now: float,
+    before: float | None,
+    *,
+    help: str,
+    words: str = "",
+    neutral: bool = False,
+) -> None:
+    """Draw a figure, and how far it is from another one; where that rounds to nothing, without an arrow.
+
+    Args:
+        place: where to.
+        label: what is measured.
+        now: the figure.
+        before: the other one; None: there is none.
+        help: what it means.
+        words: after the change.
+        neutral: neither more nor less is better.
+    """
+    if before is None:
+        place.metric(label, f"{now:.3f}", help=help)
+        return
+    change = f"{now - before:+.3f}"
+    same = float(change) == 0
+    place.metric(
+        label,
+        f"{now:.3f}",
+        "no change" if same else change + words,
+        delta_color="off" if same or neutral else "normal",
+        delta_arrow="off" if same else "auto",
+        help=help,
+    )
 
 
 def _title(name: str) -> str:
@@ -95,30 +131,10 @@ def _rows(directory: Path) -> dict[str, Any] | None:
         changed = path.stat().st_mtime_ns
     except FileNotFoundError:
         return None
-    return _read(path, changed, open_run(directory).fingerprint)
+    return _read(directory, changed, open_run(directory).fingerprint)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _read(path: Path, changed: int, fingerprint: str) -> dict[str, Any]:
+def _read(directory: Path, changed: int, fingerprint: str) -> dict[str, Any]:
     """Read anew whenever ``changed`` is another."""
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        rows = {row["user"]: row for row in report["users"] if _whole(row)}
-        of = report["result"].get("fingerprint")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged.") from error
-    if of != fingerprint:
-        raise RunError(f"{path} is a report on other data.")
-    return rows
-
-
-def _whole(row: dict[str, Any]) -> bool:
-    """Whether a row is as `evaluate` writes it.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is not.
-    """
-    figures = [*row["personal"].values(), *(value for value in row["global"].values() if value is not None)]
-    if not all(0 <= value <= 1 for value in figures) or int(row["slates"]) < 1:
-        raise ValueError("figures are between 0 and 1")
-    return all(name.partition("@")[0] in MEANINGS for name in row["personal"])
+    return saved_users(directory, fingerprint)

@@ -1,91 +1,66 @@
 """Learning from a visit: what joined it, a button that adapts the user's own model, and the way back."""
 
-from dataclasses import dataclass
-
 import streamlit as st
 
 from app.reports.pages.blocks import Table
-from app.suggestions.adaptation import Adaptation, NotAdaptable
-from app.suggestions.suggester import Suggester, Suggestion
+from app.suggestions.adaptation import NotAdaptable, called, further
+from app.suggestions.suggester import Suggester
 from app.web.box.answers import moved
 from app.web.drawing import draw_table
 from app.web.literal import literal
-from app.web.suggesting.visits import Kept, current, keep
+from app.web.suggesting.figures import measure
+from app.web.suggesting.visits import Learned, Refused, Trail, current, keep
 
 SHOWN = 5
 """Searches of the visit that are listed, the latest."""
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What a learning did.
-
-    Attributes:
-        adaptation: to the user's own model.
-        typed: at the latest search of the visit.
-        before: what was suggested then, and ``after``.
-    """
-
-    adaptation: Adaptation
-    typed: str
-    before: tuple[Suggestion, ...]
-    after: tuple[Suggestion, ...]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why nothing could be learned, and how far it would go all the same."""
-
-    why: str
-    strengths: tuple[float, ...]
-
-
 def show(service: Suggester, of: str, user: int, k: int) -> None:
     """Draw the visit, the buttons, and what the last learning did."""
-    kept = current(service, of, user)
+    trail = current(service, of, user)
     st.subheader("Learn from this visit", anchor=False)
-    _tell(kept)
-    strength = _strength(of, kept)
+    _tell(trail)
+    strength = _strength(of, trail)
     learn, undo, restart = st.columns(3)
     if learn.button(
         "Learn",
         key="learn",
         type="primary",
         width="stretch",
-        disabled=not kept.visit.accepted,
+        disabled=not trail.visit.accepted,
         help="Adapts this user's own model to their past and this visit, as the run's algorithm does.",
     ):
-        keep(of, _learn(service, kept, strength, k))
+        keep(of, _learn(service, trail, strength, k))
         st.rerun()
-    last = kept.before[-1][0] if kept.before else ""
+    last = trail.before[-1][0] if trail.before else ""
     help = f"Takes back: {literal(last)}." if last else "There is nothing to take back."
-    if undo.button("Undo", key="undo", width="stretch", disabled=not kept.before, help=help):
-        keep(of, kept.back())
+    if undo.button("Undo", key="undo", width="stretch", disabled=not trail.before, help=help):
+        keep(of, trail.back())
         st.rerun()
     if restart.button(
-        "Start over", key="restart", width="stretch", disabled=not kept.before, help="Forgets this visit."
+        "Start over", key="restart", width="stretch", disabled=trail.pristine, help="Forgets this visit."
     ):
-        keep(of, Kept(service.visit(user)))
+        keep(of, Trail(service.visit(user)))
         st.rerun()
-    if isinstance(kept.learned, Learned):
-        _draw(kept.learned)
+    if trail.learned:
+        _draw(trail.learned)
 
 
-def _learn(service: Suggester, kept: Kept, strength: float | None, k: int) -> Kept:
+def _learn(service: Suggester, trail: Trail, strength: float | None, k: int) -> Trail:
     """The visit after learning from it, or the sentence that says why not."""
-    typed = kept.visit.accepted[-1].typed if kept.visit.accepted else ""
+    typed = trail.visit.accepted[-1].typed if trail.visit.accepted else ""
     with st.spinner("Learning …"):
         try:
-            visit, adaptation = service.adapt(kept.visit, strength)
+            visit, adaptation = service.adapt(trail.visit, strength)
         except NotAdaptable as error:
-            return kept.told(Refused(str(error), error.strengths))
-        lists = (tuple(service.suggest(one, typed, k).personal) for one in (kept.visit, visit))
-    return kept.step("learning from this visit", visit, Learned(adaptation, typed, *lists))
+            return trail.told(Refused(str(error), error.strengths, error.setting))
+        lists = (tuple(service.suggest(one, typed, k).personal) for one in (trail.visit, visit))
+    return trail.step("learning from this visit", visit, Learned(adaptation, typed, *lists))
 
 
-def _tell(kept: Kept) -> None:
+def _tell(trail: Trail) -> None:
     """What is in the visit."""
-    accepted, forgotten = kept.visit.accepted, len(kept.visit.forgotten)
+    accepted, forgotten = trail.visit.accepted, len(trail.visit.forgotten)
     if not accepted and not forgotten:
         st.caption(
             "Search for something above: it joins this user's past in this browser tab, and the suggestions "
@@ -101,16 +76,24 @@ def _tell(kept: Kept) -> None:
     st.markdown("\n".join(lines[-SHOWN:]))
 
 
-def _strength(of: str, kept: Kept) -> float | None:
+def _strength(of: str, trail: Trail) -> float | None:
     """How far to go where the run would not by itself; None: as the run does."""
-    refused = kept.learned
-    if not isinstance(refused, Refused):
+    refused, learned = trail.refused, trail.learned
+    if refused is None:
         return None
-    st.info(literal(refused.why[:1].upper() + refused.why[1:]))
+    if not (refused.strengths and learned):  # whoever has chosen how far knows why there is a choice
+        st.info(literal(refused.why))
     if not refused.strengths:
         return None
-    named = {"∞" if value == float("inf") else f"{value:g}": value for value in refused.strengths}
-    chosen = st.selectbox("How far the own model goes", list(named), key="strength")
+    named = {called(refused.setting, value): value for value in refused.strengths}
+    last = called(refused.setting, learned.adaptation.strength) if learned else ""
+    chosen = st.selectbox(
+        "How far the own model goes",
+        list(named),
+        index=list(named).index(last) if last in named else 0,
+        key="strength",
+        help=f"{further(refused.setting)}.",
+    )
     return named.get(chosen, refused.strengths[0])
 
 
@@ -118,22 +101,28 @@ def _draw(learned: Learned) -> None:
     """What changed: figures, and the lists before and after."""
     done = learned.adaptation
     earlier = "1 earlier search" if done.past == 1 else f"{done.past} earlier searches"
-    unused = f" {done.unused} of the visit showed no choice among suggestions." if done.unused else ""
+    others = "1 other" if done.unused == 1 else f"{done.unused} others"
+    why = "nothing had been typed, or what was searched was not among the suggestions"
+    unused = f" {others} of it taught nothing: {why}." if done.unused else ""
     st.markdown(f"Learned from {earlier} and {done.visit} of this visit ({literal(done.called)}).{unused}")
     left, right = st.columns(2)
     if done.nmrr_before is not None and done.nmrr_after is not None:
-        change = f"{done.nmrr_after - done.nmrr_before:+.3f} from {done.nmrr_before:.3f}"
-        left.metric(
-            "NMRR when held out",
-            f"{done.nmrr_after:.3f}",
-            change,
-            help=f"On {done.held_out} held-out searches of this user; 1 is the best.",
+        searches = "1 search" if done.held_out == 1 else f"{done.held_out} searches"
+        measure(
+            left,
+            "NMRR on held-out searches",
+            done.nmrr_after,
+            done.nmrr_before,
+            words=f" from {done.nmrr_before:.3f}",
+            help=f"On {searches} of this user that no model has learned from; 1 is the best.",
         )
-    right.metric(
+    measure(
+        right,
         "Distance from everyone's",
-        f"{done.distance_after:.3f}",
-        f"{done.distance_after - done.distance_before:+.3f} from {done.distance_before:.3f}",
-        delta_color="off",
+        done.distance_after,
+        done.distance_before,
+        words=f" from {done.distance_before:.3f}",
+        neutral=True,
         help="How far the weights of this user's model are from those of the model for everyone (L2).",
     )
 
@@ -141,7 +130,7 @@ def _draw(learned: Learned) -> None:
 def show_lists(service: Suggester, of: str, user: int) -> None:
     """Draw the lists before and after the last learning, if there was one."""
     learned = current(service, of, user).learned
-    if isinstance(learned, Learned) and learned.after:
+    if learned and learned.after:
         draw_table(_lists(learned))
 
 

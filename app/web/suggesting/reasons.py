@@ -51,9 +51,9 @@ def _chart(found: Reasons) -> Chart:
     return Chart(
         caption="What each kind of feature adds to its score",
         alternative=_alternative(found.parts, common),
-        specification=_drawing(found.parts),
+        specification=_drawing(found.parts, common),
         table=Table("Contributions to the score, beside the median of the candidates", headings, rows),
-        key="Bars: by this user's own model." + (" Diamonds: by the model for everyone." if common else ""),
+        key="Bars: by this user's own model. Diamonds: by the model for everyone." if common else "",
     )
 
 
@@ -67,8 +67,8 @@ def _alternative(parts: tuple[Part, ...], common: bool) -> str:
     return f"Contributions to the score{beside}: {'; '.join(told)}."
 
 
-def _drawing(parts: tuple[Part, ...]) -> Specification:
-    """A row for each family: a bar for the user, a diamond for everyone."""
+def _drawing(parts: tuple[Part, ...], common: bool) -> Specification:
+    """A row for each family: a bar for the user, and a diamond for everyone where there is that."""
     rows = [{"name": part.name, "you": part.personal, "everyone": part.everyone} for part in parts]
     axis = {"labelLimit": 220}
     y: Specification = {
@@ -85,7 +85,6 @@ def _drawing(parts: tuple[Part, ...]) -> Specification:
             "encoding": {"x": {"field": "you", **across}, "y": y},
         },
         {
-            "transform": [{"filter": "datum.everyone !== null"}],
             "mark": {
                 "type": "point",
                 "shape": "diamond",
@@ -97,6 +96,7 @@ def _drawing(parts: tuple[Part, ...]) -> Specification:
             "encoding": {"x": {"field": "everyone", **across}, "y": y},
         },
     ]
+    layers = layers if common else layers[:1]  # a layer without a value would have no scale
     return {"data": {"values": rows}, "height": ROW * max(len(rows), 2), "layer": layers}
 
 

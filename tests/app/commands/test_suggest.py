@@ -59,6 +59,21 @@ def test_what_people_see(run: Path, cli: Cli) -> None:
     )
 
 
+def test_one_model_makes_one_list_and_a_sentence_says_why(prepared: Path, cli: Cli) -> None:
+    asked = ("suggest", prepared / "fedavg", "h", "--user", "user 000", "--k", 3)
+    out = cli(*asked).out
+    assert "for everyone" not in out
+    assert "against everyone's" not in out
+    why = (
+        "With fedavg nobody has a model of their own: all share one, and each gets lists from their own past."
+    )
+    assert why in " ".join(out.split())
+    told = json.loads(cli(*asked, "--json").out)
+    assert told["models"] == {"own": False, "common": True, "why": why}
+    assert [one["moved"] for one in told["personal"]] == [None] * 3
+    assert told["everyone"] == []
+
+
 def test_nothing_typed_shows_the_latest_searches(run: Path, cli: Cli) -> None:
     suggester = of_run(run)
     name = suggester.users[3]

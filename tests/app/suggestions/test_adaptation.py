@@ -14,10 +14,11 @@ from app.runs.directory import open_run
 from app.runs.evaluation import evaluate, users_table
 from app.runs.settings import resolve
 from app.runs.training import train_run
-from app.suggestions.adaptation import Adaptation, NotAdaptable, called, joined, offered, past_slates
+from app.suggestions import adaptation
+from app.suggestions.adaptation import Adaptation, NotAdaptable, called, further, joined, offered, past_slates
 from app.suggestions.suggester import Suggester, of_run
 from app.suggestions.visit import Visit
-from data.schema import Dataset, column
+from data.schema import DataError, Dataset, column
 from data.simulator import simulate
 from data.storage import read, write
 from ranking.building import build
@@ -203,17 +204,17 @@ def test_deleted_searches_are_not_learned_from(suggester: Suggester) -> None:
     assert found[1].past < found[0].past
     assert found[1].visit == 0
     emptied = suggester.candidates.settled(replace(visit, forgotten=frozenset(suggester.recent(visit, 1000))))
-    with pytest.raises(NotAdaptable, match="there is nothing to learn from yet: accept a search first"):
+    with pytest.raises(NotAdaptable, match="There is nothing to learn from yet: accept a search first"):
         suggester.adapt(emptied)
 
 
 @pytest.mark.parametrize(
     ("algorithm", "ranker", "sentence"),
     [
-        ("fedavg", "mlp", "fedavg has no personal step: nobody gets a model of their own by it"),
-        ("local", "mlp", "local has no personal step"),
-        ("pars-push", "mlp", "pars-push leaves no common model, and own models are made from one"),
-        ("pooled", "forest", "the ranker is made of trees: they are fitted in one piece"),
+        ("fedavg", "mlp", "With fedavg there is no personal step: nobody has a model of their own"),
+        ("local", "mlp", "With local there is no common model, and learning from a visit begins at one"),
+        ("pars-push", "mlp", "With pars-push there is no common model"),
+        ("pooled", "forest", "The ranker is made of trees: they are fitted in one piece"),
     ],
 )
 def test_runs_without_a_step_say_so(
@@ -230,7 +231,7 @@ def test_runs_without_a_step_say_so(
     refusing = Suggester(Log(dataset), model, other)
     with pytest.raises(NotAdaptable, match=sentence):
         refusing.adapt(refusing.visit(USER))
-    with pytest.raises(NotAdaptable, match="not known how this model was trained"):
+    with pytest.raises(NotAdaptable, match="It is not known how this model was trained"):
         (unknown := Suggester(Log(dataset), model)).adapt(unknown.visit(USER))
 
 
@@ -248,16 +249,19 @@ def test_a_run_that_keeps_the_common_model_can_be_told_how_far_to_go(
     keeping = Suggester(Log(dataset), replace(model_of(suggester), personal=None), nobody)
     visit = keeping.visit(USER)
     with pytest.raises(
-        NotAdaptable, match=r"keeps the common model for everybody \(λ = ∞\).*λ = 15"
+        NotAdaptable,
+        match=r"keeps the common model for everybody \(λ = ∞\).*λ = 15.*A smaller λ goes further",
     ) as refused:
         keeping.adapt(visit)
     assert refused.value.strengths == offered(nobody) != ()
+    assert refused.value.setting == "lam"
+    assert "nobody was better off with a model of their own" in keeping.models(visit).why
     assert all(math.isfinite(value) for value in offered(nobody))
     weak, strong = (keeping.adapt(visit, strength)[1] for strength in (30.0, 0.7))
     assert weak.distance_before == strong.distance_before == 0
     assert 0 < weak.distance_after < strong.distance_after
     for wrong in (math.inf, 8.0, math.nan, -1.0):
-        with pytest.raises(NotAdaptable, match=r"must be one of 30, 15, 7, 3, 1\.5, 0\.7"):
+        with pytest.raises(NotAdaptable, match=r"choose λ = 30, λ = 15, λ = 7, λ = 3, λ = 1\.5, λ = 0\.7"):
             keeping.adapt(visit, wrong)
 
 
@@ -280,8 +284,23 @@ def test_slates_are_joined_as_they_are(tiny_slates: Slates) -> None:
         assert torch.equal(getattr(together, name), getattr(expected, name))
 
 
+def test_data_that_cannot_be_read_is_not_taken_for_none(
+    suggester: Suggester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object) -> None:
+        raise DataError("a feature is NaN.")
+
+    monkeypatch.setattr(adaptation, "build", damaged)
+    with pytest.raises(DataError, match="NaN"):
+        suggester.adapt(suggester.visit(USER))
+
+
 def test_strengths_for_people() -> None:
     assert [called("lam", math.inf), called("lam", 1.5)] == ["λ = ∞", "λ = 1.5"]
     assert [called("adapt_steps", 1.0), called("personal_steps", 20)] == ["1 step", "20 steps"]
     found = Adaptation("lam", 15.0, 1, 2, 3, 0.1, 0.2, None, None, 0)
     assert found.called == "λ = 15"
+    assert [further("lam"), further("personal_steps")] == [
+        "A smaller λ goes further",
+        "More steps go further",
+    ]

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from app.suggestions.attribution import shapley
-from app.suggestions.reasons import FAMILIES, LETTERS, NotSuggestedError, Reasons
+from app.suggestions.reasons import FAMILIES, LETTERS, NotSuggestedError, Reasons, Value
 from app.suggestions.suggester import Suggester
-from app.suggestions.words import MOST, times
+from app.suggestions.words import MOST, Context, sentences, times
 from data.schema import Dataset, column
 from ranking.features import feature_names
 from ranking.history import PublicStatistics
@@ -24,6 +24,7 @@ from ranking.rankers.mlp_cnn import MLPCNN
 from ranking.shared_forest import SharedForest
 from ranking.slates import Slates, StoredSlates
 from ranking.sources import Log
+from ranking.units import Quantity
 
 USER = 5
 PREFIX = "how"
@@ -144,7 +145,7 @@ def test_contributions_are_those_of_single_scores(log: Log) -> None:
     """By hand, where a score is a sum: a weight times how far its feature is from the median."""
     made = MLP(()).network(len(log.feature_names), [])
     w = torch.randn(made.layout.size, generator=torch.Generator().manual_seed(3))
-    suggester = Suggester(log, NeuralModel(made, w, None))
+    suggester = Suggester(log, NeuralModel(made, w, w.expand(len(log.users), -1) * 2))
     visit = suggester.visit(USER)
     standing = suggester.candidates.standing(visit)
     pool = suggester.candidates.pool(standing, PREFIX)
@@ -154,8 +155,8 @@ def test_contributions_are_those_of_single_scores(log: Log) -> None:
         by_feature = w.numpy()[:-1] * (features[at] - np.median(features, axis=0))
         worth = dict(zip(log.feature_names, by_feature.tolist(), strict=True))
         for part in reasons.parts:
-            assert part.personal == pytest.approx(sum(worth[v.name] for v in part.values), abs=1e-4)
-            assert part.everyone == pytest.approx(part.personal, abs=1e-6)
+            assert part.everyone == pytest.approx(sum(worth[v.name] for v in part.values), abs=1e-4)
+            assert part.personal == pytest.approx(2 * part.everyone, abs=1e-5)
             for value in part.values:
                 number = log.feature_names.index(value.name)
                 assert (value.value, value.median) == pytest.approx(
@@ -219,9 +220,9 @@ def test_sentences_say_what_was_counted_and_which_way_it_moves(log: Log) -> None
         for _ in range(3):
             visit = suggester.observe(visit, text)
         (sentence,) = suggester.explain(visit, PREFIX, text).sentences
-        searches = min(suggester.searches(visit), 100)
+        searches = min(len(suggester.candidates.standing(visit).past.events.query), 100)
         assert sentence == (
-            f"You searched it 3 times among your last {searches} searches; others rarely do, "
+            f"You searched it 3 times among your last {searches} searches; nobody else has, "
             f"which moves it {way}."
         )
         other = next(s.text for s in suggester.suggest(visit, PREFIX, 100).personal if not s.own)
@@ -250,8 +251,8 @@ def test_each_family_has_its_sentence(log: Log) -> None:
         "own recency": "search",
         "own first word": "with “h",
         "equals previous": "searched last",
-        "follows previous": "others searched it",
-        "own follows previous": "you searched it",
+        "follows previous": "others ",
+        "own follows previous": "you ",
         "own follows the one before": "Two searches after",
         "own first word follows first word": "searches that begin with “how”",
         "own topic share": "topic",
@@ -278,10 +279,44 @@ def test_without_a_past_words_are_found_too(log: Log) -> None:
     suggester = Suggester(log, network(log, MLP((8,))))
     visit = suggester.visit(USER)
     emptied = suggester.candidates.settled(replace(visit, forgotten=frozenset(suggester.recent(visit, 1000))))
-    assert suggester.searches(emptied) == 0
+    assert not suggester.recent(emptied)
     for one in suggester.suggest(emptied, PREFIX, 5).personal:
         assert not one.own
         assert suggester.explain(emptied, PREFIX, one.text).sentences
+
+
+def test_sentences_are_idiomatic_at_the_edges() -> None:
+    """Nothing, one, and a tie with others."""
+    told = {
+        name: Value(name, 0, 0, Quantity(number, ""), Quantity(9.0, ""))
+        for name, number in {
+            "own count": 2.0,
+            "popularity": 2.0,
+            "length": 1.0,
+            "own first word": 0.0,
+            "own topic share": 0.0,
+            "follows previous": 0.0,
+            "own follows previous": 0.0,
+            "own follows the one before": 2.0,
+            "own follows first word": 9.0,
+            "own first word follows first word": 9.0,
+        }.items()
+    }
+
+    def sentence(family: str, events: int = 8) -> str:
+        context = Context("owl", "hut", "hotel", events, "birds")
+        (found,) = sentences([(family, 1.0)], told, context)
+        return found.removesuffix(", which moves it up.")
+
+    assert sentence("its length") == "It has 1 character; the median of the candidates is 9"
+    assert sentence("how often you search it") == "You searched it twice among your last 8 searches"
+    told["popularity"] = replace(told["popularity"], meaning=Quantity(1.0, ""))
+    assert sentence("how often you search it").endswith("your last 8 searches; others only once")
+    assert sentence("your searches with its first word", 0) == "You have not searched anything yet"
+    assert sentence("its topic", 0) == "You have not searched anything yet"
+    assert sentence("what others search next") == "After “hut” others have never searched it"
+    assert sentence("what you search next") == "After “hut” you have never searched it"
+    assert sentence("what you search later") == "Two searches after “hotel” you searched it twice"
 
 
 def test_what_is_no_candidate_is_not_explained(log: Log) -> None:

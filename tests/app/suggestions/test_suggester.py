@@ -1,10 +1,13 @@
 """The suggestion service: the same answer as evaluation gives, and sense in the face of nonsense."""
 
+from dataclasses import replace
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
 
-from app.suggestions.suggester import NEW, RANKINGS, Suggester, Suggestion
+from app.suggestions.suggester import NEW, RANKINGS, Models, Suggester, Suggestion
 from app.suggestions.visit import Standing
 from data.schema import Dataset, column, in_split, ragged
 from ranking.features import feature_names
@@ -98,13 +101,31 @@ def test_each_user_is_ranked_by_the_own_model(suggester: Suggester, model: Neura
     assert suggester.suggest(visit, "h") == before
 
 
-def test_without_a_common_model_everyones_list_is_the_own_one(
-    tiny_dataset: Dataset, tiny_public: PublicStatistics, model: NeuralModel
+def test_where_there_is_one_model_there_is_one_list_and_a_sentence_says_why(
+    tiny_dataset: Dataset, tiny_public: PublicStatistics, model: NeuralModel, suggester: Suggester
 ) -> None:
-    alone = NeuralModel(model.network, None, model.personal)
-    suggester = Suggester(Log(tiny_dataset, tiny_public), alone)
-    answer = suggester.suggest(suggester.visit(3), "h")
-    assert answer.everyone == answer.personal != []
+    """Whether all users, nobody, or all but one have models of their own; and what is learned is one."""
+    assert model.personal is not None
+    log, keeping = Log(tiny_dataset, tiny_public), model.personal.clone()
+    keeping[3] = cast("torch.Tensor", model.common)
+    both = suggester.suggest(suggester.visit(3), "h")
+    assert (both.models, tuple(both.lists)) == (Models(), RANKINGS)
+    for one, why, shown in (
+        (replace(model, common=None), "all users have models of their own, and share none", "personal"),
+        (replace(model, personal=None), "nobody has a model of their own", "everyone"),
+        (replace(model, personal=keeping), "This user has the model that all share", "everyone"),
+    ):
+        alone = Suggester(log, one)
+        answer = alone.suggest(alone.visit(3), "h")
+        assert tuple(answer.lists) == ("personal", "history", "popularity")
+        assert [s.text for s in answer.personal] == [s.text for s in both.lists[shown]]
+        assert answer.everyone == []
+        assert (answer.models.own, answer.models.common) == (shown == "personal", shown == "everyone")
+        assert why in answer.models.why
+        assert set(alone.explain(alone.visit(3), "h", answer.personal[0].text).scores) == {"personal"}
+        learned = replace(alone.visit(3), own=model.personal[3])
+        assert alone.models(learned).differ == (shown == "everyone")
+    assert alone.models(alone.visit(4)) == Models()
 
 
 def test_features_and_pools_are_those_of_evaluation(

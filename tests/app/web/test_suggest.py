@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.suggestions.adaptation import Adaptation, NotAdaptable
 from app.suggestions.demo import RUNS
+from app.suggestions.suggester import RANKINGS, Suggester, Suggestion, Suggestions
+from app.suggestions.visit import Visit
 from app.web.box import Act, Said, answers
 from app.web.suggesting import visits
 
@@ -48,6 +51,12 @@ def texts(app: AppTest, place: int = 0) -> list[str]:
     return [row["text"] for row in shown(app)["lists"][place]["rows"]]
 
 
+def learning_run(app: AppTest) -> AppTest:
+    """Choose the run whose users have models of their own."""
+    run = next(name for name in app.selectbox(key="run").options if RUNS[1] in name)
+    return app.selectbox(key="run").set_value(run).run()
+
+
 def test_the_first_page_offers_own_searches(opened: Callable[..., AppTest]) -> None:
     app = opened()
     assert not app.exception
@@ -61,9 +70,7 @@ def test_the_first_page_offers_own_searches(opened: Callable[..., AppTest]) -> N
 
 def test_figures_are_those_of_the_report(opened: Callable[..., AppTest], prepared: Path) -> None:
     app = opened(user="user 002")
-    app.selectbox(key="run").set_value(
-        next(r for r in app.selectbox(key="run").options if RUNS[1] in r)
-    ).run()
+    learning_run(app)
     report = json.loads((prepared / RUNS[1] / "report.json").read_text())
     row = next(row for row in report["users"] if row["user"] == "user 002")
     assert [metric.value for metric in app.metric] == [f"{value:.3f}" for value in row["personal"].values()]
@@ -74,14 +81,30 @@ def test_figures_are_those_of_the_report(opened: Callable[..., AppTest], prepare
 
 def test_an_answer_carries_the_number_of_its_question(opened: Callable[..., AppTest]) -> None:
     app = opened(k="4")
+    learning_run(app)
     for seq, text in ((1, "h"), (2, "ho")):
         data = shown(says(app, text, seq))
         assert (data["mount"], data["seq"], data["typed"]) == ("m", seq, text)
         assert [len(one["rows"]) for one in data["lists"]] == [4] * 4
-        assert [one["title"] for one in data["lists"]] == [
-            answers.TITLES[name][0] for name in answers.RANKINGS
-        ]
+        assert [one["title"] for one in data["lists"]] == [answers.TITLES[name][0] for name in RANKINGS]
+        assert data["note"] == answers.MOVES
     assert [option["text"] for option in data["options"]] == texts(app)
+
+
+def test_a_run_with_one_model_shows_one_list_and_says_why(opened: Callable[..., AppTest]) -> None:
+    app = opened()
+    app.selectbox(key="run").set_value(
+        next(r for r in app.selectbox(key="run").options if RUNS[0] in r)
+    ).run()
+    data = shown(says(app, "h", 1))
+    assert [one["title"] for one in data["lists"]] == ["For you", "By history", "By popularity"]
+    assert data["lists"][0]["what"] == "by the common model, from this user's past"
+    assert data["note"].startswith("With fedavg nobody has a model of their own")
+    assert not any(row["move"] for one in data["lists"] for row in one["rows"])
+    says(app, "h", 1, act(app, 1, "why", texts(app)[1]))
+    (chart,) = app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")
+    assert "everyone" not in json.loads(chart.proto.spec)["layer"][-1]["encoding"]["x"]["field"]
+    assert "for everyone" not in chart.proto.spec
 
 
 def test_what_was_done_is_carried_out_once(opened: Callable[..., AppTest]) -> None:
@@ -144,8 +167,7 @@ def test_two_sessions_share_nothing(opened: Callable[..., AppTest]) -> None:
 
 def test_learning_and_its_way_back(opened: Callable[..., AppTest]) -> None:
     app = opened()
-    run = next(name for name in app.selectbox(key="run").options if "ditto" in name)
-    app.selectbox(key="run").set_value(run).run()
+    learning_run(app)
     says(app, "h", 1)
     says(app, "h", 1, act(app, 1, "accept", texts(app)[2]))
     app.button(key="learn").click().run()
@@ -154,12 +176,74 @@ def test_learning_and_its_way_back(opened: Callable[..., AppTest]) -> None:
     if app.info:  # this run keeps the common model, and says how far one may go
         app.button(key="learn").click().run()
     labels = [metric.label for metric in app.metric]
-    assert labels[:2] == ["NMRR when held out", "Distance from everyone's"]
+    assert labels[:2] == ["NMRR on held-out searches", "Distance from everyone's"]
     tables = " ".join(element.proto.body for element in app.get("html"))
     assert "For you, when “h” is typed" in tables
     app.button(key="undo").click().run()
     assert "Distance from everyone's" not in [metric.label for metric in app.metric]
     assert "1 search has joined" in " ".join(caption.value for caption in app.caption)
+
+
+def test_how_far_to_learn_is_chosen_once(
+    opened: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the run would not by itself: learning again goes as far, and says nothing against it."""
+    real = Suggester.adapt
+
+    def adapt(service: Suggester, visit: Visit, strength: float | None = None) -> tuple[Visit, Adaptation]:
+        if strength is None:
+            raise NotAdaptable("This run keeps the common model.", (30.0, 7.0), "lam")
+        return real(service, visit, strength)
+
+    monkeypatch.setattr(Suggester, "adapt", adapt)
+    app = learning_run(opened())
+    says(app, "h", 1)
+    says(app, "h", 1, act(app, 1, "accept", texts(app)[2]))
+    app.button(key="learn").click().run()
+    assert [info.value for info in app.info] == [r"This run keeps the common model\."]
+    assert app.selectbox(key="strength").options == ["λ = 30", "λ = 7"]
+    app.selectbox(key="strength").set_value("λ = 7").run()
+    app.button(key="learn").click().run()
+    for _ in range(2):
+        assert not app.info
+        assert any(r"(λ \= 7)" in told.value for told in app.markdown)
+        assert app.selectbox(key="strength").value == "λ = 7"
+        app.button(key="learn").click().run()
+    distances = [metric for metric in app.metric if metric.label == "Distance from everyone's"]
+    assert [metric.delta.split(" from ")[0] for metric in distances] == ["no change"]
+
+
+def test_what_cannot_be_undone_any_more_can_be_forgotten(
+    opened: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "STEPS", 1)
+    app = opened()
+    assert app.button(key="restart").disabled
+    gone = [option["text"] for option in shown(app)["options"][:2]]
+    says(app, "", 1, *(act(app, number, "forget", text) for number, text in enumerate(gone, 1)))
+    app.button(key="undo").click().run()
+    assert app.button(key="undo").disabled
+    app.selectbox(key="user").set_value("user 003").run()
+    app.selectbox(key="user").set_value("user 000").run()
+    assert gone[0] not in [option["text"] for option in shown(app)["options"]]
+    app.button(key="restart").click().run()
+    assert gone == [option["text"] for option in shown(app)["options"][:2]]
+    assert app.button(key="restart").disabled
+
+
+def test_a_figure_that_stays_has_no_arrow() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from app.web.suggesting.figures import measure
+
+        for before in (0.5001, 0.4, None):
+            measure(st._main, "a", 0.5, before, help="", words=" from it")
+
+    same, more, alone = AppTest.from_function(page).run().metric
+    assert (same.delta, more.delta, alone.delta) == ("no change", "+0.100 from it", "")
+    assert same.proto.color == same.proto.MetricColor.GRAY
+    assert more.proto.color == more.proto.MetricColor.GREEN
 
 
 def test_why_a_suggestion_is_there(opened: Callable[..., AppTest]) -> None:
@@ -199,9 +283,18 @@ def test_a_tampered_box_has_said_nothing(opened: Callable[..., AppTest], said: A
 def test_tampered_urls_get_a_sentence(opened: Callable[..., AppTest]) -> None:
     app = opened(user="<b>:red[x]", run="../../nowhere", k="-3")
     assert not app.exception
-    assert [one.value.split(" called ")[0] for one in app.warning] == ["There is no run", "There is no user"]
-    assert r"\<b\>" in app.warning[1].value
+    told = [one.value for one in app.warning]
+    assert [one.split(" called ")[0] for one in told[:2]] == ["There is no run", "There is no user"]
+    assert r"\<b\>" in told[1]
+    assert told[2:] == [r"Lists cannot be \-3 long: choose a number from 1 to 20."]
     assert shown(app)["label"] == "Search as user 000"
+
+
+@pytest.mark.parametrize(("k", "said"), [("0", 1), ("99", 1), ("abc", 1), ("7", 0), ("20", 0)])
+def test_lengths_that_cannot_be_are_named(opened: Callable[..., AppTest], k: str, said: int) -> None:
+    app = opened(k=k)
+    assert [one.value.startswith("Lists cannot be") for one in app.warning] == [True] * said
+    assert app.number_input(key="k").value == (10 if said else int(k))
 
 
 def test_a_run_without_a_report_says_how_to_get_one(open_page: Open, prepared: Path, tmp_path: Path) -> None:
@@ -226,6 +319,19 @@ def test_an_act_is_done_once_whatever_is_said() -> None:
     assert [one.number for one in found.to_do(Said("m", 9, "t", acts))] == [3]
     assert [one.number for one in found.to_do(Said("n", 9, "t", acts))] == [1, 2, 3]
     assert (found.doing(Said("m")), found.doing(Said("n"))) == (2, 0)
+
+
+def test_only_the_models_list_calls_something_new() -> None:
+    """Most of what was searched most often stands in no model's list."""
+    a, b, c = (Suggestion(text, 1.0, False) for text in "abc")
+    lists = {"personal": [c, a], "everyone": [a, b], "history": [c, a], "popularity": [b, c]}
+    told = answers.answer(Suggestions("x", lists, 3), "ann", "of")["lists"]
+    assert [[row["move"] for row in one["rows"]] for one in told] == [
+        ["★ new", "▼ down 1"],
+        ["", ""],
+        ["", "▼ down 1"],
+        ["▲ up 1", ""],
+    ]
 
 
 def test_moves_are_told_in_words() -> None:
