@@ -10,7 +10,7 @@ from app.runs.evaluation import evaluate, save_report, saved_users
 from app.runs.shell import command
 from app.suggestions.lists import Models
 from app.web.literal import literal
-from app.web.opened import run_named
+from app.web.opened import moved_data, run_named
 
 MEANINGS = {
     "accuracy": (
@@ -113,10 +113,12 @@ def _meaning(name: str) -> str:
 def _offer(directory: Path) -> None:
     """What judges the run, and a button that does it here."""
     st.markdown("No report tells that yet. In a terminal, this command judges the run on held-out searches:")
-    st.code(command("evaluate", directory), language="bash", wrap_lines=True)
+    data = moved_data(directory)
+    where = [] if data is None else [f"--data={data}"]
+    st.code(command("evaluate", directory, *where), language="bash", wrap_lines=True)
     if st.button("Judge it here", key="judge", help="Scores every held-out search; it can take a minute."):
         with st.spinner("Judging every held-out search …"):
-            save_report(*evaluate([directory], None, "test"))
+            save_report(*evaluate([directory], data, "test"))
         st.rerun()
 
 

@@ -31,8 +31,10 @@ def open_on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def open_page(open_on: Callable[..., None]) -> Open:
     """A page of the app on a folder and some runs, drawn once."""
 
-    def call(page: str, folder: Path, runs: Sequence[Path] = (), **query: str) -> AppTest:
-        open_on(folder, runs)
+    def call(
+        page: str, folder: Path, runs: Sequence[Path] = (), moved: Sequence[Path] = (), **query: str
+    ) -> AppTest:
+        open_on(folder, runs, moved=moved)
         app = AppTest.from_file(ENTRY, default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value

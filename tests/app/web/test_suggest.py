@@ -300,10 +300,11 @@ def test_lengths_that_cannot_be_are_named(opened: Callable[..., AppTest], k: str
 def test_a_run_without_a_report_says_how_to_get_one(open_page: Open, prepared: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(prepared / RUNS[0], tmp_path / "runs" / "mine"))
     (run / "report.json").unlink()
-    app = open_page("suggest", tmp_path)
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace(str(prepared / "data"), str(tmp_path / "gone")))
+    app = open_page("suggest", tmp_path, moved=[prepared / "data"])
     assert not app.exception
-    assert app.code[0].value.startswith("persarank evaluate ")
-    assert app.code[0].value.endswith("runs/mine")
+    assert app.code[0].value == f"persarank evaluate {run} --data={prepared / 'data'}"
     app.button(key="judge").click().run(timeout=120)
     assert not app.exception
     assert (run / "report.json").is_file()
