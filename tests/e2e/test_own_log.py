@@ -61,12 +61,12 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """`persarank app` in a folder where nothing is yet."""
-    folder = tmp_path_factory.mktemp("app")
+    """`persarank app` in a folder where nothing is yet, by somebody who has no demo either."""
+    folder, home = tmp_path_factory.mktemp("app"), tmp_path_factory.mktemp("home")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = start(CALL, "app", "--headless", "--port", port, cwd=folder)
+    server = start(CALL, "app", "--headless", "--port", port, cwd=folder, PERSARANK_HOME=str(home))
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for(f"{address}/_stcore/health", server)
