@@ -32,6 +32,26 @@ class Slates:
     candidates: Tensor
     typed: Tensor
 
+    @classmethod
+    def asked(cls, features: Tensor, candidates: Tensor, user: Tensor, typed: Tensor) -> "Slates":
+        """One slate of which nobody knows what is wanted: that of somebody who is typing.
+
+        Args:
+            features: (N, F) of its candidates (N,).
+            user: (1,) whose it is.
+            typed: (1,) length of the prefix.
+        """
+        size = len(features)
+        return cls(
+            features=features[None],
+            mask=torch.ones(1, size, dtype=torch.bool),
+            position=torch.zeros(1, size, dtype=torch.int16),
+            wanted=torch.ones(1, dtype=torch.int16),
+            user=user,
+            candidates=candidates[None],
+            typed=typed,
+        )
+
     def __len__(self) -> int:
         return self.mask.shape[0]
 

@@ -52,15 +52,11 @@ class Candidates:
         now = Moments.now(
             standing.past, len(prefix), queries.astype(np.int64), standing.session, standing.group
         )
-        size = len(pool)
-        return Slates(
-            features=torch.from_numpy(features(standing.past, now))[None],
-            mask=torch.ones(1, size, dtype=torch.bool),
-            position=torch.zeros(1, size, dtype=torch.int16),
-            wanted=torch.ones(1, dtype=torch.int16),
-            user=torch.tensor([user]),
-            candidates=torch.from_numpy(queries)[None],
-            typed=torch.tensor([len(prefix)], dtype=torch.int16),
+        return Slates.asked(
+            torch.from_numpy(features(standing.past, now)),
+            torch.from_numpy(queries),
+            torch.tensor([user]),
+            torch.tensor([len(prefix)], dtype=torch.int16),
         )
 
     def accepted(self, visit: Visit) -> list[StoredSlates]:

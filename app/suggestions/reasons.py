@@ -173,16 +173,8 @@ class Judge:
         """Fitted trees, for the candidates of one slate."""
 
         def scores(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-            size = len(rows)
-            made = Slates(
-                features=torch.from_numpy(rows)[None],
-                mask=torch.ones(1, size, dtype=torch.bool),
-                position=torch.zeros(1, size, dtype=torch.int16),
-                wanted=slates.wanted,
-                user=slates.user,
-                candidates=torch.zeros(1, size, dtype=torch.int32),
-                typed=slates.typed,
-            )
+            nothing = torch.zeros(len(rows), dtype=torch.int32)  # trees read no texts
+            made = Slates.asked(torch.from_numpy(rows), nothing, slates.user, slates.typed)
             found = model.personal_scores(made) if personal else model.global_scores(made)
             assert found is not None, "asked only where there is a common model"
             return found[0].double().numpy()
