@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data.card import SlateFigures, card
 from data.schema import Dataset, column
+from ranking.sources import earlier
 
 BARS = 20
 """In a picture, at most."""
@@ -38,22 +39,16 @@ def distributions(dataset: Dataset) -> tuple[dict[str, Any], list[Bars]]:
     figures = SlateFigures()
     for batch in dataset.slates.to_batches(max_chunksize=65_536):
         figures.see(pa.Table.from_batches([batch]))
-    each = np.bincount(column(dataset.events, "user_id"), minlength=dataset.users.num_rows)
+    user = column(dataset.events, "user_id")
+    each = np.bincount(user, minlength=dataset.users.num_rows)
+    before = earlier(user, column(dataset.events, "timestamp"))
     pictures = [
         _spread("Searches per user", "searches", "users", each),
-        _spread("Earlier searches at each search", "own searches before", "searches", _earlier(dataset)),
+        _spread("Earlier searches at each search", "own searches before", "searches", before),
         _spread("Suggestions on offer", "size of the pool", "searches", figures.of_each("pool_size")),
         _hits(figures),
     ]
     return card(dataset, figures), pictures
-
-
-def _earlier(dataset: Dataset) -> NDArray[np.int64]:
-    """(E,) how many events of the same user come before each; events are stored by user and time."""
-    user = column(dataset.events, "user_id")
-    begins = np.searchsorted(user, user)
-    place: NDArray[np.int64] = np.arange(len(user)) - begins
-    return place
 
 
 def _spread(title: str, across: str, upward: str, values: NDArray[Any]) -> Bars:
