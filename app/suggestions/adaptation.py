@@ -24,7 +24,7 @@ from ranking.slates import StoredSlates, pad_front
 from ranking.sources import Log
 
 
-class NotAdaptable(Exception):  # noqa: N818 - it says what the run is, not that something failed
+class NotAdaptableError(Exception):
     """There is no step for users' own models, or nothing for it to learn from; the message is a sentence.
 
     Attributes:
@@ -106,29 +106,31 @@ class Step:
             strength: another than the run has chosen, one of `offered`.
 
         Raises:
-            NotAdaptable: there is none.
+            NotAdaptableError: there is none.
         """
         if run is None:
-            raise NotAdaptable(
+            raise NotAdaptableError(
                 "It is not known how this model was trained, so nothing can be learned from a visit."
             )
         if not isinstance(model, NeuralModel):
-            raise NotAdaptable(
+            raise NotAdaptableError(
                 "The ranker is made of trees: they are fitted in one piece, and take no further step."
             )
         objective, label = run.settings.row.objective, run.settings.label
         if model.common is None:
-            raise NotAdaptable(
+            raise NotAdaptableError(
                 f"With {label} there is no common model, and learning from a visit begins at one."
             )
         if not objective.personal:
-            raise NotAdaptable(f"With {label} there is no personal step: nobody has a model of their own.")
+            raise NotAdaptableError(
+                f"With {label} there is no personal step: nobody has a model of their own."
+            )
         own = run.summary.get("own_models")
         possible = offered(run)
         if strength is None and own and own["nobody"]:
             kept = called(own["setting"], float(own["value"]))
             choices = ", ".join(called(own["setting"], value) for value in possible)
-            raise NotAdaptable(
+            raise NotAdaptableError(
                 f"This run keeps the common model for everybody ({kept}): on validation slates own models "
                 f"were no better. To learn from this visit all the same, choose how far: {choices}. "
                 f"{further(own['setting'])}.",
@@ -137,7 +139,7 @@ class Step:
             )
         if strength is not None and strength not in possible:
             choices = ", ".join(called(objective.strength.name, value) for value in possible)
-            raise NotAdaptable(
+            raise NotAdaptableError(
                 f"Own models cannot go so far: choose {choices}.", possible, objective.strength.name
             )
         if strength is None:

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from app.runs.directory import Run, open_run
-from app.suggestions.adaptation import Adaptation, NotAdaptable, Step, held_out, joined, judged, past_slates
+from app.suggestions.adaptation import (
+    Adaptation,
+    NotAdaptableError,
+    Step,
+    held_out,
+    joined,
+    judged,
+    past_slates,
+)
 from app.suggestions.candidates import Candidates
 from app.suggestions.lists import NEW, RANKINGS, Models, Suggestion, Suggestions, moves
 from app.suggestions.reasons import Judge, NotSuggestedError, Reasons, reasons
@@ -185,7 +193,7 @@ class Suggester:
             strength: how far the model goes, where that is not to be what the run has chosen.
 
         Raises:
-            NotAdaptable: the run has no such step, or there is nothing to learn from.
+            NotAdaptableError: the run has no such step, or there is nothing to learn from.
         """
         step, model, user = Step.of(self._run, self._model, strength), self._model, visit.user
         assert isinstance(model, NeuralModel), "only they have a step"
@@ -195,7 +203,7 @@ class Suggester:
         past = past_slates(self._log, user, self.candidates.deleted(visit), most)
         recent = self.candidates.accepted(visit)
         if not len(past) and not recent:
-            raise NotAdaptable("There is nothing to learn from yet: accept a search first.")
+            raise NotAdaptableError("There is nothing to learn from yet: accept a search first.")
         own = step.taken(joined([past, *recent]), user, len(self.users))
         before = model.of(user) if visit.own is None else visit.own
         test = held_out(self._log, user)

@@ -14,7 +14,7 @@ PLACES = (
     ("what somebody searched", "on their device", "never"),
     ("features: how often, how lately, after what", "on their device, from their own past", "never"),
     ("their own model", "on their device", "never"),
-    ("changes of the common model", "made on the device", "to the server, or to neighbouring devices"),
+    ("updates of the common model", "made on the device", "to the server, or to neighbouring devices"),
     ("which queries there are, and how often each is searched", "counted from everyone", "yes, centrally"),
     (
         "what you type and accept here",
@@ -50,8 +50,9 @@ ROUNDS = (
 
 
 LIMITS = (
-    "Nothing here encrypts or adds noise, and changes of a model can give away what it was trained on.",
-    "Which queries there are is counted centrally; a product needs a private way to count that.",
+    "Nothing here encrypts or adds noise, and model updates can give away what they were made from.",
+    "The list of queries, and how often each is searched, is gathered centrally. A product needs a private "
+    "way to count them.",
     "Simulated users choose for reasons that a ranker can learn. Your users' gain will differ: import a log "
     "and look.",
     "The app has no password. It is served to this machine only, unless it was started with `--host`, and it "

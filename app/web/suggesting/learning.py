@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.reports.pages.blocks import Table
-from app.suggestions.adaptation import NotAdaptable, called, further
+from app.suggestions.adaptation import NotAdaptableError, called, further
 from app.suggestions.suggester import Suggester
 from app.web.box.answers import moved
 from app.web.drawing import draw_table
@@ -52,7 +52,7 @@ def _learn(service: Suggester, trail: Trail, strength: float | None, k: int) -> 
     with st.spinner("Learning …"):
         try:
             visit, adaptation = service.adapt(trail.visit, strength)
-        except NotAdaptable as error:
+        except NotAdaptableError as error:
             return trail.told(Refused(str(error), error.strengths, error.setting))
         lists = (tuple(service.suggest(one, typed, k).personal) for one in (trail.visit, visit))
     return trail.step("learning from this visit", visit, Learned(adaptation, typed, *lists))

@@ -15,7 +15,15 @@ from app.runs.evaluation import evaluate, users_table
 from app.runs.settings import resolve
 from app.runs.training import train_run
 from app.suggestions import adaptation
-from app.suggestions.adaptation import Adaptation, NotAdaptable, called, further, joined, offered, past_slates
+from app.suggestions.adaptation import (
+    Adaptation,
+    NotAdaptableError,
+    called,
+    further,
+    joined,
+    offered,
+    past_slates,
+)
 from app.suggestions.suggester import Suggester, of_run
 from app.suggestions.visit import Visit
 from data.schema import DataError, Dataset, column
@@ -204,7 +212,7 @@ def test_deleted_searches_are_not_learned_from(suggester: Suggester) -> None:
     assert found[1].past < found[0].past
     assert found[1].visit == 0
     emptied = suggester.candidates.settled(replace(visit, forgotten=frozenset(suggester.recent(visit, 1000))))
-    with pytest.raises(NotAdaptable, match="There is nothing to learn from yet: accept a search first"):
+    with pytest.raises(NotAdaptableError, match="There is nothing to learn from yet: accept a search first"):
         suggester.adapt(emptied)
 
 
@@ -229,9 +237,9 @@ def test_runs_without_a_step_say_so(
     elif algorithm != "fedavg":
         model = replace(model_of(suggester), common=None)
     refusing = Suggester(Log(dataset), model, other)
-    with pytest.raises(NotAdaptable, match=sentence):
+    with pytest.raises(NotAdaptableError, match=sentence):
         refusing.adapt(refusing.visit(USER))
-    with pytest.raises(NotAdaptable, match="It is not known how this model was trained"):
+    with pytest.raises(NotAdaptableError, match="It is not known how this model was trained"):
         (unknown := Suggester(Log(dataset), model)).adapt(unknown.visit(USER))
 
 
@@ -249,7 +257,7 @@ def test_a_run_that_keeps_the_common_model_can_be_told_how_far_to_go(
     keeping = Suggester(Log(dataset), replace(model_of(suggester), personal=None), nobody)
     visit = keeping.visit(USER)
     with pytest.raises(
-        NotAdaptable,
+        NotAdaptableError,
         match=r"keeps the common model for everybody \(λ = ∞\).*λ = 15.*A smaller λ goes further",
     ) as refused:
         keeping.adapt(visit)
@@ -261,7 +269,9 @@ def test_a_run_that_keeps_the_common_model_can_be_told_how_far_to_go(
     assert weak.distance_before == strong.distance_before == 0
     assert 0 < weak.distance_after < strong.distance_after
     for wrong in (math.inf, 8.0, math.nan, -1.0):
-        with pytest.raises(NotAdaptable, match=r"choose λ = 30, λ = 15, λ = 7, λ = 3, λ = 1\.5, λ = 0\.7"):
+        with pytest.raises(
+            NotAdaptableError, match=r"choose λ = 30, λ = 15, λ = 7, λ = 3, λ = 1\.5, λ = 0\.7"
+        ):
             keeping.adapt(visit, wrong)
 
 

@@ -80,7 +80,10 @@ def test_a_training_is_found_again_stopped_and_resumed_to_the_same_bits(
 def test_a_failed_command_says_why_and_a_killed_one_is_stopped(tmp_path: Path) -> None:
     failed = jobs.start(tmp_path, ["data", "check", "nothing"], tmp_path / "nothing")
     killed = jobs.start(tmp_path, ["data", "simulate", "--out", "s", "--users", "9999"], tmp_path / "s")
-    states = lambda: {job.name: job for job in jobs.jobs(tmp_path)}  # noqa: E731
+
+    def states() -> dict[str, jobs.Job]:
+        return {job.name: job for job in jobs.jobs(tmp_path)}
+
     until(lambda: bool(states()[killed].phases))
     assert states()[killed].phases[0].name == "simulating"
     jobs.stop(tmp_path, killed, at_once=True)

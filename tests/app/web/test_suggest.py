@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.suggestions.adaptation import Adaptation, NotAdaptable
+from app.suggestions.adaptation import Adaptation, NotAdaptableError
 from app.suggestions.demo import RUNS
 from app.suggestions.suggester import RANKINGS, Suggester, Suggestion, Suggestions
 from app.suggestions.visit import Visit
@@ -192,7 +192,7 @@ def test_how_far_to_learn_is_chosen_once(
 
     def adapt(service: Suggester, visit: Visit, strength: float | None = None) -> tuple[Visit, Adaptation]:
         if strength is None:
-            raise NotAdaptable("This run keeps the common model.", (30.0, 7.0), "lam")
+            raise NotAdaptableError("This run keeps the common model.", (30.0, 7.0), "lam")
         return real(service, visit, strength)
 
     monkeypatch.setattr(Suggester, "adapt", adapt)
