@@ -6,7 +6,6 @@ The demo is prepared first, if it is not yet; nothing else is shown.
 
 import io
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,13 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.e2e.hostile import CALL, wait_for
-from tests.e2e.test_browser import CHROMIUM, FLAGS
+from tests.e2e.browsing import DRAWN, chromium
+from tests.e2e.hostile import CALL, free_port, wait_for
 
 PICTURES = ROOT / "app" / "pictures"
 PAGES = ("suggest", "compare", "train", "data", "about")
@@ -31,16 +30,13 @@ COLOURS, LARGEST = 256, 200_000
 """Of a picture, and its bytes."""
 
 USER, TYPED = "user 018", "h"
-DRAWN = "[...document.querySelectorAll('.stVegaLiteChart')].every(chart => chart.querySelector('svg'))"
 
 
 @contextmanager
 def served() -> Iterator[str]:
     """The demo in a folder of its own."""
     subprocess.run([sys.executable, "-P", "-c", CALL, "demo", "--prepare-only"], check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with TemporaryDirectory() as folder:
         words = ["demo", "--headless", "--port", str(port), "--folder", folder]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -77,8 +73,7 @@ def save(picture: bytes, place: Path) -> None:
 
 def main() -> None:
     """Take all pictures."""
-    with served() as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with served() as address, chromium() as browser:
         for light, scheme in LIGHTS.items():
             for screen, (width, height) in SCREENS.items():
                 context = browser.new_context(
@@ -89,7 +84,6 @@ def main() -> None:
                     show(page, address, name)
                     save(page.screenshot(), PICTURES / f"{name}{screen}{light}.png")
                 context.close()
-        browser.close()
 
 
 if __name__ == "__main__":

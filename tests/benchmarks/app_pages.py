@@ -16,10 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from tests.e2e.hostile import CALL
-from tests.e2e.test_browser import CHROMIUM, FLAGS
+from tests.e2e.browsing import chromium
+from tests.e2e.hostile import CALL, free_port
 
 TITLES = {"Compare": "Compare runs", "Train": "Train", "Data": "Data", "About": "About"}
 SUGGEST = "Suggestions that know you"
@@ -68,11 +68,8 @@ def main() -> None:
     """Measure, and print."""
     call = [sys.executable, "-P", "-c", CALL, "demo", "--headless"]
     subprocess.run([*call, "--prepare-only"], check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    port = free_port()
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         begin = time.perf_counter()
         server = subprocess.Popen(
@@ -95,7 +92,6 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait(timeout=20)
-            browser.close()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A folder whose files are named like packages that the program imports, and the program called there."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +71,13 @@ def start(
         text=True,
         start_new_session=True,
     )
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for(url: str, server: "subprocess.Popen[str]") -> None:

@@ -1,26 +1,22 @@
 """The app in a real browser: every page, the way from a comparison to a user, and no other machine."""
 
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode, urlparse
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from app.suggestions.demo import VERSION
-from tests.e2e.hostile import CALL, OWN, lay, lay_settings, start, wait_for
-from tests.e2e.test_browser import CHROMIUM, FLAGS
+from tests.e2e.browsing import DRAWN, chromium, needs_chromium, serious, served_demo, watched
+from tests.e2e.hostile import CALL
 
 PAGES = {"Suggest": "", "Compare": "compare", "Train": "train", "Data": "data", "About": "about"}
 HOSTILE = ":red[x] **y** $z$ `c` <img src=x onerror=alert(1)> www.example.org a@example.org --> :smile:"
-DRAWN = "[...document.querySelectorAll('.stVegaLiteChart')].every(chart => chart.querySelector('svg'))"
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is not installed")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -31,33 +27,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(home: Path, folder: Path) -> Iterator[str]:
-    """The demo, served by the command itself, in a folder whose other files should not matter."""
-    traces = lay(folder, OWN)
-    lay_settings(folder / ".streamlit")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = start(
-        CALL, "demo", "--headless", "--port", port, cwd=folder, path=str(folder), PERSARANK_HOME=str(home)
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(f"{url}/_stcore/health", server)
+    with served_demo(CALL, home, folder) as url:
         yield url
-    finally:
-        server.terminate()
-        server.communicate(timeout=20)
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server outlived its command"
-        assert not traces.exists(), traces.read_text()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(params=["light"])
@@ -65,12 +42,7 @@ def page(address: str, browser: Browser, request: pytest.FixtureRequest) -> Iter
     """A tab on the first page; a request to another machine, a dialog or a console message fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000}, color_scheme=request.param)
     tab = context.new_page()
-    heard: list[str] = []
-    own = (address, "data:", "blob:", address.replace("http", "ws"))
-    tab.on("request", lambda r: None if r.url.startswith(own) else heard.append(r.url))
-    tab.on("console", lambda message: heard.append(message.text))
-    tab.on("pageerror", lambda error: heard.append(str(error)))
-    tab.on("dialog", lambda dialog: heard.append(dialog.message))
+    heard = watched(tab, address)
     tab.goto(address)
     settled(tab)
     yield tab
@@ -92,19 +64,11 @@ def go(page: Page, name: str) -> None:
     settled(page)
 
 
-def serious(page: Page, options: dict[str, Any] | None = None) -> list[str]:
-    """What axe finds that keeps people from using the page."""
-    found = Axe().run(page, options=options).response["violations"]
-    return [
-        f"{v['id']}: {v['nodes'][0]['html'][:300]}" for v in found if v["impact"] in ("serious", "critical")
-    ]
-
-
 def test_every_page_is_accessible_and_fits_a_phone(page: Page) -> None:
     for name in PAGES:
         if name != "Suggest":
             go(page, name)
-        assert not serious(page), name
+        assert serious(page) == "", name
         for problem in ("stException", "stAlertContentError"):
             assert page.get_by_test_id(problem).count() == 0, name
         page.set_viewport_size({"width": 390, "height": 844})
@@ -118,7 +82,7 @@ def test_in_the_dark_everything_can_be_read(page: Page) -> None:
     for name in PAGES:
         if name != "Suggest":
             go(page, name)
-        assert not serious(page, COLOURS), name
+        assert serious(page, COLOURS) == "", name
 
 
 def test_from_a_comparison_to_a_user(page: Page) -> None:

@@ -1,22 +1,18 @@
 """The Suggest page in a real browser: whoever types sees four lists follow every keystroke."""
 
-import json
 import re
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from app.suggestions.demo import RUNS
-from tests.e2e.hostile import INSTALLED, OWN, lay, lay_settings, start, wait_for
+from tests.e2e.browsing import chromium, needs_chromium, serious, served_demo, watched
+from tests.e2e.hostile import INSTALLED
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LETTERS = 0.067
 """Seconds between the letters of somebody who types 15 a second."""
 
@@ -38,39 +34,20 @@ persarank.main()
 """The command, whose answer to one prefix comes late."""
 
 expect.set_options(timeout=20_000)
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is not installed")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def address(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The demo, served by the command itself, in a folder that should not matter."""
-    folder = tmp_path_factory.mktemp("folder")
-    traces = lay(folder, OWN)
-    lay_settings(folder / ".streamlit")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = start(
-        DELAYED, "demo", "--headless", "--port", port, cwd=folder, path=str(folder), PERSARANK_HOME=str(home)
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(f"{url}/_stcore/health", server)
-        yield url
-    finally:
-        server.terminate()
-        server.communicate(timeout=20)
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server outlived its command"
-        assert not traces.exists(), traces.read_text()
+    """The demo, whose answer to one prefix comes late."""
+    with served_demo(DELAYED, home, tmp_path_factory.mktemp("folder")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 Visitor = Callable[..., Page]
@@ -79,17 +56,13 @@ Visitor = Callable[..., Page]
 @pytest.fixture
 def visitor(address: str, browser: Browser) -> Iterator[Visitor]:
     """A new visitor on the page; requests to other machines, dialogs and console messages fail the test."""
-    wrong: list[str] = []
+    wrong: list[list[str]] = []
     pages: list[Page] = []
-    own = (address, "data:", "blob:", address.replace("http", "ws"))
 
     def arrive(query: str = "", width: int = 1280, scheme: str = "light") -> Page:
         context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme)  # type: ignore[arg-type]
         page = context.new_page()
-        page.on("request", lambda r: None if r.url.startswith(own) else wrong.append(r.url))
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: wrong.append(dialog.message))
+        wrong.append(watched(page, address))
         page.goto(f"{address}/{query}")
         pages.append(page)
         expect(box(page)).to_be_visible(timeout=60_000)
@@ -98,7 +71,7 @@ def visitor(address: str, browser: Browser) -> Iterator[Visitor]:
     yield arrive
     for page in pages:
         page.context.close()
-    assert not wrong
+    assert wrong == [[]] * len(pages)
 
 
 def box(page: Page) -> Locator:
@@ -339,8 +312,6 @@ def test_axe_finds_nothing_serious_and_a_telephone_is_wide_enough(visitor: Visit
     lists(page, "how")
     page.keyboard.press("ArrowDown")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    found = Axe().run(page).response["violations"]
-    serious = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps([(v["id"], [n["html"] for n in v["nodes"]]) for v in serious], indent=1)
+    assert serious(page) == ""
     inside = page.evaluate("getComputedStyle(document.querySelector('.stApp')).colorScheme")
     assert inside == scheme

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hostile import CALL, INSTALLED, OTHERS, OWN, lay, lay_settings, start, wait_for
+from tests.e2e.hostile import CALL, INSTALLED, OTHERS, OWN, free_port, lay, lay_settings, start, wait_for
 
 VARIABLES = {
     "STREAMLIT_SERVER_BASE_URL_PATH": "hub",
@@ -37,9 +37,7 @@ IGNORING = INSTALLED + "import signal; signal.signal(signal.SIGINT, signal.SIG_I
 @contextmanager
 def served(program: str, home: Path, **how: str | Path) -> Iterator[tuple[int, str]]:
     """(process, the address that it prints); in the end it is asked to end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = start(program, "demo", "--headless", "--port", port, PERSARANK_HOME=str(home), **how)
     try:
         said = server.stderr.readline()

@@ -3,7 +3,6 @@
 import csv
 import random
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -13,15 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from app.web import jobs
+from tests.e2e.browsing import chromium, needs_chromium, serious
 from tests.e2e.crashes import ROOT
-from tests.e2e.hostile import start, wait_for
+from tests.e2e.hostile import free_port, start, wait_for
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CALL = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'app' / 'door')]}; " + (
     "from persarank import main; main()"
 )
@@ -32,7 +29,7 @@ EVENTS = 200
 COLUMNS = ("Wer? **wir**", "<b>Wann</b> :red[x]", "Was $gesucht$", "")
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is not installed")
+pytestmark = needs_chromium
 
 
 @dataclass(frozen=True)
@@ -63,9 +60,7 @@ def log(tmp_path: Path) -> Path:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`persarank app` in a folder where nothing is yet, by somebody who has no demo either."""
     folder, home = tmp_path_factory.mktemp("app"), tmp_path_factory.mktemp("home")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = start(CALL, "app", "--headless", "--port", port, cwd=folder, PERSARANK_HOME=str(home))
     try:
         address = f"http://127.0.0.1:{port}"
@@ -78,10 +73,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -113,13 +106,7 @@ def accessible(page: Page, scheme: str) -> None:
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
     page.set_viewport_size({"width": 1280, "height": 1000})
     page.wait_for_timeout(300)
-    found = Axe().run(page).response["violations"]
-    serious = [
-        (rule["id"], [node["html"] for node in rule["nodes"]])
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    assert serious(page) == ""
 
 
 def choose(page: Page, label: str, option: str) -> None:

@@ -1,4 +1,4 @@
-"""Fields of a page by their labels, as a person finds them."""
+"""What a test does with a page without a browser: fields by their labels, and texts as people read them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,3 +23,13 @@ def press(app: AppTest, label: str) -> AppTest:
 def options_of(app: AppTest, label: str) -> list[str]:
     """The names that can be chosen, without what is said of each."""
     return [option.partition(":")[0] for option in labelled(app.selectbox, label).options]
+
+
+def read(markdown: str) -> str:
+    """Literal text as people read it."""
+    return markdown.replace("\\", "").replace(":small[]", "")
+
+
+def html(app: AppTest) -> str:
+    """All HTML of a page that is its own."""
+    return " ".join(element.proto.body for element in app.get("html"))

@@ -12,6 +12,7 @@ from streamlit import config, net_util
 from streamlit.web.server import server_util
 
 from app.web.server import VARIABLE, PortError, is_private, serve
+from tests.e2e.hostile import free_port
 
 
 @pytest.fixture
@@ -23,12 +24,6 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(net_util, "get_external_ip", net_util.get_external_ip)
     monkeypatch.setattr(streamlit.web.cli, "main", lambda args, prog_name: words.extend(args))
     return words
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(

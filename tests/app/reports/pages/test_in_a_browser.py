@@ -3,17 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from app.reports.evidence import figures
 from app.reports.evidence.gathering import gather
 from app.reports.pages import html
 from app.reports.pages.story import story
-from tests.e2e.test_browser import CHROMIUM, FLAGS
+from tests.e2e.browsing import chromium, needs_chromium
 
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is not installed")
+pytestmark = needs_chromium
 
 FIRST_ROWS = {"exclude": [["tbody tr:nth-child(n+3)"]]}
 """Further rows of tables are made as the first two are."""
@@ -37,8 +35,7 @@ def test_the_page_opens_offline_and_axe_finds_nothing(
     place.write_text(html.page(story(told)))
     assert place.stat().st_size < 1_000_000
     heard: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
         tab = context.new_page()
         tab.on("console", lambda message: heard.append(message.text))
@@ -68,4 +65,3 @@ def test_the_page_opens_offline_and_axe_finds_nothing(
         narrow.goto(place.as_uri())
         width = narrow.evaluate("document.documentElement.scrollWidth")
         assert width <= 360, "on a telephone only tables and charts scroll sideways"
-        browser.close()
