@@ -217,9 +217,11 @@ def test_what_the_url_says_wrongly_is_said_and_not_done(visitor: Visitor) -> Non
     page.keyboard.type("ho")
     lists(page, "ho")
     page.keyboard.press("Enter")
+    expect(page.get_by_text("1 search has joined")).to_be_visible()
+    expect(page.get_by_text("Lists cannot be 999 long")).to_be_hidden()
+    expect(box(page)).to_have_value("ho")
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
-    expect(page.get_by_text("Lists cannot be 999 long")).to_be_hidden()
     expect(box(page)).to_have_value("ho")
 
 
