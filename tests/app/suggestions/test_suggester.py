@@ -131,7 +131,7 @@ def test_where_there_is_one_model_there_is_one_list_and_a_sentence_says_why(
 def test_features_and_pools_are_those_of_evaluation(
     suggester: Suggester, tiny_dataset: Dataset, tiny_public: PublicStatistics, tiny_slates: Slates
 ) -> None:
-    """Served at the moment of a held-out slate, a pool has that slate's features to the last bit."""
+    """Served at the moment of a held-out slate, a pool has all that rankers read of it, to the last bit."""
     offsets, pool = ragged(tiny_dataset.slates, "pool")
     session, user = (column(tiny_dataset.events, name) for name in ("session_id", "user_id"))
     held_out = in_split(tiny_dataset.events, "test")
@@ -146,6 +146,9 @@ def test_features_and_pools_are_those_of_evaluation(
             served = suggester.candidates.slate(int(user[event]), standing, prefix, candidates)
             stored = tiny_slates.features[row, : len(candidates)]
             assert torch.equal(served.features[0], stored)
+            assert torch.equal(served.candidates[0], tiny_slates.candidates[row, : len(candidates)])
+            known = (tiny_slates.user[row], tiny_slates.typed[row])
+            assert (served.user[0], served.typed[0]) == known, "which own models and mlp-cnn go by"
             compared += 1
     assert compared > 20
 
