@@ -32,6 +32,13 @@ def expanded(text: str) -> Path:
     return Path(path)
 
 
+def what_is_wrong(error: BaseException) -> str:
+    """An error as a sentence for people; of the system's own, with the file that it is about."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: {error.strerror}."
+    return str(error)
+
+
 def read_text(file: Path) -> str:
     """A text file in UTF-8, or in what its byte order mark says, as editors and shells of Windows write it.
 

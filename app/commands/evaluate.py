@@ -44,6 +44,7 @@ def evaluate(
     from app.runs.directory import RunError
     from app.runs.evaluation import compare, describe, save_report
     from app.runs.evaluation import evaluate as judge_all
+    from data.files import what_is_wrong
     from data.schema import SPLITS
 
     one_of("--split", split, SPLITS)
@@ -54,10 +55,8 @@ def evaluate(
         for run in judged:
             try:
                 save_report(run)
-            except RunError as error:
-                warn(f"the report is not saved: {error}")
-            except OSError as error:
-                warn(f"the report is not saved: {error.filename}: {error.strerror}.")
+            except (RunError, OSError) as error:
+                warn(f"the report is not saved: {what_is_wrong(error)}")
     result: dict[str, Any] = {"runs": [describe(j, average) for j in judged]}
     result["differences"] = [compare(j, judged[0], average) for j in judged[1:]]
     show(tables.evaluation, result, as_json)

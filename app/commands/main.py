@@ -65,12 +65,12 @@ def _code(arguments: list[str] | None) -> int:
 
 def _told(error: Exception) -> int:
     """Say what was wrong in a sentence, and tell the exit code."""
-    known = code_of(error)
-    if isinstance(error, OSError) and error.strerror:
-        error = RuntimeError(f"{error.filename or 'a file'}: {error.strerror}.")
-    elif known is None:
-        error = RuntimeError(f"unexpected {type(error).__name__}: {error}; run with --debug for details.")
     from app.commands.printing import warn
+    from data.files import what_is_wrong
 
-    warn(str(error))
+    known = code_of(error)
+    told = what_is_wrong(error)
+    if known is None and not getattr(error, "strerror", None):
+        told = f"unexpected {type(error).__name__}: {error}; run with --debug for details."
+    warn(told)
     return USAGE if known is None else known

@@ -71,7 +71,7 @@ def _parameter(section: str, name: str, value: Any, schema: dict[str, Any], text
     optional = any(option.get("type") == "null" for option in options)
     options = [option for option in options if option.get("type") != "null"]
     numbers = [option for option in options if option.get("type") in ("integer", "number")]
-    words = [w for o in options for w in o.get("enum", [o["const"]] if "const" in o else []) if w != "trace"]
+    words = [w for o in options for w in o.get("enum", [o["const"]] if "const" in o else [])]
     bounds = numbers[0] if numbers else {}
     above = "exclusiveMinimum" in bounds
     return Parameter(

@@ -9,7 +9,8 @@ import streamlit as st
 from app.reports.evidence.gathering import BROKEN
 from app.runs.settings import ConfigError
 from app.web.literal import literal
-from app.web.opened import AppError, sentence
+from app.web.opened import AppError
+from data.files import what_is_wrong
 
 KNOWN = (*BROKEN, AppError, ConfigError)
 LOG = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except KNOWN as error:
-        st.error(literal(sentence(error)))
+        st.error(literal(what_is_wrong(error)))
     except MemoryError:
         st.error("There is not enough memory for this.")
     except Exception:

@@ -17,6 +17,7 @@ from app.reports.pages.blocks import visible
 from app.runs.directory import CONFIG, SUMMARY, open_started
 from app.suggestions.suggester import Suggester, of_run
 from app.web.server import VARIABLE
+from data.files import what_is_wrong
 from data.storage import MANIFEST, read_manifest
 from ranking.persistence import INDEX
 
@@ -101,7 +102,7 @@ def service(name: str) -> Suggester:
     try:
         return _service(run, moved_data(run), checksum(run))
     except BROKEN as error:
-        raise AppError(sentence(error)) from error
+        raise AppError(what_is_wrong(error)) from error
 
 
 def run_named(name: str) -> Path:
@@ -121,13 +122,6 @@ def checksum(run: Path) -> str:
     files = [run / name for name in (CONFIG, SUMMARY, INDEX)]
     content = [file.read_bytes() if file.is_file() else b"" for file in files]
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in content)).hexdigest()[:16]
-
-
-def sentence(error: BaseException) -> str:
-    """What is wrong, for people; a file that cannot be read is named."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'A file'}: {error.strerror}."
-    return str(error)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.runs.directory import RunError, open_run
 from app.runs.evaluation import Ground, Judged, judge, prepare
+from data.files import what_is_wrong
 from data.progress import Tell, silent
 from data.schema import DataError
 from data.storage import read_manifest
@@ -70,7 +71,7 @@ def gather(
             ground = grounds[run.fingerprint]
             found.judged.append(judge(run, ground, split, tell=tell))
         except BROKEN as error:
-            why = f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else str(error)
+            why = what_is_wrong(error)
             found.left_out.append({"run": str(directory), "why": why})
             named = why.startswith(tuple(f"{directory}{sign}" for sign in " :/"))
             warn(f"left out: {why}" if named else f"left out: {directory}: {why}")
