@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.runs.presets import PRESETS, has
-from app.runs.settings import ConfigError, resolve
+from app.runs.settings import resolve
 from federated.algorithms import ALGORITHMS
 from federated.algorithms import DEFAULT as USUAL
 from federated.objectives import MAML, MoreauEnvelope
@@ -74,18 +74,8 @@ def cells(scale: Scale) -> list[Cell]:
         (algorithm, ranker, loss)
         for ranker in scale.rankers
         for loss in scale.losses
-        for algorithm in (TAUGHT if ranker in NETWORKS else ALGORITHMS)
-        if _possible(algorithm, ranker)
+        for algorithm in (TREES[ranker].ALGORITHMS if ranker in TREES else TAUGHT)
     ]
-
-
-def _possible(algorithm: str, ranker: str) -> bool:
-    """Whether such a ranker can be trained so."""
-    try:
-        resolve({"algorithm": algorithm, "ranker": ranker}, {})
-    except ConfigError:
-        return False
-    return True
 
 
 def options(cell: Cell, scale: Scale) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from app.runs.settings import Settings
 from data.progress import Tell
 from federated.personal import best_for_each
 from federated.tasks.forest import Judged, learn_together
+from federated.workers import in_parallel
 from ranking.models import Model, TreeModel
+from ranking.rankers.trees import Fitted
 from ranking.shared_forest import SharedForest
 from ranking.slates import StoredSlates
 
@@ -47,11 +49,13 @@ def fit(settings: Settings, slates: StoredSlates, validation: StoredSlates, user
         return Fit(forest, Tally(updates=users), _own_models(judged, forest.price))
     if settings.row.schedule.pools:
         return Fit(TreeModel(ranker.fit(slates, settings.loss, settings.seed), ()), Tally(updates=1))
-    own = []
-    for user in range(users):
-        tell(TRAINING, user, users)
+
+    def alone(user: int) -> Fitted:
         theirs = slates.subset((slates.user == user).nonzero().squeeze(1))
-        own.append(ranker.fit(theirs, settings.loss, settings.seed))
+        fitted: Fitted = ranker.fit(theirs, settings.loss, settings.seed)
+        return fitted
+
+    own = in_parallel(alone, range(users), lambda done: tell(TRAINING, done, users))
     return Fit(TreeModel(None, own), Tally(updates=users))
 
 

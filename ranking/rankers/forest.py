@@ -46,7 +46,7 @@ class Forest:
         if not len(slates.candidates):
             return Constant()
         rows, position = slates.features.numpy(), slates.position.numpy()
-        settings = {**vars(self), "random_state": seed, "n_jobs": 2}
+        settings = {**vars(self), "random_state": seed, "n_jobs": torch.get_num_threads()}
         if loss == "bce":
             return _fitted(RandomForestClassifier(**settings).fit(rows, position > 0))
         target = np.where(position > 0, 1 / np.maximum(position, 1), 0)

@@ -64,7 +64,7 @@ class LightGBM:
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": 2,
+            "num_threads": torch.get_num_threads(),
             "verbosity": -1,
         }
         return FittedLightGBM(lightgbm.train(settings, rows, self.n_estimators))
@@ -81,11 +81,11 @@ class FittedLightGBM:
         return scores_of_rows(lambda rows: torch.from_numpy(self._predict(rows)), slates)
 
     def _predict(self, rows: Tensor) -> Any:
-        return self.booster.predict(rows.numpy(), raw_score=True, num_threads=2)
+        return self.booster.predict(rows.numpy(), raw_score=True, num_threads=torch.get_num_threads())
 
     def dump(self) -> bytes:
-        """LightGBM's own text format."""
-        return bytes(self.booster.model_to_string(), "utf-8")
+        """LightGBM's own text format, without the number of threads: they do not change the trees."""
+        return bytes(re.sub(r"^\[num_threads: .*\n", "", self.booster.model_to_string(), flags=re.M), "utf-8")
 
 
 def load(content: bytes, name: str) -> FittedLightGBM | Constant:

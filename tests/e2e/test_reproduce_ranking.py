@@ -27,6 +27,9 @@ def test_all_cells_of_the_talk() -> None:
     for ranker in TREES:
         assert {("local", ranker, "bce"), ("pooled", ranker, "mse")} < set(every)
         assert ("fedavg", ranker, "bce") not in every
+        assert {algorithm for algorithm, other, _ in every if other == ranker} == set(
+            TREES[ranker].ALGORITHMS
+        )
 
 
 def test_settings_are_the_presets_as_far_as_an_algorithm_has_them() -> None:

@@ -1,4 +1,4 @@
-"""What a run tells of a forest that users have grown together, and what it keeps."""
+"""Trees of a run: what it tells of a forest that users have grown together, what it keeps, and its bytes."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from app.commands.exits import BAD_CONFIG
 from app.reports.choices import table_of_everything
@@ -30,6 +31,25 @@ TRAIN = (
     "--set",
     "max_depth=5",
 )
+
+
+@pytest.mark.parametrize("ranker", TREES)
+@pytest.mark.parametrize("algorithm", ["local", "pooled"])
+def test_threads_change_no_byte_of_the_trees(
+    algorithm: str, ranker: str, tiny: Path, tmp_path: Path, cli: Cli
+) -> None:
+    given = ("--algorithm", algorithm, "--ranker", ranker, "--set", "n_estimators=3")
+    models, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            out = tmp_path / f"{threads}"
+            assert cli("train", *given, "--data", tiny, "--out", out).code == 0
+            models.append({file.name: file.read_bytes() for file in (out / "model").iterdir()})
+    finally:
+        torch.set_num_threads(before)
+    assert models[0] == models[1]
+    assert len(models[0]) == (1 if algorithm == "pooled" else 20)
 
 
 def test_each_user_has_a_price(
