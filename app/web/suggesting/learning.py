@@ -19,8 +19,12 @@ def show(service: Suggester, of: str, user: int, k: int) -> None:
     """Draw the visit, the buttons, and what the last learning did."""
     trail = current(service, of, user)
     st.subheader("Learn from this visit", anchor=False)
-    _tell(trail)
-    strength = _strength(of, trail)
+    # What comes and goes has places of its own. Otherwise the buttons below would move, and Streamlit would
+    # show them twice, where they were and where they are, until the page is drawn.
+    with st.container():
+        _tell(trail)
+    with st.container():
+        strength = _strength(of, trail)
     learn, undo, restart = st.columns(3)
     if learn.button(
         "Learn",
