@@ -101,8 +101,7 @@ def settings(groups: Sequence[Group]) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _values(judged: Judged) -> dict[str, Any]:
-    """All settings of a run that decide what comes out of it, but its seed: how often it is saved does "
-    "not."""
+    """All settings of a run but its seed that decide what comes out of it: how often it is saved does not."""
     run = judged.run.settings
     values: dict[str, Any] = {"algorithm": run.label, "ranker": run.ranker_name, "loss": run.loss}
     if not run.fitted:  # in one piece: of these, nothing is read
