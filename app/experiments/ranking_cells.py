@@ -48,9 +48,9 @@ class Scale:
 
     users: int = 200
     seeds: tuple[int, ...] = (0, 1, 2)
-    mlp_updates: int = 4000
-    cnn_updates: int = 1000
-    trees: int = 50
+    mlp_updates: int = 3000
+    cnn_updates: int = 750
+    trees: int = 20
     default_updates: int | None = None
     rankers: tuple[str, ...] = (*TREES, *NETWORKS)
     losses: tuple[str, ...] = LOSSES

@@ -203,6 +203,9 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         raise ConfigError(
             f"schedule.buffer = {buffer} is more than updates = {settings.updates}: nothing would be merged."
         )
+    usual: Any = plain.ranker
+    if settings.row.growing and getattr(settings.ranker, "max_samples", None) != usual.max_samples:
+        raise ConfigError("max_samples is not read when users grow a forest together: set growing.sample.")
     return settings
 
 

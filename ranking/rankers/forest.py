@@ -33,11 +33,15 @@ class Forest:
         n_estimators: trees.
         min_samples_leaf: candidates in a leaf, at least.
         max_features: the part of the features among which a branch is chosen.
+        max_samples: candidates that a tree is grown on, at most; drawn with replacement. With 100,000 of
+            two million, forests rank better on validation slates than with as many as there are, and cost
+            a fraction. A federated forest has ``sample`` instead.
     """
 
     n_estimators: Annotated[int, Field(ge=1, le=5000)] = 100
     min_samples_leaf: Annotated[int, Field(ge=1)] = 5
     max_features: Annotated[float, Field(gt=0, le=1)] = 0.4
+    max_samples: Annotated[int, Field(ge=1)] = 100_000
 
     def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedForest | Constant":
         """Fit S slates: a classifier of membership for ``bce``, a regressor of 1/position for ``mse``."""
@@ -46,7 +50,8 @@ class Forest:
         if not len(slates.candidates):
             return Constant()
         rows, position = slates.features.numpy(), slates.position.numpy()
-        settings = {**vars(self), "random_state": seed, "n_jobs": torch.get_num_threads()}
+        drawn = {"max_samples": self.max_samples if self.max_samples < len(rows) else None}  # None: all
+        settings = {**vars(self), **drawn, "random_state": seed, "n_jobs": torch.get_num_threads()}
         if loss == "bce":
             return _fitted(RandomForestClassifier(**settings).fit(rows, position > 0))
         target = np.where(position > 0, 1 / np.maximum(position, 1), 0)

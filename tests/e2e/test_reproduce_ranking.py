@@ -39,7 +39,7 @@ def test_settings_are_the_presets_as_far_as_an_algorithm_has_them() -> None:
         settings = resolve(options(cell, scale), sets(cell, scale))
         row = settings.row
         if settings.fitted:
-            assert settings.ranker.n_estimators == 50  # type: ignore[union-attr]
+            assert settings.ranker.n_estimators == scale.trees  # type: ignore[union-attr]
             continue
         assert (row.local.lr, row.local.local_steps, row.local.batch_size) == (0.05, 10, 4)
         assert settings.keep == "last"

@@ -193,6 +193,16 @@ def test_networks_are_not_grown(ranker: str) -> None:
         resolve({"algorithm": "federated", "ranker": ranker}, {})
 
 
+def test_a_forest_grown_together_has_no_max_samples() -> None:
+    forest = {"algorithm": "federated", "ranker": "forest"}
+    with pytest.raises(ConfigError, match=r"^max_samples is not read .*: set growing\.sample\.$"):
+        resolve(forest, {"max_samples": 500})
+    assert (
+        resolve(forest | {"algorithm": "pooled"}, {"max_samples": 500}).sections()["ranker"]["max_samples"]
+        == 500
+    )
+
+
 def test_how_a_forest_is_grown_can_be_set() -> None:
     chosen = resolve({"algorithm": "federated", "ranker": "forest"}, {"own_price": 2, "growing.bins": 16})
     assert chosen.row.growing is not None
