@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
 
 from app.suggestions.adaptation import Adaptation, NotAdaptableError
 from app.suggestions.demo import RUNS
@@ -128,6 +129,34 @@ def test_what_was_done_is_carried_out_once(opened: Callable[..., AppTest]) -> No
     assert app.button(key="undo").disabled
     says(app, "h", 3, act(app, 1, "accept", chosen), mount="another")
     assert shown(app)["done"] == 1, "numbers count within one mounting"
+
+
+def place_of_the_buttons(app: AppTest) -> list[int]:
+    """The numbers of the blocks around Undo, from the page inwards."""
+
+    def below(block: Block) -> list[int] | None:
+        for number, node in block.children.items():
+            if node is app.button(key="undo"):
+                return [number]
+            inner = below(node) if isinstance(node, Block) else None
+            if inner is not None:
+                return [number, *inner]
+        return None
+
+    found = below(app.main)
+    assert found is not None
+    return found
+
+
+def test_buttons_stay_where_they_are_while_the_visit_grows(opened: Callable[..., AppTest]) -> None:
+    """Otherwise they are there twice while the page is drawn."""
+    app = opened()
+    says(app, "h", 1)
+    before = place_of_the_buttons(app)
+    for number in range(1, 8):
+        says(app, "h", 1 + number, act(app, number, "accept", texts(app)[0]))
+        assert place_of_the_buttons(app) == before
+    assert "7 searches have joined" in " ".join(caption.value for caption in app.caption)
 
 
 def test_what_was_done_on_another_users_list_is_left_out(opened: Callable[..., AppTest]) -> None:
