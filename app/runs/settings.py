@@ -17,6 +17,7 @@ from federated.algorithms import ALGORITHMS, DEFAULT, FITTED, OBJECTIVES, SCHEDU
 from federated.keeping import BEST, LAST
 from federated.schedules.alone import Local
 from ranking.rankers import RANKERS, TREES, Ranker
+from ranking.rankers.forest import Trees
 from ranking.rankers.network import Network
 
 SECTIONS = ("ranker", "objective", "schedule", "local", "policy", "growing")
@@ -64,7 +65,7 @@ class Settings:
     evaluations: int
     keep: str
     checkpoint_every: int
-    ranker: Ranker
+    ranker: Ranker | Trees
     row: Row
     cell: tuple[str, str] | None = None
     """(objective, schedule) where they were chosen apart from an algorithm."""
@@ -193,7 +194,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
         keep=_known_name("model to keep", chosen.get("keep", BEST), (LAST, BEST)),
         checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
-        ranker=RANKERS[ranker_name].ranker,
+        ranker=Trees() if row.growing else RANKERS[ranker_name].ranker,
         row=row,
         cell=cell,
     )
@@ -203,9 +204,6 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         raise ConfigError(
             f"schedule.buffer = {buffer} is more than updates = {settings.updates}: nothing would be merged."
         )
-    usual: Any = plain.ranker
-    if settings.row.growing and getattr(settings.ranker, "max_samples", None) != usual.max_samples:
-        raise ConfigError("max_samples is not read when users grow a forest together: set growing.sample.")
     return settings
 
 

@@ -15,7 +15,7 @@ from federated.tasks.tree_sums import UNIT, Devices
 from federated.trees import Growing
 from federated.workers import in_parallel
 from ranking.metrics import nmrr
-from ranking.rankers.forest import Forest
+from ranking.rankers.forest import Trees
 from ranking.rankers.trees import scores_of_rows
 from ranking.shared_forest import LEAST, SharedForest
 from ranking.slates import StoredSlates
@@ -48,7 +48,7 @@ def learn_together(
     slates: StoredSlates,
     validation: StoredSlates,
     users: int,
-    ranker: Forest,
+    ranker: Trees,
     loss: str,
     growing: Growing,
     seed: int,

@@ -26,21 +26,28 @@ TRUSTED = ["sklearn.tree._tree.Tree"]
 
 
 @dataclass(frozen=True)
-class Forest:
-    """Hyper-parameters, named as in scikit-learn.
+class Trees:
+    """Hyper-parameters of every forest, named as in scikit-learn.
 
     Attributes:
         n_estimators: trees.
         min_samples_leaf: candidates in a leaf, at least.
         max_features: the part of the features among which a branch is chosen.
-        max_samples: candidates that a tree is grown on, at most; drawn with replacement. With 100,000 of
-            two million, forests rank better on validation slates than with as many as there are, and cost
-            a fraction. A federated forest has ``sample`` instead.
     """
 
     n_estimators: Annotated[int, Field(ge=1, le=5000)] = 100
     min_samples_leaf: Annotated[int, Field(ge=1)] = 5
     max_features: Annotated[float, Field(gt=0, le=1)] = 0.4
+
+
+@dataclass(frozen=True)
+class Forest(Trees):
+    """Hyper-parameters of a forest that scikit-learn fits; one that users grow together has only `Trees`'.
+
+    Attributes:
+        max_samples: candidates that a tree is grown on, at most, drawn with replacement.
+    """
+
     max_samples: Annotated[int, Field(ge=1)] = 100_000
 
     def fit(self, slates: StoredSlates, loss: str, seed: int) -> "FittedForest | Constant":
