@@ -13,10 +13,14 @@ import torch
 from app.commands.exits import BAD_CONFIG
 from app.reports.choices import table_of_everything
 from app.runs.directory import open_run
+from app.runs.fitting import fit
+from app.runs.settings import resolve
 from data.schema import Dataset
 from ranking.history import PublicStatistics
+from ranking.models import TreeModel
 from ranking.rankers import TREES
 from ranking.shared_forest import SharedForest
+from ranking.slates import Slates, StoredSlates
 from ranking.sources import Log
 
 Cli = Callable[..., Any]
@@ -50,6 +54,20 @@ def test_threads_change_no_byte_of_the_trees(
         torch.set_num_threads(before)
     assert models[0] == models[1]
     assert len(models[0]) == (1 if algorithm == "pooled" else 20)
+
+
+@pytest.mark.parametrize("ranker", TREES)
+def test_alone_a_user_learns_from_their_own_slates_and_no_others(ranker: str, tiny_slates: Slates) -> None:
+    settings = resolve({"algorithm": "local", "ranker": ranker}, {"n_estimators": 3})
+    slates = StoredSlates.of(tiny_slates)
+    users = int(slates.user.max()) + 1
+    found = fit(settings, slates, slates, users, lambda *_: None).model
+    assert isinstance(found, TreeModel)
+    of_their_own: Any = settings.ranker
+    for user, fitted in enumerate(found.personal):
+        theirs = slates.subset((slates.user == user).nonzero().squeeze(1))
+        assert 0 < len(theirs.user) < len(slates.user)
+        assert fitted.dump() == of_their_own.fit(theirs, settings.loss, settings.seed).dump()
 
 
 def test_each_user_has_a_price(
