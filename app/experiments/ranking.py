@@ -33,6 +33,9 @@ from app.experiments.workspace import alone, imported, missing, same_scale, save
 from app.runs.directory import REPORT, RunError
 from ranking.metrics import paired_bootstrap
 
+TOGETHER = 16
+"""Runs that one call judges: enough to make their slates for, and few enough to lose."""
+
 
 @alone
 def make(
@@ -88,13 +91,18 @@ def _judge(
     runs: Mapping[tuple[str, Cell], Mapping[int, Path]],
     tell: Callable[[str], None],
 ) -> None:
-    """Let `evaluate` write the report of every run that has none, one call for each dataset."""
+    """Let `evaluate` write the report of every run that has none, a few of the same data in one call."""
     lacking: dict[Path, list[str]] = {}
     for (name, _), places in runs.items():
         for seed, run in places.items():
             if not (run / REPORT).is_file():
                 lacking.setdefault(sources[name][seed], []).append(str(run))
-    run_all([["evaluate", *some, f"--data={data}", "--json"] for data, some in lacking.items()], tell)
+    calls = [
+        ["evaluate", *some[first : first + TOGETHER], f"--data={data}", "--json"]
+        for data, some in lacking.items()
+        for first in range(0, len(some), TOGETHER)
+    ]
+    run_all(calls, tell)
 
 
 def _figures(runs: Mapping[Cell, Mapping[int, Path]]) -> dict[str, Any]:
