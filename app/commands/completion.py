@@ -78,14 +78,14 @@ class Line:
         names = known()
         row, ranker = names["algorithms"][self.algorithm], names["rankers"][self.ranker]
         parts = dict(row["sets"])
-        growing = parts.pop("growing", None)
+        growing, of_ranker = parts.pop("growing", None), parts.pop("ranker", ranker["sets"])
         if self.objective != row["objective"]:
             parts["objective"] = names["objectives"][self.objective]
         if self.schedule != row["schedule"]:
             parts["schedule"] = names["schedules"][self.schedule]
         if ranker["fitted"]:
             parts = {"growing": growing} if growing else {}
-        return {"ranker": ranker["sets"], **parts}
+        return {"ranker": of_ranker, **parts}
 
 
 def offered(names: Callable[[Line], Iterable[str]]) -> Complete:

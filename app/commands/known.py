@@ -28,7 +28,7 @@ def known() -> Mapping[str, Any]:
         ``algorithms``, ``objectives``, ``schedules``, ``rankers`` and ``presets`` by name; the lists
         ``keep``, ``splits``, ``metrics`` and ``formats``; ``default``, the names that are taken where none
         is given; ``own``, by objective, the hyper-parameters that `resume` can change. Hyper-parameters are
-        told with the words that they may be.
+        told with the words that they may be; an algorithm that tells the ranker's tells them in their place.
     """
     state = _state_of_sources()
     place = _place()
@@ -68,7 +68,7 @@ def _state_of_sources() -> str:
 def _gathered() -> dict[str, Any]:
     from app.reports.exports.export import FORMATS
     from app.runs.presets import PRESETS
-    from app.runs.settings import PAID, resolve
+    from app.runs.settings import PAID, ranker_of, resolve
     from data.schema import SPLITS
     from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
     from federated.keeping import BEST, LAST
@@ -81,12 +81,15 @@ def _gathered() -> dict[str, Any]:
     for name, row in (ALGORITHMS | FITTED).items():
         parts = {part: getattr(row, part) for part in ("objective", "schedule", "local", "policy", "growing")}
         trees = [ranker for ranker, module in TREES.items() if name in module.ALGORITHMS]
+        sets = {part: _offers(value) for part, value in parts.items() if value is not None}
+        if row.growing:
+            sets["ranker"] = _offers(ranker_of(row, trees[0]))
         algorithms[name] = {
             "objective": row.cell[0],
             "schedule": row.cell[1],
             "rankers": (networks if name in ALGORITHMS else []) + trees,
             "losses": [PAID] if row.policy else None,
-            "sets": {part: _offers(value) for part, value in parts.items() if value is not None},
+            "sets": sets,
         }
     return {
         "default": {"algorithm": usual.algorithm, "ranker": usual.ranker_name},

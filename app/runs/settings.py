@@ -2,15 +2,15 @@
 
 import dataclasses
 import difflib
-import json
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from app.runs.hyperparameters import exactly, told, values_of, written
 from data.files import expanded
 from data.pinned import pin, read_pinned
 from federated.algorithms import ALGORITHMS, DEFAULT, FITTED, OBJECTIVES, SCHEDULES, Row
@@ -99,7 +99,7 @@ class Settings:
 
     def sections(self) -> dict[str, dict[str, Any]]:
         """All hyper-parameters that matter to this run, by section."""
-        return {name: _values(part) for name, part in self.parts().items()}
+        return {name: values_of(part) for name, part in self.parts().items()}
 
     def parts(self) -> dict[str, Any]:
         """What holds the hyper-parameters that matter to this run, by section."""
@@ -125,11 +125,11 @@ class Settings:
 
     def changes(self) -> str:
         """A sentence that names them, to follow another; empty where there are none."""
-        told = [
-            f"{name} = {_told(value)} (default {_told(default)})"
+        changed = [
+            f"{name} = {told(value)} (default {told(default)})"
             for name, (value, default) in self.changed().items()
         ]
-        return f" Not at their defaults: {', '.join(told)}." if told else ""
+        return f" Not at their defaults: {', '.join(changed)}." if changed else ""
 
     def personalised(self, overrides: Mapping[str, Any]) -> "Settings":
         """The same training, with other settings for the finding of own models.
@@ -194,7 +194,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
         keep=_known_name("model to keep", chosen.get("keep", BEST), (LAST, BEST)),
         checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
-        ranker=Trees() if row.growing else RANKERS[ranker_name].ranker,
+        ranker=ranker_of(row, ranker_name),
         row=row,
         cell=cell,
     )
@@ -205,6 +205,11 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
             f"schedule.buffer = {buffer} is more than updates = {settings.updates}: nothing would be merged."
         )
     return settings
+
+
+def ranker_of(row: Row, name: str) -> Ranker | Trees:
+    """The ranker of a name at its defaults; of a forest that users grow together, what every forest has."""
+    return Trees() if row.growing else RANKERS[name].ranker
 
 
 def _require_fit(ranker: str, algorithm: str, cell: tuple[str, str] | None) -> None:
@@ -251,11 +256,11 @@ def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> 
         changes.setdefault(owner[name], {})[name] = value
     for section, values in changes.items():  # together, since some settings only make sense together
         try:
-            parts[section] = _exactly(type(parts[section]), _values(parts[section]) | values)
+            parts[section] = exactly(type(parts[section]), values_of(parts[section]) | values)
         except ValidationError as error:
             problem, *others = error.errors()
             at = str(problem["loc"][0]) if problem["loc"] else ""
-            named = f"{section}.{at} = {_written(values[at])}" if at in values else section
+            named = f"{section}.{at} = {written(values[at])}" if at in values else section
             words = [
                 o["ctx"]["expected"] for o in others if (o["type"], o["loc"][0]) == ("literal_error", at)
             ]
@@ -272,33 +277,9 @@ def _absolute(key: str, path: str) -> str:
         raise ConfigError(f"{key}: {error}") from error
 
 
-def _exactly(kind: type, values: Mapping[str, Any]) -> Any:
-    """Hyper-parameters of values that are of the kind asked for: no truth value or text is a number.
-
-    Raises:
-        ValidationError: one is not.
-    """
-    return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
-
-
-def _values(part: Any) -> dict[str, Any]:
-    values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
-    return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items() if v is not None}
-
-
-def _written(value: Any) -> str:
-    """A value as messages show it."""
-    return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _told(value: Any) -> str:
-    """A value in a sentence; None is where a hyper-parameter is left out."""
-    return "none" if value is None else str(value)
-
-
 def _whole(name: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError(f"{name} = {_written(value)}: it must be a whole number from {least} to {most}.")
+        raise ConfigError(f"{name} = {written(value)}: it must be a whole number from {least} to {most}.")
     return value
 
 

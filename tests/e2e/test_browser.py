@@ -278,6 +278,9 @@ def test_two_visitors_never_see_what_the_other_does(visitor: Visitor) -> None:
             box(other).click()
             expect(other.get_by_role("option", name=deleted)).to_have_count(1)
     box(ann).fill(secret[:4])
+    assert lists(ann, secret[:4])["For everyone"][0] == secret
+    box(ann).fill(secret[:6])
+    assert secret in lists(ann, secret[:6])["For you"]
     expect(ann.get_by_role("option", name=f"{secret} from this visit")).to_be_visible()
 
 

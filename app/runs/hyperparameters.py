@@ -1,0 +1,33 @@
+"""Hyper-parameters as values: which a part has, whether they are of the right kind, and how they are told."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+
+def exactly(kind: type, values: Mapping[str, Any]) -> Any:
+    """Hyper-parameters of values that are of the kind asked for: no truth value or text is a number.
+
+    Raises:
+        ValidationError: one is not.
+    """
+    return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
+
+
+def values_of(part: Any) -> dict[str, Any]:
+    """Those of a part by name, but for those that are left out."""
+    found = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in found.items() if v is not None}
+
+
+def written(value: Any) -> str:
+    """A value as messages show it."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def told(value: Any) -> str:
+    """A value in a sentence; None is where a hyper-parameter is left out."""
+    return "none" if value is None else str(value)
