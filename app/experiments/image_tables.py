@@ -123,8 +123,10 @@ def _answers(tables: dict[str, Any]) -> str:
 
 
 def _sooner(theirs: float | None, ours: float | None) -> str:
-    """How much less virtual time; nothing is told of times before any training."""
-    return f"1/{theirs / ours:.1f} of its time" if theirs and ours else "–"
+    """How much less virtual time, or more; nothing is told of times before any training."""
+    if not theirs or not ours:
+        return "–"
+    return f"1/{theirs / ours:.1f} of its time" if ours <= theirs else f"{ours / theirs:.1f} times its time"
 
 
 def _table(rows: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import torch
 
 from app.experiments import image_runs, images
 from app.experiments.image_runs import AT_WORK, METHODS, Steps, candidates, row_of
-from app.experiments.image_tables import tabled
+from app.experiments.image_tables import _sooner, tabled
 from data.image_splits import SPLITS
 from federated.personal import Choice
 from ranking.metrics import paired_bootstrap
@@ -208,3 +208,17 @@ def test_of_a_training_that_diverges_in_the_end_the_best_model_on_validation_is_
     assert [found[key] for key in ("kept", "strength")] == [sound[key] for key in ("kept", "strength")]
     assert found["own"][:3] == sound["own"]
     assert np.mean(found["own"][3]) < np.mean(found["own"][found["kept"]])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "told"),
+    [
+        (20.0, 10.0, "1/2.0 of its time"),
+        (0.3, 3.0, "10.0 times its time"),
+        (1.0, 1.0, "1/1.0 of its time"),
+        (0.0, 3.0, "–"),
+        (5.0, None, "–"),
+    ],
+)
+def test_times_are_shares_or_multiples(theirs: float, ours: float | None, told: str) -> None:
+    assert _sooner(theirs, ours) == told
