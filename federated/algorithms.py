@@ -71,7 +71,7 @@ SCHEDULES: dict[str, Schedule[Any]] = {
 
 ALGORITHMS: dict[str, Row] = {
     "local": Row(Vanilla(), Local(), "every user alone", LocalSGD(lr=0.02), 6000),
-    "pooled": Row(Vanilla(), Pooled(), "all data on one machine", updates=4000),
+    "pooled": Row(Vanilla(), Pooled(), "all data on one machine", LocalSGD(lr=0.01), 4000),
     "fedavg": Row(Vanilla(), Cohort(), "McMahan 2017"),
     "fedavgm": Row(Vanilla(), Cohort(server_optimiser="momentum", server_lr=0.1), "Hsu 2019"),
     "fedadam": Row(Vanilla(), Cohort(server_optimiser="adam", server_lr=0.003), "Reddi 2021"),
