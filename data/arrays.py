@@ -1,5 +1,6 @@
 """What the array programs of the data path share: ranges put together, occurrences of keys in time."""
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,17 @@ class Occurrences:
     def __init__(self, key: Int, time: Int, length: int) -> None:
         self._length = length + 1
         self.keys, number = np.unique(key, return_inverse=True)
+        self._set(number, time)
+
+    def _set(self, number: Int, time: Int) -> None:
         self._moments = np.sort(number.astype(np.int64) * self._length + time)
         self._first = np.searchsorted(self._moments, np.arange(len(self.keys) + 1) * self._length)
+
+    def at(self, key: Int, time: Int) -> "Occurrences":
+        """Other occurrences (N,) of the same keys, which keep their numbers; none has another key."""
+        others = copy(self)
+        others._set(self.number(key), time)
+        return others
 
     def number(self, key: Int) -> Int:
         """(N,) the number of each key, −1 for one that never occurred."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from data.log_slates import POOLS, Made, log_slates
 from data.progress import Tell, silent
+from data.public_counts import Bounds
 from data.reading.columns import LONGEST_QUERY, clean
 from data.reading.log import Log, read_log
 from data.reading.rows import Reading
@@ -44,6 +45,7 @@ class ImportOptions:
         history: own events, at most, that a pool may look back on.
         seed: for the drawn prefix lengths.
         strict_time: pools and public counts hold only what anyone had done before the event.
+        public_counts: pools and public counts hold only what users make public together; None: everything.
         reading: how the file is read where it leaves that open.
     """
 
@@ -53,6 +55,7 @@ class ImportOptions:
     history: int = 100
     seed: int = 0
     strict_time: bool = False
+    public_counts: Bounds | None = None
     reading: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
@@ -60,6 +63,8 @@ class ImportOptions:
             raise DataError(f"typed is {self.typed}: a prefix has at least 1 character.")
         if not 0 <= self.seed < 2**32:
             raise DataError(f"seed is {self.seed}: it must be from 0 to 2**32 - 1.")
+        if self.strict_time and self.public_counts:
+            raise DataError("public counts that are summed once know no moments: leave strict time out.")
         if self.min_events < 3:
             raise DataError(f"min_events is {self.min_events}: at least 3, to train, validate and test.")
 
@@ -175,13 +180,13 @@ class Coming:
         }
 
     def _made(self, events: pa.Table, texts: list[str], phase: str = POOLS) -> Iterator[Made]:
-        options = self._options
+        options, bounds = self._options, self._options.public_counts
 
         def tell(_: str, done: int, total: int) -> None:
             self._tell(phase, done, total)
 
         return log_slates(
-            events, texts, options.typed, options.history, options.seed, options.strict_time, tell
+            events, texts, options.typed, options.history, options.seed, options.strict_time, bounds, tell
         )
 
     def _without_test_slate(self) -> dict[str, int]:

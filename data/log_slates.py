@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from data.pools import Pools, Searches, pools
 from data.prefixes import Prefixes
 from data.progress import Tell, silent
+from data.public_counts import UNTOLD, Bounds
 from data.randomness import integers
 from data.schema import SCHEMAS, column, in_split
 from data.strict_pools import strict_pools
@@ -36,6 +37,7 @@ def log_slates(
     history: int,
     seed: int,
     strict: bool = False,
+    bounds: Bounds | None = None,
     tell: Tell = silent,
 ) -> Iterator[Made]:
     """The slates of all events, in their order, some thousands at a time; each event has one.
@@ -47,6 +49,7 @@ def log_slates(
         history: own events, at most, that a pool may look back on.
         seed: for the drawn lengths.
         strict: count nothing that happened at the event's time or later, whoever did it.
+        bounds: of what is counted; None: all training events. Not with ``strict``.
         tell: is told how far it is.
     """
     user = column(events, "user_id").astype(np.int64)
@@ -54,9 +57,15 @@ def log_slates(
     time = column(events, "timestamp")
     training = in_split(events, "train")
     length = _typed(texts, query, typed, seed)
-    count = np.bincount(query[training], minlength=len(texts))
+    told = None
+    counted = training
+    if bounds:
+        told = np.full(len(user), UNTOLD, np.int8)
+        told[training] = bounds.told(user[training], query[training])
+        counted = told > UNTOLD
+    count = np.bincount(query[counted], minlength=len(texts))
     prefixes = Prefixes.of(texts, count, query, length)
-    searches = Searches(user, query, _passed(user, time), training, history)
+    searches = Searches(user, query, _passed(user, time), training, history, told)
     tell(POOLS, 0, len(user))
     begin = 0
     for made in strict_pools(searches, prefixes, time) if strict else pools(searches, prefixes):

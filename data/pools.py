@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from data.arrays import Occurrences, among, ranges, within
 from data.completions import POOL_SIZE
 from data.prefixes import Prefixes
+from data.public_counts import ALONE, UNTOLD
 
 Int = NDArray[np.int64]
 BLOCK = 64
@@ -35,6 +36,8 @@ class Searches:
         passed: (E,) number of the first event of the same user and time: all own events before it are past.
         training: (E,) bool; each user's training events come first.
         history: own events, at most, that a pool looks back on.
+        told: (E,) what becomes of these, see `public_counts.COUNTED`, where public counts are bounded: then
+            popular is what others have told of, whatever the user has searched. None: all of training counts.
     """
 
     user: Int
@@ -42,6 +45,7 @@ class Searches:
     passed: Int
     training: NDArray[np.bool_]
     history: int
+    told: NDArray[np.int8] | None = None
 
     @cached_property
     def begin(self) -> Int:
@@ -89,11 +93,15 @@ class _Chunk:
         self.size = len(prefixes.count)  # V
         first, last = int(self.user[0]), int(self.user[-1])
         own = np.arange(searches.begin[first], searches.begin[last + 1])
-        own = own[searches.training[own]]
+        self.constant = searches.told is not None  # what is popular for a user does not change with time
+        counted = searches.training if searches.told is None else searches.told > UNTOLD
+        own = own[counted[own]]
         self.origin = int(searches.begin[first])
         self.own = Occurrences(
             searches.user[own] * self.size + searches.query[own], own - self.origin, len(searches.user)
         )
+        alone = own[:0] if searches.told is None else own[searches.told[own] == ALONE]
+        self.alone = among(self.own.keys, searches.user[alone] * self.size + searches.query[alone])
 
     def pools(self) -> Pools:
         """See `Pools`."""
@@ -112,6 +120,8 @@ class _Chunk:
         searches = self.searches
         # Also a held-out event may have a training event of its own time, which is not past.
         growing = self.passed < (searches.begin[:-1] + searches.trained)[self.user]
+        if self.constant:
+            growing = among(self.user, self.own.keys // self.size)
         parts = [self._settled(np.flatnonzero(~growing)), self._growing(np.flatnonzero(growing))]
         together = np.concatenate(parts)
         return together[np.argsort(together // self.size, kind="stable")]
@@ -124,7 +134,7 @@ class _Chunk:
         return np.repeat(moments, size) * self.size + known
 
     def _growing(self, moments: Int) -> Int:
-        """Where own training events are still to come."""
+        """Where own training events are still to come, or else are no part of what is popular."""
         if not len(moments):
             return moments
         return _Blocks.cut(self, moments).popular()
@@ -140,7 +150,11 @@ class _Chunk:
         count = self.prefixes.count[query].copy()
         mine = np.flatnonzero(own >= 0)
         number = own[mine]
-        count[mine] -= self.own.total(number) - self.own.before(number, passed[mine] - self.origin)
+        count[mine] -= self.own.total(number)
+        if self.constant:
+            count[mine[self.alone[number]]] = 0
+        else:
+            count[mine] += self.own.before(number, passed[mine] - self.origin)
         return count
 
     def _edge(self, popular: Int, counts: Int) -> Int:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from data.folders import FolderError, filling, remove
 from data.progress import Tell, silent
+from data.public_counts import OPTION, bounds_of
 from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.validation import SlateChecks, validate, validate_base, validate_truth
 
@@ -96,7 +97,7 @@ def write_manifest(
         said: what is to be said beside them.
     """
     finished = {"format": kind, "version": VERSION, **said, "files": files}
-    finished["fingerprint"] = _fingerprint(files)
+    finished["fingerprint"] = _fingerprint(finished)
     (building / MANIFEST).write_text(json.dumps(finished, indent=2) + "\n")
     return finished
 
@@ -189,9 +190,12 @@ def discard(directory: Path) -> None:
     remove(directory, [MANIFEST, *tables])
 
 
-def _fingerprint(files: Mapping[str, Any]) -> str:
-    """A short text that is equal for equal files."""
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
+def _fingerprint(manifest: Mapping[str, Any]) -> str:
+    """A short text that is equal for equal files, of which the same is counted."""
+    files = manifest["files"]
+    bounds = bounds_of(manifest)
+    told = {"files": files, OPTION: bounds} if bounds else files
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read(directory: Path, truth: bool = False, tell: Tell = silent) -> Dataset:
@@ -254,7 +258,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     for name, entry in files.items():
         if not isinstance(entry, dict) or "sha256" not in entry:
             raise DataError(f"{path} is damaged: it has no checksum for {name!r}.")
-    if manifest.get("fingerprint") != _fingerprint(files):
+    if manifest.get("fingerprint") != _fingerprint(manifest):
         raise DataError(f"{path} has changed since it was written: its fingerprint is not that of its files.")
     return manifest
 

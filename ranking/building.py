@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from data.arrays import Int, ranges
 from data.progress import Tell, silent
 from data.schema import DataError, Dataset, column, in_split, ragged
-from ranking.features import Moments, feature_names, features
-from ranking.history import Events, Past, PublicStatistics
+from ranking.events import Events
+from ranking.features import feature_names, features
+from ranking.history import Past
+from ranking.moments import Moments
+from ranking.public_statistics import PublicStatistics
 from ranking.slates import StoredSlates
 
 FEATURES = "features"
@@ -89,7 +92,7 @@ class _Builder:
 
     def __init__(self, dataset: Dataset, public: PublicStatistics) -> None:
         self.public = public
-        self.events = Events.of(dataset.events, public.group_names)
+        self.events = public.marked(Events.of(dataset.events, public.group_names), 0)
         self.time = column(dataset.events, "timestamp")
         user = self.events.user
         new = np.concatenate([[True], (np.diff(user) != 0) | (np.diff(self.time) != 0)])

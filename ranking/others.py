@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.arrays import Int, Occurrences
-from ranking.history import Events, PublicStatistics, Step
+from data.arrays import Int, Occurrences, among
+from data.public_counts import ALONE
+from ranking.events import GROUP, QUERY, STEPS, Counted, Events, Step
+from ranking.public_statistics import PublicStatistics
 
 
 class Others(PublicStatistics):
@@ -17,25 +19,39 @@ class Others(PublicStatistics):
 
     Args:
         public: of the dataset.
-        own: all of the user's events in it, the training events first.
+        own: all of the user's events in it, the training events first, see `PublicStatistics.marked`.
         texts: of further queries, which follow those of the dataset; nobody has ever searched them.
+
+    Attributes:
+        off: (V,) how much of the public count of each query of the dataset is not told of by others, or by
+            too few of them.
     """
 
     def __init__(self, public: PublicStatistics, own: Events, texts: Sequence[str] = ()) -> None:
         vars(self).update(vars(public))
-        training = np.flatnonzero(own.training)
-        query = own.query[training]
-        self.count = public.count - np.bincount(query, minlength=len(public.texts))
-        at = np.zeros(len(training), np.int64)
-        grouped = own.group[training] >= 0
-        key = self.key(own.group[training][grouped], query[grouped])
-        self._mine_in_group = Occurrences(key, at[grouped], 1)
-        self._mine_followed = {
-            step: Occurrences(self.key(given, then), at[later], 1)
-            for step, later, given, then in self.steps(own, training)
-        }
+        _, query = self.happenings(own, QUERY)
+        self.off = np.bincount(query, minlength=len(public.texts))
+        alone = self._alone(own, QUERY)
+        self.off[alone] = (public.count - public.outside)[alone]
+        self.count = public.count - self.off
+        self._mine = {what: self._occurrences(own, what) for what in (GROUP, *STEPS)}
+        self._hidden = {what: self._alone(own, what) for what in (GROUP, *STEPS)}
         if texts:
             self._add(texts)
+
+    def _occurrences(self, own: Events, what: Counted) -> Occurrences:
+        """Own events in the public counts, all of them before now."""
+        some, key = self.happenings(own, what)
+        return Occurrences(key, np.zeros(len(some), np.int64), 1)
+
+    def _alone(self, own: Events, what: Counted) -> Int:
+        """Of what too few others have told, so that nothing counts for this user; keys as in `happenings`."""
+        some, key = self.happenings(own, what)
+        return key[:0] if own.told is None else np.unique(key[own.told[what][some] == ALONE])
+
+    def _left(self, what: Counted, key: Int, counted: Int) -> Int:
+        """(N,) what is left of public counts for others."""
+        return np.where(among(key, self._hidden[what]), 0, counted - _total(self._mine[what], key))
 
     def _add(self, texts: Sequence[str]) -> None:
         words = dict(self.words)
@@ -47,6 +63,7 @@ class Others(PublicStatistics):
         self.first_token = np.append(self.first_token, first)
         self.length = np.append(self.length, [len(text) for text in texts])
         self.count = np.append(self.count, nobody)
+        self.outside = np.append(self.outside, nobody)
 
     def searched(self, query: Int, moment: Int) -> Int:
         """See `PublicStatistics.searched`."""
@@ -55,13 +72,11 @@ class Others(PublicStatistics):
 
     def in_group(self, group: Int, query: Int, moment: Int) -> Int:
         """See `PublicStatistics.in_group`."""
-        others = super().in_group(group, query, moment)
-        return others - _total(self._mine_in_group, self.key(group, query))
+        return self._left(GROUP, self.key(group, query), super().in_group(group, query, moment))
 
     def followed(self, step: Step, given: Int, then: Int, moment: Int) -> Int:
         """See `PublicStatistics.followed`."""
-        others = super().followed(step, given, then, moment)
-        return others - _total(self._mine_followed[step], self.key(given, then))
+        return self._left(step, self.key(given, then), super().followed(step, given, then, moment))
 
 
 def _total(occurrences: Occurrences, key: Int) -> Int:

@@ -19,7 +19,7 @@ from data.progress import Tell, silent
 from data.schema import DataError, Dataset, column, in_split, ragged
 from ranking.building import FEATURES, build, split_rows
 from ranking.features import feature_names
-from ranking.history import PublicStatistics
+from ranking.public_statistics import PublicStatistics
 from ranking.slates import Slates, StoredSlates, pad
 from ranking.yardsticks import yardsticks
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ranking.features import OWN_COUNT, OWN_RECENCY, POPULARITY, feature_names
-from ranking.history import PublicStatistics
+from ranking.public_statistics import PublicStatistics
 from ranking.slates import Slates
 
 HISTORY = (OWN_COUNT, OWN_RECENCY, POPULARITY)

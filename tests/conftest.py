@@ -19,7 +19,7 @@ from data.simulator import simulate
 from data.storage import read, write
 from federated.tasks.ranking import RankingTask
 from ranking.building import build
-from ranking.history import PublicStatistics
+from ranking.public_statistics import PublicStatistics
 from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
 

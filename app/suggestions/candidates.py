@@ -10,8 +10,10 @@ from app.suggestions.visit import Standing, Visit
 from data.completions import Completions
 from data.log_import import clean
 from data.schema import column
-from ranking.features import Moments, features
-from ranking.history import HISTORY, Events
+from ranking.events import Events
+from ranking.features import features
+from ranking.history import HISTORY
+from ranking.moments import Moments
 from ranking.others import Others
 from ranking.slates import Slates, StoredSlates
 from ranking.sources import Log
@@ -44,7 +46,7 @@ class Candidates:
 
     def pool(self, standing: Standing, prefix: str) -> list[int]:
         """The candidates for a prefix: what others search most, then what only the user has searched."""
-        return self._index.pool(prefix, standing.own(prefix, self._back), standing.deleted)
+        return self._index.pool(prefix, standing.own(prefix, self._back), standing.off)
 
     def slate(self, user: int, standing: Standing, prefix: str, pool: Sequence[int]) -> Slates:
         """The present moment as one slate; of its candidates, ``pool``, nobody knows which is wanted."""
@@ -83,6 +85,7 @@ class Candidates:
     def _stand(self, visit: Visit) -> Standing:
         begin, end = self._begin[visit.user : visit.user + 2]
         events = Events.of(self._events.slice(begin, end - begin), self._public.group_names)
+        events = self._public.marked(events, begin)
         texts = dict.fromkeys(one.text for one in visit.accepted)
         added = [text for text in texts if text not in self._number]
         number = dict(zip(added, range(len(self._public.texts), 2**31), strict=False))

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from data.arrays import Int
 from data.completions import starting_with
-from ranking.history import Events, Past
+from ranking.events import Events
+from ranking.history import Past
 from ranking.others import Others
 
 
@@ -51,8 +52,8 @@ class Standing:
         others: what everybody else has searched, with this visit's new texts.
         past: the user's events that count, those of the visit at the end; none is marked as training.
         session, group: of the present moment, as at the user's last event; −1 without one.
-        deleted: how often the user has searched each deleted query in the training period; these searches
-            are in the public counts.
+        off: what is taken off the public counts, by query, before others' favourites are looked for: of those
+            that are deleted the user's own searches; where public counts are bounded, see `Others.off`.
         texts: of all queries in ``past``, sorted; ``query`` (K,) are their numbers, and ``latest`` (K,) the
             number of the last event of each.
         recent: texts that were accepted in this visit.
@@ -64,7 +65,7 @@ class Standing:
     past: Past
     session: int
     group: int
-    deleted: dict[int, int]
+    off: dict[int, int]
     texts: list[str]
     query: Int
     latest: Int
@@ -92,7 +93,7 @@ class Standing:
             added: texts of those among ``accepted`` that are not the dataset's.
         """
         gone = np.isin(before.query, np.array(deleted, np.int64))
-        counted = np.unique(before.query[gone & before.training], return_counts=True)
+        off = np.flatnonzero(others.off) if before.told else np.unique(before.query[gone & before.training])
         session, group = (int(before.session[-1]), int(before.group[-1])) if len(before.user) else (-1, -1)
         more = np.ones(len(accepted), np.int64)
         query = np.concatenate([before.query[~gone], np.array(accepted, np.int64)])
@@ -113,7 +114,7 @@ class Standing:
             past=Past(others, events),
             session=session,
             group=group,
-            deleted=dict(zip(*(part.tolist() for part in counted), strict=True)),
+            off=dict(zip(off.tolist(), others.off[off].tolist(), strict=True)),
             texts=[texts[place] for place in order],
             query=searched[order],
             latest=len(query) - 1 - backwards[order],

@@ -43,6 +43,13 @@ FILE_OPTIONS = ("--encoding", "--no-quotes", "--keep-copies")
 KEPT, LOOKED, TAKEN = "upload", "looked", "uploads taken"
 """What a visitor's session keeps: the upload, what was last seen in it, and how many were imported."""
 
+COUNTS = {
+    "all of their training periods": (),
+    "only what had been done before": ("--strict-time",),
+    "only what several of them share": ("--public-counts", "federated"),
+}
+"""What pools and public counts hold, and the options that say so."""
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -259,8 +266,8 @@ def _options() -> tuple[int, list[str]]:
         typed = right.number_input(
             "Characters typed in every search", 1, 100, None, placeholder="1 to 6, drawn", key="length"
         )
-        strict = left.checkbox("Pools and counts hold only what had been done before", key="strict")
+        counts = left.selectbox("What is known of everyone's searches", list(COUNTS), key="counts")
         drop = right.checkbox("Leave out searches that are not among their suggestions", key="drop")
     words = [] if fewest == usual.min_events else ["--min-events", str(fewest)]
     words += [] if typed is None else ["--typed", str(typed)]
-    return fewest, [*words, *_flags({"strict-time": strict, "drop-missed": drop})]
+    return fewest, [*words, *COUNTS.get(counts, ()), *_flags({"drop-missed": drop})]

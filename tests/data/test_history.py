@@ -13,9 +13,11 @@ import torch
 from data.log_import import ImportOptions, Reading, import_log
 from data.schema import Dataset, column, ragged
 from ranking.building import build
-from ranking.features import Moments, feature_names, features
-from ranking.history import HISTORY, Past, PublicStatistics, full_past
-from ranking.history import STEPS as STATISTICS
+from ranking.events import STEPS as STATISTICS
+from ranking.features import feature_names, features
+from ranking.history import HISTORY, Past, full_past
+from ranking.moments import Moments
+from ranking.public_statistics import PublicStatistics
 from ranking.slates import Slates
 from tests.data.slow_history import slow_build
 

@@ -13,7 +13,7 @@ from federated.clients import Clients
 from federated.tasks.ranking import RankingTask
 from federated.training import Finished, train
 from ranking.building import build
-from ranking.history import PublicStatistics
+from ranking.public_statistics import PublicStatistics
 from ranking.rankers.mlp import MLP
 
 USERS = 20

@@ -10,7 +10,7 @@ from federated.clients import MOST_TOGETHER, PERSONAL, STACK, Clients, LocalSGD,
 from federated.objectives import MoreauEnvelope, Reptile, Vanilla
 from federated.tasks.ranking import RankingTask
 from ranking.building import build
-from ranking.history import PublicStatistics
+from ranking.public_statistics import PublicStatistics
 from ranking.rankers.mlp import MLP
 
 USERS = 20

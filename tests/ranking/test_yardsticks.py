@@ -7,8 +7,9 @@ import torch
 
 from app.runs.evaluation import ground_of
 from data.schema import Dataset, column
-from ranking.history import HISTORY, PublicStatistics
+from ranking.history import HISTORY
 from ranking.metrics import missed, slate_metrics
+from ranking.public_statistics import PublicStatistics
 from ranking.slates import Slates
 from ranking.yardsticks import lexicographic, yardsticks
 

@@ -104,3 +104,48 @@ def test_making_and_checking_data_waits_for_no_model_library(tmp_path: Path) -> 
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "imported set()"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--public-users", "3"], "--public-users needs --public-counts federated."),
+        (
+            ["--public-counts", "central", "--public-times", "3"],
+            "--public-times needs --public-counts federated.",
+        ),
+        (["--public-counts", "federated", "--strict-time"], "--strict-time needs --public-counts central."),
+        (["--public-counts", "federal"], "did you mean 'federated'?"),
+        (["--public-counts", "federated", "--public-things", "0"], "0 is not in the range x>=1"),
+    ],
+)
+def test_what_becomes_public_is_bounded_or_not(
+    options: list[str], sentence: str, tmp_path: Path, cli: Any
+) -> None:
+    columns = ["--user", "user", "--time", "time", "--query", "query"]
+    called = cli("data", "import", tmp_path / "log.csv", "--out", tmp_path / "d", *columns, *options)
+    assert called.code == 2
+    assert sentence in " ".join(called.err.split())
+
+
+def test_a_ranker_of_counts_that_users_make_together(tmp_path: Path, cli: Any) -> None:
+    """Only what two users have searched is offered to the third, in evaluation and to who types."""
+    rows = [
+        f"u{u},2024-01-{d:02},{'shared' if d % 2 else f'secret of {u}'}\n"
+        for u in range(3)
+        for d in range(1, 29)
+    ]
+    (tmp_path / "log.csv").write_text("user,time,query\n" + "".join(rows))
+    columns = ["--user", "user", "--time", "time", "--query", "query", "--typed", "1"]
+    counts = ["--public-counts", "federated", "--public-users", "2"]
+    assert not cli("data", "import", tmp_path / "log.csv", "--out", tmp_path / "d", *columns, *counts).code
+    manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
+    assert manifest["options"]["public_counts"] == {"users": 2, "things": 200, "times": 10}
+    run = tmp_path / "run"
+    assert not cli(
+        "train", "--data", tmp_path / "d", "--out", run, "--updates", "20", "--evaluations", "0"
+    ).code
+    offered = json.loads(cli("suggest", run, "s", "--user", "u1", "--json").out)
+    assert "secret of 1" in json.dumps(offered)
+    for other in (0, 2):
+        assert f"secret of {other}" not in json.dumps(offered)

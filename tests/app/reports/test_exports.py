@@ -27,9 +27,9 @@ from data.schema import Dataset, ragged
 from data.storage import write
 from ranking.building import build
 from ranking.features import feature_names
-from ranking.history import PublicStatistics
 from ranking.models import NeuralModel
 from ranking.persistence import save
+from ranking.public_statistics import PublicStatistics
 from ranking.rankers.mlp import MLP
 from ranking.rankers.network import Network
 from ranking.sources import Log

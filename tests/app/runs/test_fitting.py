@@ -16,8 +16,8 @@ from app.runs.directory import open_run
 from app.runs.fitting import fit
 from app.runs.settings import resolve
 from data.schema import Dataset
-from ranking.history import PublicStatistics
 from ranking.models import TreeModel
+from ranking.public_statistics import PublicStatistics
 from ranking.rankers import TREES
 from ranking.shared_forest import SharedForest
 from ranking.slates import Slates, StoredSlates

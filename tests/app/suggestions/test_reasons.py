@@ -15,8 +15,8 @@ from app.suggestions.suggester import Suggester
 from app.suggestions.words import MOST, Context, sentences, times
 from data.schema import Dataset, column
 from ranking.features import feature_names
-from ranking.history import PublicStatistics
 from ranking.models import Model, NeuralModel, TreeModel
+from ranking.public_statistics import PublicStatistics
 from ranking.rankers.forest import Forest
 from ranking.rankers.lightgbm import LightGBM
 from ranking.rankers.mlp import MLP

@@ -10,10 +10,11 @@ import torch
 from app.suggestions.suggester import NEW, RANKINGS, Models, Suggester, Suggestion
 from app.suggestions.visit import Standing
 from data.schema import Dataset, column, in_split, ragged
+from ranking.events import Events
 from ranking.features import feature_names
-from ranking.history import Events, PublicStatistics
 from ranking.models import NeuralModel
 from ranking.others import Others
+from ranking.public_statistics import PublicStatistics
 from ranking.rankers.mlp import MLP
 from ranking.slates import Slates
 from ranking.sources import Log

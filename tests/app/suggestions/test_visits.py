@@ -13,9 +13,11 @@ from app.suggestions.suggester import Suggester
 from app.suggestions.visit import Accepted, Visit
 from data.completions import Completions
 from data.schema import Dataset, column
-from ranking.features import Moments, feature_names, features
-from ranking.history import PublicStatistics, full_past
+from ranking.features import feature_names, features
+from ranking.history import full_past
 from ranking.models import NeuralModel
+from ranking.moments import Moments
+from ranking.public_statistics import PublicStatistics
 from ranking.rankers.mlp import MLP
 from ranking.rankers.mlp_cnn import MLPCNN
 from ranking.sources import Log
@@ -34,14 +36,17 @@ def serving(dataset: Dataset, ranker: MLP | MLPCNN | None = None) -> Suggester:
     return Suggester(Log(dataset, public), model)
 
 
-@pytest.fixture(scope="module", params=["plain", "strict, in groups"])
+@pytest.fixture(scope="module", params=["plain", "strict, in groups", "told together"])
 def dataset(request: pytest.FixtureRequest, tiny_dataset: Dataset) -> Dataset:
     if request.param == "plain":
         return tiny_dataset
     events = tiny_dataset.events
     group = pa.array([f"group {user % 3}" for user in column(events, "user_id").tolist()])
     events = events.set_column(events.column_names.index("group"), events.schema.field("group"), group)
-    return replace(tiny_dataset, events=events, manifest={"options": {"strict_time": True}})
+    strict = {"strict_time": True}
+    together = {"public_counts": {"users": 2, "things": 20, "times": 2}}
+    options = together if request.param == "told together" else strict
+    return replace(tiny_dataset, events=events, manifest={"options": options})
 
 
 @pytest.fixture(scope="module")

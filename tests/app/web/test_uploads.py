@@ -68,6 +68,22 @@ def test_an_upload_becomes_the_command_that_imports_it(
     assert not app.selectbox, "the form is there for another one"
 
 
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ("only what had been done before", ["--strict-time"]),
+        ("only what several of them share", ["--public-counts", "federated"]),
+    ],
+)
+def test_what_is_known_of_everyone(
+    chosen: str, words: list[str], open_page: Open, tmp_path: Path, started: Started
+) -> None:
+    app = upload(open_page("data", tmp_path))
+    labelled(app.selectbox, "What is known of everyone's searches").set_value(chosen).run()
+    press(app, "Import")
+    assert started[0][0][-len(words) :] == words
+
+
 def test_what_a_log_holds_is_literal(open_page: Open, tmp_path: Path) -> None:
     app = upload(open_page("data", tmp_path))
     told = html(app)

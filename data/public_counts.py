@@ -1,0 +1,86 @@
+"""Counts that users make public together: what enough of them share, and of each only so much.
+
+Where nobody may see searches, public counts are sums of what devices tell. A device tells of a bounded number
+of different things, and of each a bounded number of times; and only what enough users tell of is told by
+name, with how many tell of it. A device takes off what it has told itself. Where too few others are left, it
+counts nothing: else whether something is counted would say that its own user is going to do it. Here all
+devices are simulated, so that this comes down to which events count.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.arrays import Int, within
+from data.schema import DataError
+
+OPTION = "public_counts"
+"""Among a dataset's options: the bounds. Without it, or with None, all training events count."""
+
+UNTOLD, COUNTED, ALONE = 0, 1, 2
+"""What becomes of something that a user has done: it does not count; it does; or it does, and without its
+user too few are left, so that for this user nothing of the kind counts."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What may become public.
+
+    Attributes:
+        users: different users, at least, who must tell of something before it is told by name.
+        things: different ones, at most, that one user tells of, what they did most often: so many queries,
+            so many in groups, and so many of each way in which one search follows another.
+        times: how often, at most, one user counts for one thing: the first times.
+    """
+
+    users: int = 2
+    things: int = 200
+    times: int = 10
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise DataError(f"public {name} = {value!r}: it must be a whole number, and at least 1.")
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> "Bounds | None":
+        """Those of a dataset; None where all training events count.
+
+        Raises:
+            DataError: they are none.
+        """
+        told = bounds_of(manifest)
+        try:
+            return cls(**told) if told else None
+        except TypeError as error:
+            raise DataError(f"public counts are bounded by {told!r}, which is no bound.") from error
+
+    def told(self, user: Int, thing: Int) -> NDArray[np.int8]:
+        """(N,) UNTOLD, COUNTED or ALONE: what becomes of some happenings.
+
+        Args:
+            user: (N,) whose; each user's in the order of time.
+            thing: (N,) what happened, any whole numbers. Of what a user did equally often, less comes first.
+        """
+        _, number = np.unique(thing, return_inverse=True)
+        size = int(number.max(initial=0)) + 1
+        pairs, pair, often = np.unique(user * size + number, return_inverse=True, return_counts=True)
+        whose, what = pairs // size, pairs % size
+        place = np.empty_like(what)
+        place[np.lexsort((-often, whose))] = within(np.unique(whose, return_counts=True)[1])
+        told = place < self.things
+        tellers = np.bincount(what[told], minlength=size)[what]
+        becomes = np.where(told & (tellers >= self.users), COUNTED, UNTOLD).astype(np.int8)
+        becomes[told & (tellers == self.users)] = ALONE
+        nth = np.empty_like(pair)
+        nth[np.argsort(pair, kind="stable")] = within(often)
+        return np.where(nth < self.times, becomes[pair], np.int8(UNTOLD))
+
+
+def bounds_of(manifest: Mapping[str, Any]) -> Any:
+    """What a manifest says of the bounds of public counts, whatever that is; None where it says nothing."""
+    options = manifest.get("options")
+    return options.get(OPTION) if isinstance(options, Mapping) else None
