@@ -136,9 +136,11 @@ def trees(settings: Settings, slates: StoredSlates, validation: StoredSlates, us
     ranker: Any = settings.ranker
     if settings.row.growing is None and not settings.row.schedule.pools:
         return _trees_of_each(settings, slates, validation, users)
-    few = max(2, ranker.n_estimators // PART)
-    one, some = (_tried(settings, number, slates, validation, users) for number in (1, few))
-    return some.beyond(one, (ranker.n_estimators - few) / (few - 1))
+    fewer = torch.get_num_threads()  # as many as are grown at the same time, and need memory for that
+    few = max(fewer + 1, ranker.n_estimators // PART)
+    # The first time costs more: modules are imported, and memory is taken that is used again.
+    _, least, some = (_tried(settings, number, slates, validation, users) for number in (fewer, fewer, few))
+    return some.beyond(least, (ranker.n_estimators - few) / (few - fewer))
 
 
 def _tried(

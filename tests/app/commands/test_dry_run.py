@@ -166,6 +166,21 @@ def test_costs_grow_with_what_is_added() -> None:
     assert vars(some.beyond(one, 10)) == {"fitting": 23.0, "validating": 0.5, "memory": 320}
 
 
+def test_what_only_the_first_trees_cost_is_not_multiplied(tiny_slates: Slates, monkeypatch: Any) -> None:
+    """Imports, say: here 100 s and all the memory. Each tree takes 3 s more, and needs 5 bytes."""
+    tried = []
+
+    def costs(_: Any, number: int, *rest: Any) -> trying.Cost:
+        tried.append(number)
+        return trying.Cost(3.0 * number + (100 if len(tried) == 1 else 0), 0.1 * number, 900 + 5 * number)
+
+    monkeypatch.setattr(trying, "_tried", costs)
+    settings = resolve({"ranker": "forest", "algorithm": "pooled"}, {"n_estimators": 60})
+    cost = trying.trees(settings, tiny_slates, tiny_slates, 3)
+    assert vars(cost) == pytest.approx({"fitting": 180, "validating": 6, "memory": 1200})
+    assert tried[0] == tried[1] == torch.get_num_threads() < tried[2] < 10
+
+
 def test_trees_of_each_user(tiny_slates: Slates, monkeypatch: Any) -> None:
     """Two of three users are tried, whose trees take a tenth of a second each."""
     slates = StoredSlates.of(tiny_slates)
