@@ -1,6 +1,7 @@
 """The validity card: what a dataset looks like beside real search logs."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.public_counts import Bounds
 from data.schema import Dataset, column, ragged
 
 
@@ -96,6 +98,7 @@ def card(dataset: Dataset, figures: SlateFigures | None = None) -> dict[str, Any
         "repeat_rate": float(repeated.mean()),
         "repeat_lag_share": {f"<={k}": float((lags <= k).mean()) if len(lags) else None for k in (1, 5, 20)},
         "pool_recall": 1 - figures.missed / figures.slates,
+        **({"public_counts": asdict(bounds)} if (bounds := Bounds.of(dataset.manifest)) else {}),
         "missed": dataset.manifest.get("missed", 0),
         "left_out": dataset.manifest.get("left_out", {}),
     }

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from data.log_slates import POOLS, Made, log_slates
 from data.progress import Tell, silent
-from data.public_counts import Bounds
+from data.public_counts import TIMELESS, Bounds
 from data.reading.columns import LONGEST_QUERY, clean
 from data.reading.log import Log, read_log
 from data.reading.rows import Reading
@@ -64,7 +64,7 @@ class ImportOptions:
         if not 0 <= self.seed < 2**32:
             raise DataError(f"seed is {self.seed}: it must be from 0 to 2**32 - 1.")
         if self.strict_time and self.public_counts:
-            raise DataError("public counts that are summed once know no moments: leave strict time out.")
+            raise DataError(TIMELESS)
         if self.min_events < 3:
             raise DataError(f"min_events is {self.min_events}: at least 3, to train, validate and test.")
 
@@ -144,6 +144,12 @@ class Coming:
     ) -> None:
         self._options, self._origin, self._times, self._tell = options, origin, times, tell
         self._left_out = log.left_out
+        bounds = options.public_counts
+        if bounds and bounds.users > len(log.users):
+            raise DataError(
+                f"{bounds.users} users must tell of something before it counts, "
+                f"and there are {len(log.users)}."
+            )
         if options.drop_missed:
             log = self._with_something_to_learn(log)
         self._texts = log.queries

@@ -3,7 +3,7 @@
 Where nobody may see searches, public counts are sums of what devices tell. A device tells of a bounded number
 of different things, and of each a bounded number of times; and only what enough users tell of is told by
 name, with how many tell of it. A device takes off what it has told itself. Where too few others are left, it
-counts nothing: else whether something is counted would say that its own user is going to do it. Here all
+counts nothing: otherwise something would count for a user just because they are going to do it. Here all
 devices are simulated, so that this comes down to which events count.
 """
 
@@ -20,9 +20,11 @@ from data.schema import DataError
 OPTION = "public_counts"
 """Among a dataset's options: the bounds. Without it, or with None, all training events count."""
 
+TIMELESS = "public counts that are summed once know no moments: leave strict time out."
+
 UNTOLD, COUNTED, ALONE = 0, 1, 2
-"""What becomes of something that a user has done: it does not count; it does; or it does, and without its
-user too few are left, so that for this user nothing of the kind counts."""
+"""What becomes of something that a user has done: it counts for nobody; it counts; or it counts for everybody
+else, but not for this user, since too few others have told of it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,12 @@ class Bounds:
             DataError: they are none.
         """
         told = bounds_of(manifest)
+        if told is None:
+            return None
+        if manifest["options"].get("strict_time"):
+            raise DataError(TIMELESS)
         try:
-            return cls(**told) if told else None
+            return cls(**told)
         except TypeError as error:
             raise DataError(f"public counts are bounded by {told!r}, which is no bound.") from error
 
@@ -63,7 +69,8 @@ class Bounds:
 
         Args:
             user: (N,) whose; each user's in the order of time.
-            thing: (N,) what happened, any whole numbers. Of what a user did equally often, less comes first.
+            thing: (N,) what happened, any whole numbers. Of what a user did equally often, the smaller
+                number comes first.
         """
         _, number = np.unique(thing, return_inverse=True)
         size = int(number.max(initial=0)) + 1

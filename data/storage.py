@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from data.folders import FolderError, filling, remove
 from data.progress import Tell, silent
-from data.public_counts import OPTION, bounds_of
+from data.public_counts import OPTION, Bounds, bounds_of
 from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.validation import SlateChecks, validate, validate_base, validate_truth
 
@@ -194,7 +194,7 @@ def _fingerprint(manifest: Mapping[str, Any]) -> str:
     """A short text that is equal for equal files, of which the same is counted."""
     files = manifest["files"]
     bounds = bounds_of(manifest)
-    told = {"files": files, OPTION: bounds} if bounds else files
+    told = files if bounds is None else {"files": files, OPTION: bounds}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -260,6 +260,10 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             raise DataError(f"{path} is damaged: it has no checksum for {name!r}.")
     if manifest.get("fingerprint") != _fingerprint(manifest):
         raise DataError(f"{path} has changed since it was written: its fingerprint is not that of its files.")
+    try:
+        Bounds.of(manifest)
+    except DataError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
     return manifest
 
 
@@ -273,6 +277,8 @@ def _parsed_manifest(directory: Path) -> dict[str, Any]:
         raise DataError(f"{path} cannot be read: {error}.") from error
     if not isinstance(manifest, dict) or manifest.get("format") not in list(TABLES):
         raise DataError(f"{path} is not the manifest of a PersaRank dataset.")
+    if not isinstance(manifest.get("options", {}), dict):
+        raise DataError(f"{path} is damaged: its options are {manifest['options']!r}.")
     if manifest.get("version") != VERSION or not isinstance(manifest.get("files"), dict):
         raise DataError(
             f"{path} has version {manifest.get('version')}: this program reads version {VERSION}."

@@ -76,6 +76,11 @@ class PublicStatistics:
             return some, self.key(given, self.part(what.then, query))
         return some, query if what == QUERY else self.key(events.group[some], query)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether only what enough users tell of counts, see `Bounds`."""
+        return self._told is not None
+
     def marked(self, events: "Events", begin: int) -> "Events":
         """Events of the dataset that follow each other, the first of them number ``begin``, as they count."""
         if self._told is None:

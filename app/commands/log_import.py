@@ -154,8 +154,8 @@ def data_import(
         str,
         typer.Option(
             metavar="NAME",
-            help="central: of all training periods; or federated: sums that devices make together, of what "
-            "enough users tell of.",
+            help="Which searches make a query popular. central: all in anyone's training period; federated: "
+            "only what several users share, and of each user only so much.",
             autocompletion=lambda: [CENTRAL, FEDERATED],
             rich_help_panel=PUBLIC,
         ),
@@ -165,7 +165,7 @@ def data_import(
         typer.Option(
             min=1,
             metavar="N",
-            help="Federated: different users who must tell of something before it counts. [default: 2]",
+            help="Federated: it counts for a user if at least N others have searched it. [default: 2]",
             rich_help_panel=PUBLIC,
         ),
     ] = None,
@@ -174,8 +174,8 @@ def data_import(
         typer.Option(
             min=1,
             metavar="N",
-            help="Federated: different queries, at most, that a user tells of; and of what followed what. "
-            "[default: 200]",
+            help="Federated: each user tells of N different queries at most, the most frequent ones; of "
+            "queries in groups and of what followed what likewise. [default: 200]",
             rich_help_panel=PUBLIC,
         ),
     ] = None,
@@ -184,7 +184,7 @@ def data_import(
         typer.Option(
             min=1,
             metavar="N",
-            help="Federated: how often, at most, a user counts for each of them. [default: 10]",
+            help="Federated: each user adds N at most to the count of each of these. [default: 10]",
             rich_help_panel=PUBLIC,
         ),
     ] = None,

@@ -19,6 +19,9 @@ MATTERS = 0.1
 NOTHING = "You have not searched anything yet"
 """Where features look back on no search."""
 
+OTHERS = "others"
+"""Who has searched something."""
+
 
 class Told(Protocol):
     """A feature of a candidate and the median of all, in units that people know."""
@@ -42,6 +45,7 @@ class Context:
         last: the user's last search, and ``before`` the one before it; None where there is none.
         events: how many of the user's searches features look back on.
         topic: of the suggestion, where topics are known.
+        bounded: whether searches of others count only where enough of them share one.
     """
 
     word: str
@@ -49,6 +53,7 @@ class Context:
     before: str | None
     events: int
     topic: str | None
+    bounded: bool = False
 
     @classmethod
     def of(cls, standing: Standing, text: str) -> "Context":
@@ -58,7 +63,7 @@ class Context:
         last, before = (texts[query[-back]] if len(query) >= back else None for back in (1, 2))
         topic = int(others.topic[texts.index(text)])
         named = others.topics[topic] if topic >= 0 else None
-        return cls(text.split(" ", 1)[0], last, before, min(len(query), HISTORY), named)
+        return cls(text.split(" ", 1)[0], last, before, min(len(query), HISTORY), named, others.bounded)
 
     @property
     def latest(self) -> str:
@@ -89,8 +94,12 @@ def times(number: float) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count:,} times")
 
 
-def _searched(who: str, number: float, what: str = "it") -> str:
+def _searched(who: str, number: float, context: Context, what: str = "it") -> str:
     """How often somebody searched something, as a clause."""
+    if context.bounded and who == OTHERS:
+        if not round(number):
+            return f"too few {who} searched {what} for it to count"
+        return f"{who} searched {what}, and that counts {times(number)}"
     if not round(number):
         return f"{who} have never searched {what}"
     return f"{who} searched {what} {times(number)}"
@@ -99,6 +108,8 @@ def _searched(who: str, number: float, what: str = "it") -> str:
 def _others(values: Values, context: Context) -> str:
     own, usual = (round(q.number) for q in (values["popularity"].meaning, values["popularity"].usual))
     what = f"Others searched it {times(own)}" if own else "Nobody else has searched it"
+    if context.bounded:
+        what = _searched(OTHERS, own, context).capitalize()
     if own == usual:
         return f"{what}, as often as half of the candidates or more"
     return f"{what}; the median of the candidates is {usual:,}"
@@ -115,6 +126,8 @@ def _own(values: Values, context: Context) -> str:
         return f"It is not among {context.latest}" if context.events else NOTHING
     others = round(values["popularity"].meaning.number)
     fewer = "nobody else has" if not others else f"others only {times(others)}"
+    if context.bounded:
+        fewer = _searched(OTHERS, others, context)
     return f"You searched it {times(count)} among {context.latest}" + (f"; {fewer}" if others < count else "")
 
 
@@ -141,11 +154,13 @@ def _same(values: Values, context: Context) -> str:
 
 
 def _next(values: Values, context: Context) -> str:
-    return f"After “{context.last}” " + _searched("others", values["follows previous"].meaning.number)
+    return f"After “{context.last}” " + _searched(OTHERS, values["follows previous"].meaning.number, context)
 
 
 def _own_next(values: Values, context: Context) -> str:
-    return f"After “{context.last}” " + _searched("you", values["own follows previous"].meaning.number)
+    return f"After “{context.last}” " + _searched(
+        "you", values["own follows previous"].meaning.number, context
+    )
 
 
 def _later(who: str, prefix: str) -> Callable[[Values, Context], str]:
@@ -166,7 +181,7 @@ def _later(who: str, prefix: str) -> Callable[[Values, Context], str]:
 
         kind = max(kinds, key=distance)
         when, what = kinds[kind](context)
-        return f"{when} {_searched(who, values[prefix + kind].meaning.number, what)}"
+        return f"{when} {_searched(who, values[prefix + kind].meaning.number, context, what)}"
 
     return told
 
@@ -198,7 +213,7 @@ _TELL: dict[str, Callable[[Values, Context], str]] = {
     "whether you searched it last": _same,
     "what others search next": _next,
     "what you search next": _own_next,
-    "what others search later": _later("others", ""),
+    "what others search later": _later(OTHERS, ""),
     "what you search later": _later("you", "own "),
     "its topic": _topic,
     "its letters": _letters,

@@ -44,9 +44,9 @@ KEPT, LOOKED, TAKEN = "upload", "looked", "uploads taken"
 """What a visitor's session keeps: the upload, what was last seen in it, and how many were imported."""
 
 COUNTS = {
-    "all of their training periods": (),
+    "all searches of their training periods": (),
     "only what had been done before": ("--strict-time",),
-    "only what several of them share": ("--public-counts", "federated"),
+    "only searches that several users share": ("--public-counts", "federated"),
 }
 """What pools and public counts hold, and the options that say so."""
 

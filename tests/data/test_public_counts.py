@@ -287,6 +287,27 @@ def test_what_counts_belongs_to_the_data(tmp_path: Path) -> None:
         read(tmp_path / "one")
 
 
+@pytest.mark.parametrize("odd", [5, "abc", [], {"users": 2.5}, {"user": 2}, {"users": 0}, False])
+def test_a_manifest_with_odd_bounds_is_damaged(odd: Any, tmp_path: Path) -> None:
+    dataset = imported(log_of(0, tmp_path / "log.csv"), None)
+    write(replace(dataset, manifest={"kind": "imported", "options": {"public_counts": odd}}), tmp_path / "d")
+    with pytest.raises(DataError, match=r"manifest.json is damaged: public"):
+        read(tmp_path / "d")
+
+
+@pytest.mark.parametrize("options", [None, [], "x", 3])
+def test_options_that_are_none_are_damaged(options: Any, tmp_path: Path) -> None:
+    dataset = imported(log_of(0, tmp_path / "log.csv"), None)
+    write(replace(dataset, manifest={"kind": "imported", "options": options}), tmp_path / "d")
+    with pytest.raises(DataError, match=r"manifest.json is damaged: its options are"):
+        read(tmp_path / "d")
+
+
+def test_more_tellers_than_users_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="7 users must tell of something before it counts, and there are 6"):
+        imported(log_of(0, tmp_path / "log.csv"), Bounds(users=7))
+
+
 def test_moments_are_not_known(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="leave strict time out"):
         ImportOptions(strict_time=True, public_counts=Bounds())

@@ -138,7 +138,9 @@ def test_a_ranker_of_counts_that_users_make_together(tmp_path: Path, cli: Any) -
     (tmp_path / "log.csv").write_text("user,time,query\n" + "".join(rows))
     columns = ["--user", "user", "--time", "time", "--query", "query", "--typed", "1"]
     counts = ["--public-counts", "federated", "--public-users", "2"]
-    assert not cli("data", "import", tmp_path / "log.csv", "--out", tmp_path / "d", *columns, *counts).code
+    called = cli("data", "import", tmp_path / "log.csv", "--out", tmp_path / "d", *columns, *counts)
+    assert called.code == 0, called.err
+    assert "users 2, things 200, times 10" in " ".join(called.out.split())
     manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
     assert manifest["options"]["public_counts"] == {"users": 2, "things": 200, "times": 10}
     run = tmp_path / "run"

@@ -319,6 +319,30 @@ def test_sentences_are_idiomatic_at_the_edges() -> None:
     assert sentence("what you search later") == "Two searches after “hotel” you searched it twice"
 
 
+def test_what_too_few_share_is_not_said_to_be_searched_by_nobody() -> None:
+    """Where public counts are bounded, 0 does not mean that nobody did, nor 2 that it was twice."""
+    context = Context("owl", "hut", "hotel", 8, None, bounded=True)
+
+    def told(count: float) -> list[str]:
+        values = {
+            name: Value(name, 0, 0, Quantity(number, ""), Quantity(9.0, ""))
+            for name, number in {"own count": 3.0, "popularity": count, "follows previous": count}.items()
+        }
+        families = ("how often others search it", "how often you search it", "what others search next")
+        return [sentences([(one, 1.0)], values, context)[0].rpartition(",")[0] for one in families]
+
+    assert told(0) == [
+        "Too few others searched it for it to count; the median of the candidates is 9",
+        "You searched it 3 times among your last 8 searches; too few others searched it for it to count",
+        "After “hut” too few others searched it for it to count",
+    ]
+    assert told(2) == [
+        "Others searched it, and that counts twice; the median of the candidates is 9",
+        "You searched it 3 times among your last 8 searches; others searched it, and that counts twice",
+        "After “hut” others searched it, and that counts twice",
+    ]
+
+
 def test_what_is_no_candidate_is_not_explained(log: Log) -> None:
     suggester = Suggester(log, network(log, MLP((8,))))
     with pytest.raises(NotSuggestedError, match="'zzz' is not among the candidates for 'how'"):

@@ -72,7 +72,7 @@ def test_an_upload_becomes_the_command_that_imports_it(
     ("chosen", "words"),
     [
         ("only what had been done before", ["--strict-time"]),
-        ("only what several of them share", ["--public-counts", "federated"]),
+        ("only searches that several users share", ["--public-counts", "federated"]),
     ],
 )
 def test_what_is_known_of_everyone(
