@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from federated.algorithms import ALGORITHMS
+from federated.clients import LocalSGD
 from federated.tasks.ranking import RankingTask
 from federated.training import Finished, train
 from ranking.metrics import slate_metrics
@@ -43,7 +45,8 @@ def learn(name: str, loss: str, slates: Slates, texts: list[str], updates: int) 
         return make_model(name, slates, texts, loss)
     network = RANKERS[name].ranker.network(slates.features.shape[-1], texts)
     task = RankingTask.of(network, loss, slates, slates, users=1)
-    *_, end = train(task, ALGORITHMS["pooled"], seed=0, updates=updates, evaluations=0)
+    row = replace(ALGORITHMS["pooled"], local=LocalSGD(lr=0.05))  # large steps, since there are few
+    *_, end = train(task, row, seed=0, updates=updates, evaluations=0)
     assert isinstance(end, Finished)
     return NeuralModel(network, end.common, end.personal)
 
