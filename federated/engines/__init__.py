@@ -1,4 +1,4 @@
-"""Where a training runs: on virtual time in one process, or over real messages. Settings, without the engines.
+"""Where a training runs: on virtual time in one process, or over real messages. Here are only the settings.
 
 Whoever wants an engine imports its folder, which is the only place that needs the engine's own package.
 """
