@@ -29,7 +29,7 @@ from app.commands.printing import Json, Out, show, warn
 from app.runs.signals import undisturbed
 
 if TYPE_CHECKING:
-    from app.runs.learning import Watch
+    from app.runs.following import Watch
     from app.runs.phases import Phases
     from app.runs.settings import Settings
     from data import feature_sets

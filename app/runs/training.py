@@ -18,7 +18,8 @@ from app.runs.directory import (
     locked,
     write_config,
 )
-from app.runs.learning import Learned, Watch, identity, learn
+from app.runs.following import Watch, identity
+from app.runs.learning import Learned, learn
 from app.runs.phases import SAVING, Phases
 from app.runs.settings import Settings
 from app.runs.shell import command
