@@ -5,7 +5,6 @@ knows by itself, until it is told what all nodes together have made public. The 
 is known to everybody, so that their pools stay as they were drawn.
 """
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from data.log_slates import own_counts, with_pools_anew
-from data.public_counts import Bounds
+from data.public_counts import TIMELESS, Bounds
 from data.renumbering import with_columns, with_queries
 from data.schema import DataError, Dataset, column, ragged
-from data.storage import fill, fresh
+from data.storage import fill, fresh, read
 
 SIMULATED = "simulated"
 """The kind of data whose queries are a public catalogue."""
@@ -25,14 +24,14 @@ SIMULATED = "simulated"
 NEEDS = "dealing needs data whose public counts are bounded: make it with --public-counts federated."
 
 
-def deal(dataset: Dataset, nodes: int, out: Path) -> list[Path]:
-    """Deal a dataset out to out/node-0, out/node-1, …, each of which is a dataset: user u goes to u mod nodes.
+def deal(data: Dataset | Path, nodes: int, out: Path) -> list[Path]:
+    """Deal a dataset out to datasets out/node-0, out/node-1, …: user u goes to node u mod ``nodes``.
 
     Their manifests say, under ``dealt``, which node of how many it is, and of which dataset. Truth of
     simulated users is not dealt out.
 
     Args:
-        dataset: a log, or simulated users, with bounds of what becomes public.
+        data: a log, or simulated users, with bounds of what becomes public; or the directory of such.
         nodes: how many, from 1 to the number of users.
         out: where.
 
@@ -40,8 +39,12 @@ def deal(dataset: Dataset, nodes: int, out: Path) -> list[Path]:
         The datasets' directories.
 
     Raises:
-        DataError: there are more nodes than users, no bounds of public counts, or files in the way.
+        DataError: there are more nodes than users, no bounds of public counts, or files in the way; or the
+            directory holds features, or strict time.
     """
+    dataset = read(data) if isinstance(data, Path) else data
+    if dataset.manifest.get("options", {}).get("strict_time"):
+        raise DataError(TIMELESS)
     if not 1 <= nodes <= dataset.users.num_rows:
         raise DataError(
             f"{dataset.users.num_rows} users cannot be dealt out to {nodes} nodes: each gets one at least."
@@ -60,13 +63,45 @@ def deal(dataset: Dataset, nodes: int, out: Path) -> list[Path]:
 
 def _hand(dataset: Dataset, number: int, nodes: int, bounds: Bounds) -> Dataset:
     """What one node gets."""
-    mine = _of_users(dataset, np.arange(number, dataset.users.num_rows, nodes))
-    known = _known(mine)
-    mine = with_queries(mine, known)
-    options = dataset.manifest.get("options", {})
-    manifest = {
-        "kind": dataset.manifest.get("kind"),
-        "options": options,
-        "dealt": {"node": number, "nodes": nodes, "of": dataset.fingerprint},
-    }
-    return replace(mine, manifest=manifest)
+    told = {name: dataset.manifest[name] for name in ("kind", "options") if name in dataset.manifest}
+    dealt = {"node": number, "nodes": nodes, "of": dataset.fingerprint}
+    mine = _of_users(dataset, number, nodes)
+    mine = replace(mine, manifest={**told, "dealt": dealt})
+    if told.get("kind") == SIMULATED:
+        return mine
+    blank = np.zeros(mine.slates.num_rows + 1, np.int32)
+    pools = pa.ListArray.from_arrays(blank, np.zeros(0, np.int32))
+    mine = with_queries(replace(mine, slates=with_columns(mine.slates, "slates", pool=pools)), _known(mine))
+    return replace(mine, slates=with_pools_anew(mine, own_counts(mine.events, mine.queries.num_rows, bounds)))
+
+
+def _known(mine: Dataset) -> list[str]:
+    """Texts of queries that users have searched, or other people who are no users."""
+    used = column(mine.queries, "public_count") > 0
+    used[column(mine.events, "query_id")] = True
+    used[ragged(mine.slates, "reference")[1]] = True
+    texts: list[str] = mine.queries.column("text").filter(pa.array(used)).to_pylist()
+    return texts
+
+
+def _of_users(dataset: Dataset, number: int, nodes: int) -> Dataset:
+    """Users, events and slates of one node, under new numbers; the queries are still those of all."""
+    user = column(dataset.events, "user_id")
+    users = dataset.users.take(np.arange(number, dataset.users.num_rows, nodes))
+    event = np.flatnonzero(user % nodes == number)
+    place = np.full(len(user), -1)
+    place[event] = np.arange(len(event))
+    events = dataset.events.take(event)
+    session = np.unique(column(events, "session_id"), return_inverse=True)[1]
+    of_event = place[column(dataset.slates, "event_id")]
+    slate = np.flatnonzero(of_event >= 0)
+    return Dataset(
+        with_columns(users, "users", user_id=np.arange(users.num_rows)),
+        dataset.queries,
+        with_columns(
+            events, "events", event_id=np.arange(len(event)), user_id=user[event] // nodes, session_id=session
+        ),
+        with_columns(
+            dataset.slates.take(slate), "slates", slate_id=np.arange(len(slate)), event_id=of_event[slate]
+        ),
+    )

@@ -64,6 +64,13 @@ class Bounds:
         except TypeError as error:
             raise DataError(f"public counts are bounded by {told!r}, which is no bound.") from error
 
+    def require_users(self, there: int) -> None:
+        """Raise DataError unless there are enough users for anything to become public."""
+        if self.users > there:
+            raise DataError(
+                f"{self.users} users must tell of something before it counts, and there are {there}."
+            )
+
     def chosen(self, user: Int, thing: Int) -> NDArray[np.bool_]:
         """(N,) which happenings their users tell of, whatever others do.
 

@@ -29,11 +29,16 @@ def with_queries(dataset: Dataset, texts: Collection[str]) -> Dataset:
         [_of_type(c, f.type) for c, f in zip(columns, SCHEMAS["queries"], strict=True)],
         schema=SCHEMAS["queries"],
     )
-    events = _set(dataset.events, "events", query_id=number[column(dataset.events, "query_id")])
+    events = with_columns(dataset.events, "events", query_id=number[column(dataset.events, "query_id")])
     slates = dataset.slates
     lists = {name: _lists(slates, name, number) for name in ("pool", "reference")}
     return Dataset(
-        dataset.users, queries, events, _set(slates, "slates", **lists), dataset.manifest, dataset.truth
+        dataset.users,
+        queries,
+        events,
+        with_columns(slates, "slates", **lists),
+        dataset.manifest,
+        dataset.truth,
     )
 
 
@@ -42,8 +47,8 @@ def _lists(slates: pa.Table, name: str, number: Int) -> pa.Array:
     return pa.ListArray.from_arrays(offsets.astype(np.int32), number[values].astype(np.int32))
 
 
-def _set(table: pa.Table, which: str, **columns: Int | pa.Array) -> pa.Table:
-    """A table with other values in some columns."""
+def with_columns(table: pa.Table, which: str, **columns: Int | pa.Array) -> pa.Table:
+    """A table of `schema.SCHEMAS` with other values in some columns."""
     for name, values in columns.items():
         field = SCHEMAS[which].field(name)
         table = table.set_column(table.schema.get_field_index(name), field, _of_type(values, field.type))

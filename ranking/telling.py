@@ -140,6 +140,8 @@ def source(dataset: Dataset, tables: PublicTables, told: bool = True) -> Log:
     public = PublicStatistics(joined, tables, told)
     if dataset.manifest.get("kind") == "imported":
         events = public.marked(Events.of(joined.events, public.group_names), 0)
-        popularity = Popularity(public.count - public.outside, None if events.told is None else events.told[QUERY])
+        popularity = Popularity(
+            public.count - public.outside, None if events.told is None else events.told[QUERY]
+        )
         joined = replace(joined, slates=with_pools_anew(joined, popularity))
     return Log(joined, public)
