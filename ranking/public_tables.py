@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.arrays import Int
+from data.packing import packed, unpacked
 from data.public_counts import Bounds
 from data.schema import schema_of
 from ranking.events import COUNTED, QUERY, Counted
@@ -27,10 +28,8 @@ LONGEST = 1000
 """Characters, at most, of a text that is told."""
 MOST_THINGS = 2**24
 """Things, at most, that one message tells of."""
-MOST_BYTES = 2**30
-"""Of a message with names."""
-MOST_TELLERS = 2**31
-"""More users than there can be."""
+MOST_TELLERS, MOST_TIMES = 2**31, 2**53
+"""More users than there can be, and more searches."""
 
 
 class Marks(NamedTuple):
@@ -90,13 +89,8 @@ class _Table:
         return cls(pa.table([pa.array(columns[f.name], f.type) for f in cls.SCHEMA], schema=cls.SCHEMA))
 
     def to_bytes(self) -> bytes:
-        """As an Arrow stream, not compressed: what is read takes no more memory than was sent."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, self.SCHEMA) as writer:
-            for batch in self.table.combine_chunks().to_batches():
-                writer.write_batch(batch)
-        sent: bytes = sink.getvalue().to_pybytes()
-        return sent
+        """See `packing.packed`: equal tables have equal bytes."""
+        return packed(self.table)
 
     @classmethod
     def from_bytes(cls, sent: bytes, bounds: Bounds | None = None) -> Self:
@@ -109,17 +103,7 @@ class _Table:
         Raises:
             ValueError: it is not such a table.
         """
-        if len(sent) > MOST_BYTES:
-            raise ValueError(f"{len(sent)} bytes of names are more than {MOST_BYTES}.")
-        try:
-            with pa.ipc.open_stream(sent) as reader:
-                if not reader.schema.equals(cls.SCHEMA):
-                    raise ValueError("names have other columns than they should.")
-                table = reader.read_all()
-            table.validate(full=True)
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError("names cannot be read.") from error
-        found = cls(table.combine_chunks())
+        found = cls(unpacked(sent, cls.SCHEMA, MOST_THINGS))
         found.require(bounds)
         return found
 
@@ -137,8 +121,7 @@ class _Table:
             raise ValueError("names: of a kind that nobody counts.")
         if tellers.min() < 1 or tellers.max() >= MOST_TELLERS or (count < tellers).any():
             raise ValueError("names: somebody must tell of each, and everybody who does at least once.")
-        most = tellers * (bounds.times if bounds else MOST_TELLERS)
-        if (count > most).any():
+        if count.max() >= MOST_TIMES or (bounds and ((count - 1) // bounds.times >= tellers).any()):
             raise ValueError("names: more is told than each user may tell.")
         self._require_texts(kind)
         things = table.select(["kind", "first", "second"])
@@ -154,7 +137,7 @@ class _Table:
             if length.max() > LONGEST or not np.array_equal(length > 0, filled):
                 raise ValueError(f"names: a text is empty, out of place or longer than {LONGEST}.")
             if pc.any(pc.match_substring(texts, "\0")).as_py():
-                raise ValueError("names: a text is none.")
+                raise ValueError("names: a text holds NUL.")
 
     def values(self, name: str) -> NDArray[Any]:
         """A column of numbers."""
