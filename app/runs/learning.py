@@ -52,6 +52,7 @@ class Learned:
         diverged: how many users' own models are not finite; the model then is what they were made from.
         best: where and how good the model was, if it was the best on validation; None: it is the last.
         own_models: how far users' own models go, and by which losses that was chosen; None without any.
+        nodes: where users' data and own models are elsewhere, how good all is there; None: they are here.
     """
 
     model: Model
@@ -62,6 +63,7 @@ class Learned:
     diverged: int = 0
     best: Best | None = None
     own_models: dict[str, Any] | None = None
+    nodes: dict[str, Any] | None = None
 
     def kept(self, asked: str) -> dict[str, Any]:
         """Which model this is, and which one was asked for, as a summary has it.
@@ -81,7 +83,7 @@ class Learned:
             whose = f"the own models of {self.diverged} user{'s' if self.diverged > 1 else ''}"
             lost = f"{whose} are {NOT_FINITE}; what they are made from ranks instead."
             found.insert(0, Doubt(NOT_FINITE, OWN, lost))
-        return told([asdict(doubt) for doubt in found])
+        return told([asdict(doubt) for doubt in found]) | ({"nodes": self.nodes} if self.nodes else {})
 
 
 def learn(

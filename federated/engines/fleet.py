@@ -72,7 +72,6 @@ class Fleet:
         post: carries the messages.
         deadline: seconds that an answer may take.
         patience: is asked while there is nothing to do.
-        traffic: of an earlier process that this one goes on from.
         now, pause: the clock and how to wait, in seconds.
     """
 
@@ -81,11 +80,10 @@ class Fleet:
         post: Post,
         deadline: float,
         patience: Patience,
-        traffic: Traffic | None = None,
         now: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.traffic = traffic or Traffic()
+        self.traffic = Traffic()
         self._post, self._deadline, self._patience = post, deadline, patience
         self._now, self._pause = now, pause
         self._open: dict[str, _Open] = {}

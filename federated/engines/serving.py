@@ -7,7 +7,7 @@ is that of the clock on the wall, in seconds since the run began.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from federated.clients import Clients
-from federated.engines.fleet import Answer, Fleet
+from federated.engines.fleet import Answer, Fleet, Traffic
 from federated.engines.messages import Content
 from federated.engines.places import Place, Places
 from federated.schedules import Merge
@@ -65,12 +65,14 @@ class Service:
         server: what is merged.
         places: where the users live, and whose turn it is.
         before: seconds of the run in earlier processes.
+        traffic: what the fleet has sent and heard.
         batches: under way.
         begun: when this process began, on its own clock.
     """
 
     server: Merging
     places: Places
+    traffic: Traffic
     before: float = 0.0
     batches: list[Batch] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
@@ -91,7 +93,12 @@ class Service:
         under_way: dict[str, dict[int, int]] = {}
         for batch in self.batches:
             under_way.setdefault(batch.place, {}).update(batch.turns)
-        return Snapshot(tensors, plain | {"places": self.places.pack(under_way), "time": self.elapsed})
+        plain |= {
+            "places": self.places.pack(under_way),
+            "time": self.elapsed,
+            "traffic": asdict(self.traffic),
+        }
+        return Snapshot(tensors, plain)
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class Served:
 
     def start(self, clients: Clients, w: Tensor) -> Service:
         """See `Schedule.start`."""
-        return Service(Merging(w), self.places)
+        return Service(Merging(w), self.places, self.fleet.traffic)
 
     def unpack(self, clients: Clients, snapshot: Snapshot) -> Service:
         """See `Schedule.unpack`; nodes that are there keep their places."""
@@ -125,7 +132,9 @@ class Served:
         for place in self.places.known.values():
             if place.node is not None:
                 places.settle(place.name, place.users, place.node)
-        return Service(Merging.unpack(snapshot.tensors, plain), places, plain["time"])
+        self.fleet.traffic = Traffic(**plain["traffic"])
+        server = Merging.unpack(snapshot.tensors, plain)
+        return Service(server, places, self.fleet.traffic, plain["time"])
 
     def run(self, clients: Clients, state: Service) -> Iterator[Merge]:
         """See `Schedule.run`."""
