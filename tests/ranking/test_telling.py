@@ -135,7 +135,7 @@ def test_the_tables_are_sums_of_what_each_user_tells(bounds: Bounds, tmp_path: P
         for one, two, *numbers in zip(part.first, part.second, part.count, part.tellers, strict=True):
             found[what, one, two] = tuple(map(int, numbers))
     assert found == expected
-    if bounds.things >= 8:
+    if bounds.things > 8:
         assert {what for what, *_ in expected} == {QUERY, GROUP, *STEPS}, "all kinds should be there"
 
 
@@ -145,7 +145,7 @@ def unusual(path: Path, users: int = 6) -> Path:
     letters = [f"{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(120)]
     rows = []
     for user in range(users):
-        known = [n for n in range(60) if n % users == user or (n % 7 == 0 and user < 1 + n // 7 % 4)]
+        known = [n for n in range(60) if n % users == user or (n % 7 == 0 and user < 2 + n // 7 % 4)]
         for event in range(40):
             n = int(draw.choice(known))
             text = f"Q{letters[n]}QQ Z{letters[n]}ZZ"
@@ -160,7 +160,7 @@ def test_nothing_that_too_few_tell_leaves_a_node_by_name(users: int, tmp_path: P
     bounds = Bounds(users, 50, 5)
     central = imported(unusual(tmp_path / "log.csv"), tmp_path / "central", bounds, typed=4)
     enough = [thing for thing, by in told_of(central, bounds).items() if len(by) >= users]
-    public = {text for _, *texts in enough for text in texts}
+    public = {text for _, *texts in enough for text in texts if text}
     datasets = dealt(central, 3, tmp_path / "nodes")
     told, passed = replies(datasets, bounds)
     sent = [together(told, passed, bounds).to_bytes(), passed.tobytes()]
@@ -172,7 +172,7 @@ def test_nothing_that_too_few_tell_leaves_a_node_by_name(users: int, tmp_path: P
     secret |= set(central.users.column("name").to_pylist())
     secret |= {g for g in central.events.column("group").to_pylist() if g not in public}
     assert len(secret) > 50
-    assert len(public) > 8
+    assert len(public) > 6
     for part in secret:
         assert not any(part.encode() in one for one in sent), part
     assert all(any(text.encode() in one for one in sent) for text in public)
