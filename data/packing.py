@@ -63,7 +63,7 @@ class _Reader:
         end = self._at + size * kind.itemsize
         if end > len(self._sent):
             raise ValueError("the bytes of a table end too early.")
-        taken = np.frombuffer(self._sent, kind, size, self._at)
+        taken = np.frombuffer(self._sent, kind, size, self._at).copy()  # Arrow wants numbers aligned
         self._at = end
         return taken
 
