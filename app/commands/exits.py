@@ -16,6 +16,7 @@ def code_of(error: Exception) -> int | None:
     from app.runs.training import NotFiniteError, UnfinishedError
     from data.schema import DataError
     from federated.engines import MissingEngineError
+    from federated.engines.serving import HopelessError
     from federated.patience import EndlessError, Interrupted
     from ranking.rankers.trees import ModelError
 
@@ -31,6 +32,7 @@ def code_of(error: Exception) -> int | None:
         ModelError: BAD_MODEL,
         MissingEngineError: BAD_CONFIG,
         NetworkError: BAD_RUN,
+        HopelessError: BAD_RUN,
     }
     if isinstance(error, ChildError):
         return error.code if INTERRUPTED <= error.code <= BAD_MODEL else BAD_RUN

@@ -6,6 +6,7 @@ that comes later is no longer asked for. What is not an answer to an open order 
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ class Traffic:
         late: orders given up at their deadline.
         errors: orders that could not be sent, or came back with an error.
         not_asked: answers that nobody had asked for, replayed ones among them.
+        rejected: answers that cannot be true.
     """
 
     messages: int = 0
@@ -55,6 +57,7 @@ class Traffic:
     late: int = 0
     errors: int = 0
     not_asked: int = 0
+    rejected: int = 0
 
 
 class _Open(NamedTuple):
@@ -146,6 +149,14 @@ class Fleet:
             if missing:
                 self._rest()
         return answers
+
+    @contextmanager
+    def checked(self) -> Iterator[None]:
+        """Look into an answer: what turns out not to be what was asked for is left out, and counted."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError):
+            self.traffic.rejected += 1
 
     def figures(self) -> dict[str, float]:
         """See `Merge.network`."""

@@ -6,7 +6,7 @@ is that of the clock on the wall, in seconds since the run began.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -32,8 +32,21 @@ LONGEST_REST = 60.0
 """Seconds, at most, that a node is left in peace after orders that came to nothing."""
 
 
+HOPELESS = 8
+"""Orders in a row that came to nothing, of every node: further ones would, too."""
+
+
+class HopelessError(Exception):
+    """No node does what it is asked for."""
+
+
 class Host(Protocol):
-    """What a server tells nodes that come, and learns of them."""
+    """What a server tells nodes, and learns of those that come."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What every order for updates says beside what is to be computed."""
+        ...
 
     def welcome(self, node: int) -> Content:
         """What a node is told before it can compute."""
@@ -166,7 +179,8 @@ class _Server:
         assert place.node is not None, "only places whose nodes are there are asked"
         server = self.state.server
         batch = Batch(place.name, place.draw(users), server.version, server.w)
-        plain = {"users": list(batch.turns), "counters": list(batch.turns.values())}
+        turns = {"users": list(batch.turns), "counters": list(batch.turns.values())}
+        plain = {**self.served.host.about, **turns}
         content = Content(plain, {"w": server.w.numpy()})
         self.state.batches.append(batch)
         if not self.fleet.send(place.node, UPDATES, content, batch):
@@ -179,6 +193,10 @@ class _Server:
         place.give_back(batch.turns)
         place.tries += 1
         self.rests[place.name] = time.monotonic() + min(LONGEST_REST, 0.5 * 2**place.tries)
+        if all(place.tries >= HOPELESS for place in self.state.places.known.values()):
+            raise HopelessError(
+                f"every node has failed {HOPELESS} orders in a row: the nodes' own logs say why."
+            )
 
     def hear(self) -> Iterator[tuple[Batch, Content]]:
         """Updates that have come; all other answers are dealt with."""
@@ -196,13 +214,10 @@ class _Server:
         if answer.content is None:
             self.welcomed.discard(answer.node)  # it is tried again
             return
-        try:
+        with self.fleet.checked():
             name, users = self.served.host.known(answer.node, answer.content)
-        except ValueError:
-            self.fleet.traffic.errors += 1
-            return
-        if self.state.places.settle(name, users, answer.node) is None:
-            self.fleet.traffic.errors += 1
+            if self.state.places.settle(name, users, answer.node) is None:
+                raise ValueError("its place has other users")
 
     def judged(self, batch: Batch, content: Content) -> tuple[Tensor, Tensor, list[str | None]]:
         """Updates (C, P), samples (C,) and why updates are refused, of what a node has answered."""

@@ -4,9 +4,9 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,6 +84,11 @@ class Nodes:
         return hashlib.sha256(said.encode()).hexdigest()[:32]
 
     @property
+    def about(self) -> Mapping[str, Any]:
+        """See `Host.about`."""
+        return {"training": self.training}
+
+    @property
     def _settings(self) -> str:
         return self.settings.to_toml({})
 
@@ -118,7 +123,7 @@ class Nodes:
         self.tell(WAITING, 0, len(there))
         answers = self.fleet.ask(BEGIN, {node: self.welcome(node) for node in there})
         for node, answer in sorted(answers.items()):
-            with suppress(ValueError):
+            with self.fleet.checked():
                 places.settle(*self.known(node, answer), node)
         if not places.known:
             raise DataError("no node could get ready for the training: their logs say why.")
@@ -131,14 +136,14 @@ class Nodes:
             FloatingPointError: nobody's model can be judged any more.
         """
         there = self.fleet.nodes()
-        content = Content({"training": self.training}, {"w": w.numpy()})
+        content = Content(self.about, {"w": w.numpy()})
         users, sums = 0, {"loss": 0.0, "nmrr": 0.0}
         for answer in self.fleet.ask("judge", dict.fromkeys(there, content)).values():
-            with suppress(ValueError, KeyError, TypeError):
+            with self.fleet.checked():
                 some = int(answer.plain["users"])
-                found = {name: float(answer.plain["sums"][name]) for name in sums} if some else sums
-                if some < 1 or not all(np.isfinite(v) for v in found.values()) or found["nmrr"] > some:
-                    continue
+                found = {name: float(answer.plain["sums"][name]) if some else 0.0 for name in sums}
+                if some < 0 or not all(np.isfinite(v) for v in found.values()) or found["nmrr"] > some:
+                    raise ValueError("no validation figures")
                 users += some
                 sums = {name: sums[name] + found[name] for name in sums}
         if not users:
@@ -149,13 +154,14 @@ class Nodes:
         """How far own models go, and their mean gain, which is None where nobody has anything to judge by."""
         strength = self.settings.row.objective.strength
         size = 1 + max(1, len(strength.candidates))
-        content = Content({"training": self.training}, {"w": w.numpy()})
+        content = Content(self.about, {"w": w.numpy()})
         there = self.fleet.nodes()
         self.tell(JUDGING, 0, 2)
         parts = []
         for answer in self.fleet.ask("rehearse", dict.fromkeys(there, content)).values():
-            with suppress(ValueError, KeyError, TypeError):
-                parts.append(_sums(answer, size))
+            with self.fleet.checked():
+                if answer.plain["users"] != 0:
+                    parts.append(_sums(answer, size))
         if not parts:
             return Choice(strength.name, strength.usual), None
         every = sum(parts[1:], parts[0])
@@ -170,12 +176,12 @@ class Nodes:
         """Have nodes make their users' own models, if there is a choice, and say how good all is."""
         none = choice is None or choice.nobody or math.isinf(choice.strength)
         strength = None if none or choice is None else choice.strength
-        plain = {"training": self.training, "strength": strength, "mean_gain": gain, "over": over}
+        plain = {**self.about, "strength": strength, "mean_gain": gain, "over": over}
         there = self.fleet.nodes()
         self.tell(JUDGING, 1, 2)
         content = Content(plain, {"w": w.numpy()})
         answers = self.fleet.ask("finish", dict.fromkeys(there, content))
-        return Finish.of(list(answers.values()))
+        return Finish.of(list(answers.values()), self.fleet)
 
 
 @dataclass(frozen=True)
@@ -195,11 +201,11 @@ class Finish:
     splits: Mapping[str, MetricSums]
 
     @classmethod
-    def of(cls, answers: list[Content]) -> "Finish":
+    def of(cls, answers: list[Content], fleet: Fleet) -> "Finish":
         """From the answers of nodes; what cannot be true is left out."""
         lost, kept, parts = 0, [], []
         for answer in answers:
-            with suppress(ValueError, KeyError, TypeError):
+            with fleet.checked():
                 splits = {n: MetricSums.unpack(answer.plain["splits"][n]) for n in ("validation", "test")}
                 lost += int(answer.plain["lost"])
                 if answer.plain["kept"] is not None:
@@ -220,7 +226,7 @@ def count(fleet: Fleet, bounds: Bounds, tell: Tell) -> Public:
     marks: dict[int, Marks] = {}
     names: dict[int, str] = {}
     for node, answer in fleet.ask("marks", {node: Content() for node in there}).items():
-        with suppress(ValueError, KeyError):
+        with fleet.checked():
             one = Marks(answer.arrays["hashes"], answer.arrays["tellers"])
             passing([one], 1)
             marks[node], names[node] = one, str(answer.plain["name"])
@@ -228,7 +234,7 @@ def count(fleet: Fleet, bounds: Bounds, tell: Tell) -> Public:
     tell(COUNTING, 1, 2)
     replies = {}
     for node, answer in fleet.ask("names", {node: Content({}, {"passed": passed}) for node in marks}).items():
-        with suppress(ValueError, KeyError):
+        with fleet.checked():
             named = Named.from_bytes(answer.arrays["named"].tobytes(), bounds)
             require_named(named, marks[node], passed, bounds)
             replies[node] = (marks[node], named)

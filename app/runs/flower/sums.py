@@ -1,5 +1,6 @@
 """How good rankings are, as sums over users: all that a server is told of it."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -58,7 +59,7 @@ class MetricSums:
             ValueError: it cannot be sums of metrics, which are from 0 to 1.
         """
         try:
-            found = _SUMS.validate_python(packed, strict=True)
+            found = _SUMS.validate_json(json.dumps(packed), strict=True)
         except ValidationError as error:
             raise ValueError("no sums of metrics") from error
         values = [v for of in found.metrics.values() for v in of.values()] + list(found.squares.values())
