@@ -223,13 +223,13 @@ class _Server:
         """Updates (C, P), samples (C,) and why updates are refused, of what a node has answered."""
         users, w = len(batch.turns), self.state.server.w
         try:
-            deltas = torch.from_numpy(content.array("deltas", np.float32, users, len(w)))
+            deltas = torch.from_numpy(content.array("deltas", w.numpy().dtype.type, users, len(w)))
             samples = content.array("samples", np.int64, users)
             if (samples < 1).any() or (samples > 10**9).any():
                 raise ValueError("no number of samples")
         except ValueError:
             return w.expand(users, -1), torch.ones(users), [SHAPE] * users
-        found = torch.from_numpy(samples.astype(np.float32))
+        found = torch.from_numpy(samples.copy())
         return deltas, found, refusals(deltas, w, self.served.rule.max_update_norm)
 
     def close(self, batch: Batch) -> None:
