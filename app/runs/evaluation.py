@@ -130,7 +130,8 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Te
     lost = [warning for warning in run.summary.get("warnings", ()) if warning["kind"] == NOT_FINITE]
     found = doubts({name: m["nmrr"] for name, m in metrics.items() if m is not None}, ground.slates)
     nobody = (run.summary.get("own_models") or {}).get("nobody", False)
-    if run.settings.personal and not nobody and not lost and not found:
+    elsewhere = run.summary.get("nodes") is not None
+    if run.settings.personal and not (nobody or elsewhere) and not lost and not found:
         own = scorers["personal"]
         assert own is not None, "every run ranks personally"
         found = exchanged(lambda some: own(some, slice(None)), ground.slates)
@@ -215,6 +216,7 @@ def describe(judged: Judged, over: str = "users") -> dict[str, Any]:
         },
         "cold_users": {"users": cold, "personal_nmrr": share},
         "own_models": judged.run.summary.get("own_models"),
+        "nodes": judged.run.summary.get("nodes"),
     } | told(judged.doubts)
 
 

@@ -118,6 +118,7 @@ def _finished(settings: Settings, nodes: Nodes, network: Network, event: Finishe
     over = tally.updates >= settings.updates
     choice, gain = nodes.choose(event.learned) if settings.personal else (None, None)
     end = nodes.finish(event.learned, choice, gain, over)
+    tally.network = (tally.network or {}) | nodes.fleet.figures()
     own = own_models(choice)
     if own is not None:
         own["kept_common"] = end.kept

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ class Nodes:
         public: what is public.
         tell: is told how far it is.
         features: F, once a node has said so.
+        ready: the numbers of nodes that are.
     """
 
     settings: Settings
@@ -76,6 +77,7 @@ class Nodes:
     public: Public
     tell: Tell
     features: int | None = None
+    ready: set[int] = field(default_factory=set)
 
     @property
     def training(self) -> str:
@@ -110,6 +112,7 @@ class Nodes:
         if not (0 < len(name) <= 64 and 1 <= users <= 10**7 and self.features in (None, features)):
             raise ValueError("a node with other data")
         self.features = features
+        self.ready.add(node)
         return name, users
 
     def settle(self) -> Places:
@@ -135,7 +138,6 @@ class Nodes:
         Raises:
             FloatingPointError: nobody's model can be judged any more.
         """
-        there = self.fleet.nodes()
         content = Content(self.about, {"w": w.numpy()})
         users, sums = 0, {"loss": 0.0, "nmrr": 0.0}
         for answer in self.fleet.ask("judge", dict.fromkeys(there, content)).values():
@@ -155,7 +157,6 @@ class Nodes:
         strength = self.settings.row.objective.strength
         size = 1 + max(1, len(strength.candidates))
         content = Content(self.about, {"w": w.numpy()})
-        there = self.fleet.nodes()
         self.tell(JUDGING, 0, 2)
         parts = []
         for answer in self.fleet.ask("rehearse", dict.fromkeys(there, content)).values():

@@ -1,0 +1,249 @@
+"""Runs on nodes: as good as in simulation, resumable, and nothing leaves a node that must not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytest.importorskip("flwr", reason="the engine flower is not installed")
+
+from app.runs.directory import open_run, read_metrics
+from app.runs.evaluation import describe, evaluate, judge, prepare
+from app.runs.flower.home import Home
+from app.runs.settings import resolve
+from app.runs.training import UnfinishedError, train_run
+from data.public_counts import Bounds
+from data.simulator import simulate
+from data.storage import read, write
+from federated.engines.messages import Content
+from tests.app.runs.flower.nodes import LocalPost, ignore, log_with_secrets, network, trained
+from tests.ranking.nodes import imported
+
+Run = tuple[Path, dict[str, Any], LocalPost]
+"""Its directory, its summary, and the nodes."""
+
+BOUNDS = Bounds(2, 50, 5)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve simulated users who make public only what they share."""
+    out = tmp_path_factory.mktemp("shared") / "data"
+    write(simulate(12, 3, bounds=BOUNDS), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def finished(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on three nodes, its summary, and the nodes."""
+    place = tmp_path_factory.mktemp("finished")
+    post = network(shared, 3, place)
+    return place / "run", trained(post, shared, place / "run", 240), post
+
+
+def test_it_is_as_good_as_in_simulation(finished: Run, shared: Path, tmp_path: Path) -> None:
+    _, summary, _ = finished
+    settings = resolve({"algorithm": "persa-fl-me", "updates": 240, "evaluations": 2}, {"concurrency": 12})
+    alone = train_run(settings, shared, read(shared), tmp_path / "run", ignore)
+    for ranking in ("random", "global", "personal"):
+        there, here = summary["validation_nmrr"][ranking], alone["validation_nmrr"][ranking]
+        assert there == pytest.approx(here, abs=1e-12 if ranking == "random" else 0.01)
+    assert summary["updates"] == 240
+    assert summary["finished"] is True
+    assert summary["own_models"]["setting"] == "lam"
+
+
+def test_the_common_model_is_judged_on_nodes_as_it_is_here(finished: Run, shared: Path) -> None:
+    """The same slates, features and metrics: sums over nodes are the means of one place."""
+    out, summary, _ = finished
+    for split in ("validation", "test"):
+        judged = judge(open_run(out), prepare(shared, split), split)
+        told = describe(judged)["metrics"]["global"]
+        there = summary["nodes"][split]
+        assert there["users"] == 12
+        for name, value in there["metrics"]["global"].items():
+            assert value == pytest.approx(told[name], abs=1e-9), name
+
+
+def test_own_models_are_on_the_nodes_and_nowhere_else(
+    finished: Run,
+) -> None:
+    out, summary, post = finished
+    assert set(load_file(out / "model.safetensors")) == {"common"}
+    for config in post.configs.values():
+        (kept,) = (Path(config["home"]) / "trainings").iterdir()
+        own = load_file(kept / "own.safetensors")["personal"]
+        assert own.shape == (4, load_file(out / "model.safetensors")["common"].numel())
+        assert torch.isfinite(own).all()
+        assert not list(kept.glob("train.*")), "slates are no longer needed"
+    gain = summary["nodes"]["test"]["personal_minus_global"]
+    assert gain["low"] <= gain["mean"] <= gain["high"]
+
+
+def test_metrics_are_those_of_every_run(finished: Run) -> None:
+    out, summary, _ = finished
+    events = read_metrics(out)
+    merged = [event for event in events if event["event"] == "merged"]
+    assert sum(len(event["users"]) for event in merged) == 240
+    late = [s for event in merged for s in event["staleness"]]
+    assert summary["staleness"] == {"mean": round(float(np.mean(late)), 3), "max": max(late)}
+    assert max(late) >= 4, "three nodes with four users each"
+    assert len([event for event in events if event["event"] == "evaluated"]) == 2
+    assert merged[-1]["network"]["users"] == 12
+
+
+def test_evaluate_reads_the_run(finished: Run, shared: Path) -> None:
+    (judged,) = evaluate([finished[0]], shared, "test")
+    told = describe(judged)
+    assert told["metrics"]["personal"] == told["metrics"]["global"]
+    assert not told["warnings"]
+    assert not told["notes"], "own models are elsewhere, which is nothing wrong"
+    assert told["nodes"]["test"]["metrics"]["personal"]["nmrr"] > 0
+
+
+def test_nothing_leaves_a_node_that_must_not(tmp_path: Path) -> None:
+    """Everything that nodes have answered, byte by byte: of a log in which each has searches of their own."""
+    secrets = log_with_secrets(tmp_path / "log.csv")
+    dataset = imported(tmp_path / "log.csv", tmp_path / "data", BOUNDS)
+    post = network(tmp_path / "data", 3, tmp_path)
+    trained(post, tmp_path / "data", tmp_path / "run", 60)
+    assert not post.failed
+    sent = b"".join(post.wire)
+    assert b"common search" in sent, "what is shared is told by name"
+    assert not [text for text in secrets if text.encode() in sent]
+    assert not [name for name in dataset.users.column("name").to_pylist() if name.encode() in sent]
+    assert b"a query" not in sent, "nor a part of them: no prefix either"
+    assert bytes(range(32)) not in sent, "nor the secret by which searches are hashed"
+    train = read(tmp_path / "data").slates.num_rows
+    sizes = dict.fromkeys(post.kinds, 0)
+    assert set(sizes) == {"marks", "names", "begin", "updates", "judge", "rehearse", "finish"}
+    assert train > 0
+
+
+@pytest.mark.parametrize("kind", ["judge", "rehearse", "finish"])
+def test_what_is_told_of_users_models_is_sums(kind: str, shared: Path, tmp_path: Path) -> None:
+    answers: list[Content] = []
+
+    def listening(said: str, content: Content) -> Content:
+        answers.extend([content] if said == kind else [])
+        return content
+
+    post = network(shared, 3, tmp_path)
+    post.spoil = dict.fromkeys(post.configs, listening)
+    trained(post, shared, tmp_path / "run", 24)
+    assert len(answers) >= 3
+    numbers = json.dumps([dict(answer.plain) for answer in answers])
+    assert len(numbers) < 6000 * len(answers), "no list of users"
+    for answer in answers:
+        assert {name: array.shape for name, array in answer.arrays.items()} == (
+            {"sums": (8,), "products": (8, 8), "finite": (8,)} if kind == "rehearse" else {}
+        )
+
+
+@pytest.mark.parametrize(
+    "algorithm", ["fedavg", "fedbuff", "fedasync", "persa-fl", "persa-fl-maml", "pfedme"]
+)
+def test_algorithms_with_a_server_learn(algorithm: str, shared: Path, tmp_path: Path) -> None:
+    post = network(shared, 2, tmp_path)
+    summary = trained(post, shared, tmp_path / "run", 100, algorithm=algorithm)
+    assert not post.failed
+    assert summary["validation_nmrr"]["global"] > summary["validation_nmrr"]["random"] + 0.2
+
+
+def test_a_server_that_stops_goes_on_from_its_checkpoint(shared: Path, tmp_path: Path) -> None:
+    post = network(shared, 3, tmp_path)
+    first = trained(post, shared, tmp_path / "run", 120, until=50)
+    assert first["finished"] is False
+    assert first["updates"] >= 50
+    counted = post.kinds.count("marks")
+    summary = trained(post, shared, tmp_path / "run", 120)
+    assert post.kinds.count("marks") == counted, "what is public was counted before"
+    assert summary["finished"] is True
+    merged = [event for event in read_metrics(tmp_path / "run") if event["event"] == "merged"]
+    updates = [event["updates"] for event in merged]
+    assert updates == list(range(1, 121))
+    users = [user for event in merged for user in event["users"]]
+    assert max(map(users.count, range(12))) - min(map(users.count, range(12))) <= 2
+
+
+def test_a_node_without_the_secret_cannot_count_but_can_learn(shared: Path, tmp_path: Path) -> None:
+    post = network(shared, 3, tmp_path)
+    (Path(post.configs[2]["home"]) / "counting.key").unlink()
+    summary = trained(post, shared, tmp_path / "run", 60)
+    assert summary["nodes"]["public"]["nodes"] == 2
+    assert summary["nodes"]["nodes"] == 3
+    assert summary["network"]["errors"] == 1
+
+
+Lie = Callable[[Content], Content]
+LIES: dict[str, tuple[str, Lie]] = {
+    "other hashes than ascending ones": (
+        "marks",
+        lambda c: Content(c.plain, {n: a[::-1] for n, a in c.arrays.items()}),
+    ),
+    "names that were not asked for": ("names", lambda c: Content(c.plain, {"named": c.arrays["named"][:40]})),
+    "more metrics than users": (
+        "finish",
+        lambda c: Content({**c.plain, "splits": _ten_times(c.plain["splits"])}, {}),
+    ),
+    "losses that are no numbers": (
+        "rehearse",
+        lambda c: Content(c.plain, {**c.arrays, "sums": c.arrays["sums"] * np.nan}),
+    ),
+    "validation better than perfect": (
+        "judge",
+        lambda c: Content({**c.plain, "sums": {"loss": 0.0, "nmrr": 1e9}}, {}),
+    ),
+    "no users": ("begin", lambda c: Content({**c.plain, "users": 0}, {})),
+    "other features": ("begin", lambda c: Content({**c.plain, "features": 3}, {})),
+}
+
+
+def _ten_times(splits: Any) -> Any:
+    worse = json.loads(json.dumps(splits))
+    worse["test"]["metrics"]["personal"]["nmrr"] = 10.0 * worse["test"]["users"]
+    return worse
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_an_answer_that_cannot_be_true_is_left_out_and_counted(
+    name: str, shared: Path, tmp_path: Path
+) -> None:
+    kind, lie = LIES[name]
+    post = network(shared, 3, tmp_path)
+    post.spoil = {3: lambda said, content: lie(content) if said == kind else content}
+    summary = trained(post, shared, tmp_path / "run", 40)
+    assert summary["network"]["rejected"] + summary["network"]["errors"] >= 1 or kind in (
+        "finish",
+        "rehearse",
+    )
+    assert summary["nodes"]["test"]["users"] == (8 if kind in ("begin", "finish") else 12)
+    assert summary["validation_nmrr"]["personal"] <= 1
+
+
+def test_own_models_that_are_lost_are_told(shared: Path, tmp_path: Path) -> None:
+    from app.runs.training import NotFiniteError
+
+    post = network(shared, 2, tmp_path)
+    with pytest.raises((NotFiniteError, FloatingPointError, UnfinishedError)):
+        trained(
+            post,
+            shared,
+            tmp_path / "run",
+            40,
+            overrides={"personal_steps": 500, "lam": 0.1, "inner_lr": 15.0},
+        )
+
+
+def test_a_home_keeps_its_name(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.name == Home(tmp_path).name
+    assert len(home.name) == 32
+    for name in ("../x", "", "a/b", "é", "x" * 65):
+        with pytest.raises(ValueError, match="name"):
+            home.training(name)
