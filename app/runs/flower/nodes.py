@@ -140,7 +140,7 @@ class Nodes:
         """
         content = Content(self.about, {"w": w.numpy()})
         users, sums = 0, {"loss": 0.0, "nmrr": 0.0}
-        for answer in self.fleet.ask("judge", dict.fromkeys(there, content)).values():
+        for answer in self._ask("judge", content):
             with self.fleet.checked():
                 some = int(answer.plain["users"])
                 found = {name: float(answer.plain["sums"][name]) if some else 0.0 for name in sums}
@@ -159,7 +159,7 @@ class Nodes:
         content = Content(self.about, {"w": w.numpy()})
         self.tell(JUDGING, 0, 2)
         parts = []
-        for answer in self.fleet.ask("rehearse", dict.fromkeys(there, content)).values():
+        for answer in self._ask("rehearse", content):
             with self.fleet.checked():
                 if answer.plain["users"] != 0:
                     parts.append(_sums(answer, size))
