@@ -178,11 +178,13 @@ class Nodes:
         none = choice is None or choice.nobody or math.isinf(choice.strength)
         strength = None if none or choice is None else choice.strength
         plain = {**self.about, "strength": strength, "mean_gain": gain, "over": over}
-        there = self.fleet.nodes()
         self.tell(JUDGING, 1, 2)
-        content = Content(plain, {"w": w.numpy()})
-        answers = self.fleet.ask("finish", dict.fromkeys(there, content))
-        return Finish.of(list(answers.values()), self.fleet)
+        return Finish.of(self._ask("finish", Content(plain, {"w": w.numpy()})), self.fleet)
+
+    def _ask(self, kind: str, content: Content) -> list[Content]:
+        """What those nodes answer that are there and ready."""
+        there = [node for node in self.fleet.nodes() if node in self.ready]
+        return list(self.fleet.ask(kind, dict.fromkeys(there, content)).values())
 
 
 @dataclass(frozen=True)
