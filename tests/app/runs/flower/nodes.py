@@ -71,9 +71,9 @@ def through_flower(kind: str, content: Content) -> tuple[bytes, Content]:
     from federated.engines.flower.messages import packed, unpacked
 
     records = packed(kind, content)
-    parts = {name: record.deflate() for name, record in records.items() if name == "plain"}
-    arrays = {name: array.deflate() for name, array in records.array_records["arrays"].items()}
-    return b"".join([*parts.values(), *arrays.values()]), unpacked(records)[1]
+    parts = [records.config_records["plain"].deflate()]
+    parts += [array.data for array in records.array_records["arrays"].values()]
+    return b"".join(parts), unpacked(records)[1]
 
 
 def network(data: Path, nodes: int, out: Path) -> LocalPost:
