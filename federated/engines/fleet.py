@@ -130,12 +130,19 @@ class Fleet:
         heard, self._inbox = self._inbox, []
         return heard
 
-    def ask(self, kind: str, contents: Mapping[int, Content]) -> dict[int, Content]:
-        """Ask nodes, and wait for all of them: what those answer who do. Other answers wait for `hear`."""
+    def ask(
+        self, kind: str, contents: Mapping[int, Content], enough: int | None = None
+    ) -> dict[int, Content]:
+        """Ask nodes, and wait for them: what those answer who do. Other answers wait for `hear`.
+
+        Args:
+            kind, contents: of the orders.
+            enough: so many answers are waited for; what comes later waits for `hear`, too. None: for all.
+        """
         asked = object()
         missing = {node for node, content in contents.items() if self.send(node, kind, content, asked)}
         answers: dict[int, Content] = {}
-        while missing:
+        while missing and (enough is None or len(answers) < enough):
             self._collect()
             others = []
             for answer in self._inbox:

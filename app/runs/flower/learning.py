@@ -20,6 +20,7 @@ from data.public_counts import Bounds
 from federated.engines import Flower
 from federated.engines.fleet import Fleet
 from federated.engines.messages import Post
+from federated.engines.places import Places
 from federated.engines.serving import Served
 from federated.keeping import BEST
 from federated.schedules.arrivals import Arrivals
@@ -62,7 +63,8 @@ class OnFlower:
             fleet = Fleet(self._post, engine.deadline, patience)
             self._wait(fleet, engine.nodes or self._awaited, phases)
             nodes = Nodes(settings, fleet, self._public(fleet, out, phases, snapshot), phases.tell)
-            training, network = _training(settings, engine, nodes, patience)
+            places = nodes.settle(1 if snapshot else max(1, engine.nodes or self._awaited))
+            training, network = _training(settings, engine, nodes, places, patience)
             if snapshot:
                 training.unpack(snapshot)
             else:
@@ -88,10 +90,9 @@ class OnFlower:
 
 
 def _training(
-    settings: Settings, engine: Flower, nodes: Nodes, patience: Patience
+    settings: Settings, engine: Flower, nodes: Nodes, places: Places, patience: Patience
 ) -> tuple[Training, Network]:
     """The server's side of a training, and the network that is trained."""
-    places = nodes.settle()
     assert nodes.features is not None, "whoever has settled has said so"
     network = settings.network(nodes.features, ())
     start = initial(network, settings.loss, settings.seed)

@@ -20,11 +20,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import tomli_w
 
-from app.runs.flower.processes import LOCAL, began, free_port, listens, program, runs, signal_group
+from app.runs.flower.processes import LOCAL, began, free_port, listens, living_in, program, runs
 from data.files import write_bytes
 
 NETWORK, USUAL = "network.json", ".persarank-flower"
@@ -33,6 +34,12 @@ SUPERLINK = "superlink"
 
 SOON = 60.0
 """Seconds that starting and ending may take."""
+
+LATEST = 120.0
+"""Seconds in which nodes must be there: Flower believes for a minute that a killed one still is."""
+
+HOME = "FLWR_HOME"
+"""The variable that names the folder of a process of Flower, and of those that it starts."""
 
 ALONE = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -159,6 +166,7 @@ class Network:
                 start_new_session=True,
             )
         self.processes[name] = (process.pid, began(process.pid))
+        Thread(target=process.wait, daemon=True).start()  # while this process lives, no zombie is left
         self.save()
 
     def start_superlink(self) -> None:
@@ -173,10 +181,15 @@ class Network:
         self.start(SUPERLINK, ["flower-superlink", *trust, *where, *own])
         self._wait(lambda: listens(self.port), "the SuperLink does not listen", SUPERLINK)
 
-    def start_node(self, name: str) -> None:
-        """Start a SuperNode on this machine."""
-        config = self.directory / "homes" / f"{name}.toml"
-        about = {"data": str(self.directory / "data" / name), "home": str(self.directory / "homes" / name)}
+    def start_node(self, name: str, place: str | None = None) -> None:
+        """Start a SuperNode on this machine.
+
+        Args:
+            name: of its key.
+            place: whose data and home it has; None: its own.
+        """
+        config, place = self.directory / "homes" / f"{name}.toml", place or name
+        about = {"data": str(self.directory / "data" / place), "home": str(self.directory / "homes" / place)}
         write_bytes(config, tomli_w.dumps(about).encode())
         trust = ["--insecure"]
         if self.secure:
@@ -184,16 +197,17 @@ class Network:
         where = ["--superlink", f"{LOCAL}:{self.port}", "--port", str(free_port())]
         self.start(name, ["flower-supernode", *trust, *where, "--node-config", str(config)])
 
-    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
-        """End a process and those that it has started; by force, if it does not."""
+    def stop(self, name: str) -> None:
+        """End a process and all that it has started; by force, if it does not by itself."""
         about = self.processes.pop(name, None)
         if about is not None and runs(*about):
-            signal_group(about[0], number)
+            os.kill(about[0], signal.SIGTERM)
             ends = time.monotonic() + SOON / 6
             while runs(*about) and time.monotonic() < ends:
                 time.sleep(0.05)
-        if about is not None:
-            signal_group(about[0], signal.SIGKILL)  # what it has left
+        for process in living_in(HOME, self._flower_home(name)):  # Flower's own children have other groups
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         self.save()
 
     def write_connection(self) -> None:
@@ -212,16 +226,18 @@ class Network:
 
     def wait_for_nodes(self) -> None:
         """Wait until all nodes of this machine are there."""
-        ends = time.monotonic() + SOON
+        ends = time.monotonic() + LATEST
         while self.online() < self.nodes:
             if time.monotonic() > ends:
                 raise NetworkError(f"not all nodes have come: see {self.directory / 'logs'}.")
-            time.sleep(0.5)
+            time.sleep(1)
+            for name in set(self.processes) - set(self.running()):  # Flower thinks that it still runs
+                self.start_node(name)
 
     def _environment(self, name: str) -> dict[str, str]:
         programs = str(Path(sys.executable).parent)
         path = os.pathsep.join([programs, os.environ.get("PATH", "")])
-        own = {"FLWR_HOME": str(self._flower_home(name)), "PATH": path, "OMP_NUM_THREADS": "1"}
+        own = {HOME: str(self._flower_home(name)), "PATH": path, "OMP_NUM_THREADS": "1"}
         return {**os.environ, **ALONE, **own}
 
     def _flower_home(self, name: str) -> Path:

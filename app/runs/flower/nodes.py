@@ -69,7 +69,7 @@ class Nodes:
         public: what is public.
         tell: is told how far it is.
         features: F, once a node has said so.
-        ready: the numbers of nodes that are.
+        ready: the nodes that are, by the names of their places: who takes a place replaces who was there.
     """
 
     settings: Settings
@@ -77,7 +77,7 @@ class Nodes:
     public: Public
     tell: Tell
     features: int | None = None
-    ready: set[int] = field(default_factory=set)
+    ready: dict[str, int] = field(default_factory=dict)
 
     @property
     def training(self) -> str:
@@ -112,11 +112,11 @@ class Nodes:
         if not (0 < len(name) <= 64 and 1 <= users <= 10**7 and self.features in (None, features)):
             raise ValueError("a node with other data")
         self.features = features
-        self.ready.add(node)
+        self.ready[name] = node
         return name, users
 
-    def settle(self) -> Places:
-        """Have all nodes that are there get ready.
+    def settle(self, enough: int) -> Places:
+        """Have all nodes that are there get ready, and wait for so many; the others come later.
 
         Raises:
             DataError: none could.
@@ -124,7 +124,7 @@ class Nodes:
         places = Places(self.settings.seed)
         there = self.fleet.nodes()
         self.tell(WAITING, 0, len(there))
-        answers = self.fleet.ask(BEGIN, {node: self.welcome(node) for node in there})
+        answers = self.fleet.ask(BEGIN, {node: self.welcome(node) for node in there}, enough)
         for node, answer in sorted(answers.items()):
             with self.fleet.checked():
                 places.settle(*self.known(node, answer), node)
@@ -183,7 +183,8 @@ class Nodes:
 
     def _ask(self, kind: str, content: Content) -> list[Content]:
         """What those nodes answer that are there and ready."""
-        there = [node for node in self.fleet.nodes() if node in self.ready]
+        ready = set(self.ready.values())
+        there = [node for node in self.fleet.nodes() if node in ready]
         return list(self.fleet.ask(kind, dict.fromkeys(there, content)).values())
 
 

@@ -1,7 +1,5 @@
 """Processes of this machine that outlive the command that starts them, and ports that they listen on."""
 
-import os
-import signal
 import socket
 import sys
 from contextlib import suppress
@@ -47,7 +45,17 @@ def runs(process: int, began: float) -> bool:
     return stat[0] != "Z" and float(stat[19]) == began
 
 
-def signal_group(process: int, number: signal.Signals) -> None:
-    """Signal a process and all that it has started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process, number)
+def living_in(variable: str, folder: Path) -> list[int]:
+    """Processes whose environment says that a folder is theirs, however far they are from who started them.
+
+    Args:
+        variable: of the environment.
+        folder: which it must name.
+    """
+    wanted = f"{variable}={folder}".encode()
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (place / "environ").read_bytes().split(b"\0"):
+                found.append(int(place.name))
+    return found

@@ -10,6 +10,7 @@ from typing import Any
 from app.runs.directory import require_room
 from app.runs.flower.job import EVENTS, STOP, Job
 from app.runs.flower.network import Network, NetworkError
+from app.runs.flower.processes import began, runs
 from app.runs.following import Watch
 from app.runs.phases import Phases
 from app.runs.settings import Settings
@@ -85,16 +86,17 @@ def train_remotely(
 
 def _lines(folder: Path, stop: Stop, out: Path) -> Iterator[tuple[str, Any]]:
     """What the server tells, as it comes, until the end of the process that tells it."""
-    since, process, asked = time.monotonic(), None, False
+    since, asked = time.monotonic(), False
+    process: tuple[int, float] | None = None
     with (folder / EVENTS).open() as file:
         rest = ""
         while True:
-            alive = process is None or Path(f"/proc/{process}").exists()
+            alive = process is None or runs(*process)
             rest += file.read()
             *lines, rest = rest.split("\n")
             for line in lines:
                 what, about = json.loads(line)
-                process = about if what == "pid" else process
+                process = (about, began(about)) if what == "pid" else process
                 yield what, about
             if stop.asked() and not asked:
                 write_bytes(folder / STOP, b"")
