@@ -9,8 +9,8 @@ SIGNALLED = 130
 def code_of(error: Exception) -> int | None:
     """The documented code of a known failure. Imports late, so that `demo` starts without the models."""
     from app.experiments.children import ChildError
+    from app.runs.checks import ConfigError
     from app.runs.directory import RunError
-    from app.runs.settings import ConfigError
     from app.runs.training import NotFiniteError, UnfinishedError
     from data.schema import DataError
     from federated.patience import EndlessError

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from app.runs import records
+from app.runs.checks import ConfigError
 from app.runs.given import read_toml
-from app.runs.settings import ConfigError, Settings, resolve
+from app.runs.settings import Settings, resolve
 from app.runs.shell import command
 from data.feature_sets import Data
 from data.files import PARTIAL, expanded, read_text, write_bytes

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from app.runs.checks import ConfigError, require_known
 from app.runs.presets import with_preset
-from app.runs.settings import SECTIONS, ConfigError, Settings, require_known, resolve
+from app.runs.settings import SECTIONS, Settings, resolve
 from data.feature_sets import open_data
 from data.files import read_text
 

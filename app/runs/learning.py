@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.runs.checks import ConfigError
 from app.runs.directory import CHECKPOINTS, METRICS, SLATES, RunError
 from app.runs.fitting import fit
 from app.runs.journal import Journal, Tally
 from app.runs.phases import COMPILING, TRAINING, Phases
-from app.runs.settings import ConfigError, Settings
+from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
 from app.runs.teaching import teaching
 from app.runs.verdict import COMMON, NOT_FINITE, OWN, Doubt, told, validated

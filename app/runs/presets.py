@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.runs.settings import ConfigError, Settings, require_known, resolve
+from app.runs.checks import ConfigError, require_known
+from app.runs.settings import Settings, resolve
 
 PER_USER = "1/n"
 """Stands for one over the number of users, which only the data knows."""

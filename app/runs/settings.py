@@ -1,26 +1,30 @@
 """Every setting of a run: from the tables' defaults, a TOML file and ``--set``, checked as a whole."""
 
 import dataclasses
-import difflib
 import os
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import tomli_w
 from pydantic import ValidationError
 
+from app.runs.checks import ConfigError, known_name, nearest, require_known, whole
 from app.runs.hyperparameters import exactly, told, values_of, written
 from data.files import expanded
 from data.pinned import pin, read_pinned
 from federated.algorithms import ALGORITHMS, DEFAULT, FITTED, OBJECTIVES, SCHEDULES, Row
+from federated.engines import ENGINES, SERVED, SIMULATE, Engine
 from federated.keeping import BEST, LAST
 from federated.schedules.alone import Local
 from ranking.rankers import RANKERS, TREES, Ranker
 from ranking.rankers.forest import Trees
 from ranking.rankers.network import Network
 
-SECTIONS = ("ranker", "objective", "schedule", "local", "policy", "growing")
+SECTIONS = ("ranker", "objective", "schedule", "local", "policy", "growing", "engine")
+ROW = SECTIONS[1:-1]
+"""Those that an algorithm brings with it."""
+
 PAID = "nmrr"
 """What stands in the place of a loss where rankings are paid for."""
 
@@ -38,12 +42,9 @@ GIVEN = (
     "evaluations",
     "keep",
     "checkpoint_every",
+    "engine",
 )
 """What the table [run] of a config file may hold."""
-
-
-class ConfigError(Exception):
-    """A setting that does not exist or cannot be; the message names it and says what would do."""
 
 
 @runtime_checkable
@@ -69,6 +70,8 @@ class Settings:
     row: Row
     cell: tuple[str, str] | None = None
     """(objective, schedule) where they were chosen apart from an algorithm."""
+    engine_name: str = SIMULATE
+    engine: Engine = ENGINES[SIMULATE]
 
     @property
     def label(self) -> str:
@@ -103,8 +106,9 @@ class Settings:
 
     def parts(self) -> dict[str, Any]:
         """What holds the hyper-parameters that matter to this run, by section."""
-        row = {name: getattr(self.row, name) for name in (("growing",) if self.fitted else SECTIONS[1:])}
-        return {"ranker": self.ranker} | {name: part for name, part in row.items() if part is not None}
+        row = {name: getattr(self.row, name) for name in (("growing",) if self.fitted else ROW)}
+        engine = {} if self.engine_name == SIMULATE else {"engine": self.engine}
+        return {"ranker": self.ranker} | {n: part for n, part in row.items() if part is not None} | engine
 
     def require_files(self) -> None:
         """Raise DataError unless every file that is named holds what it held."""
@@ -113,7 +117,7 @@ class Settings:
 
     def changed(self) -> dict[str, tuple[Any, Any]]:
         """Hyper-parameters that are not at their defaults: name → (value, default)."""
-        choices = {"algorithm": self.algorithm, "ranker": self.ranker_name}
+        choices = {"algorithm": self.algorithm, "ranker": self.ranker_name, "engine": self.engine_name}
         choices |= dict(zip(("objective", "schedule"), self.cell or (), strict=False))
         defaults = resolve(choices, {}).sections()
         return {
@@ -156,6 +160,8 @@ class Settings:
             head |= dict(zip(("objective", "schedule"), self.cell, strict=True))
         head |= {"seed": self.seed, "updates": self.updates, "evaluations": self.evaluations}
         head |= {"keep": self.keep, "checkpoint_every": self.checkpoint_every}
+        if self.engine_name != SIMULATE:
+            head["engine"] = self.engine_name
         sections = {
             section: {name: value for name, value in values.items() if name not in without}
             for section, values in self.sections().items()
@@ -176,27 +182,31 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     require_known("setting", chosen, GIVEN)
-    algorithm = _known_name("algorithm", chosen.get("algorithm", DEFAULT), ALGORITHMS | FITTED)
+    algorithm = known_name("algorithm", chosen.get("algorithm", DEFAULT), ALGORITHMS | FITTED)
     row, cell = _cell((ALGORITHMS | FITTED)[algorithm], chosen.get("objective"), chosen.get("schedule"))
-    ranker_name = _known_name("ranker", chosen.get("ranker", "mlp"), RANKERS)
+    ranker_name = known_name("ranker", chosen.get("ranker", "mlp"), RANKERS)
     losses = RANKERS[ranker_name].losses if row.policy is None else (PAID,)
     of = ranker_name if row.policy is None else algorithm
-    loss = _known_name(f"loss of {of}", chosen.get("loss", losses[0]), losses)
+    loss = known_name(f"loss of {of}", chosen.get("loss", losses[0]), losses)
     _require_fit(ranker_name, algorithm, cell)
-    updates = _whole("updates", chosen.get("updates", row.updates), 1, 10**9)
+    engine = known_name("engine", chosen.get("engine", SIMULATE), ENGINES)
+    _require_served(engine, row, ranker_name)
+    updates = whole("updates", chosen.get("updates", row.updates), 1, 10**9)
     often = max(500, updates // 16)
     plain = Settings(
         algorithm=algorithm,
         ranker_name=ranker_name,
         loss=loss,
-        seed=_whole("seed", chosen.get("seed", 0), 0, 2**32 - 1),
+        seed=whole("seed", chosen.get("seed", 0), 0, 2**32 - 1),
         updates=updates,
-        evaluations=_whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
-        keep=_known_name("model to keep", chosen.get("keep", BEST), (LAST, BEST)),
-        checkpoint_every=_whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
+        evaluations=whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
+        keep=known_name("model to keep", chosen.get("keep", BEST), (LAST, BEST)),
+        checkpoint_every=whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
         ranker=ranker_of(row, ranker_name),
         row=row,
         cell=cell,
+        engine_name=engine,
+        engine=ENGINES[engine],
     )
     settings = _override(plain, overrides, begun)
     buffer = getattr(settings.row.schedule, "buffer", 1)
@@ -225,13 +235,27 @@ def _require_fit(ranker: str, algorithm: str, cell: tuple[str, str] | None) -> N
         raise ConfigError(f"{algorithm} grows trees, and {ranker} has none: choose the ranker {able}.")
 
 
+def _require_served(engine: str, row: Row, ranker: str) -> None:
+    """Raise ConfigError unless the engine can run the algorithm."""
+    served = SERVED.get(engine)
+    if served is None:
+        return
+    schedule = row.cell[1]
+    if ranker in TREES or schedule not in served:
+        what = f"the ranker {ranker}" if ranker in TREES else f"the schedule {schedule}"
+        raise ConfigError(
+            f"the engine {engine} does not run {what}: it trains networks by the schedules "
+            f"{', '.join(served)}."
+        )
+
+
 def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str] | None]:
     """The row with one or both axes exchanged, and the names of both where anything was exchanged."""
     if objective is None and schedule is None:
         return row, None
     cell = (
-        _known_name("objective", row.cell[0] if objective is None else objective, OBJECTIVES),
-        _known_name("schedule", row.cell[1] if schedule is None else schedule, SCHEDULES),
+        known_name("objective", row.cell[0] if objective is None else objective, OBJECTIVES),
+        known_name("schedule", row.cell[1] if schedule is None else schedule, SCHEDULES),
     )
     exchanged = dataclasses.replace(
         row,
@@ -248,7 +272,7 @@ def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> 
     changes: dict[str, dict[str, Any]] = {}
     for key, value in overrides.items():
         if key not in names:
-            instead = _nearest(key, names, told=owner)
+            instead = nearest(key, names, told=owner)
             raise ConfigError(f"unknown setting {key!r} for {settings.label}{instead}")
         name = key.rpartition(".")[2]
         if name in PATHS and isinstance(value, str) and not begun:
@@ -266,8 +290,9 @@ def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> 
             ]
             what = " or ".join([problem["msg"].removeprefix("Value error, "), *words])
             raise ConfigError(f"{named}: {what}.") from error
-    ranker = parts.pop("ranker")
-    return dataclasses.replace(settings, ranker=ranker, row=dataclasses.replace(settings.row, **parts))
+    ranker, engine = parts.pop("ranker"), parts.pop("engine", settings.engine)
+    row = dataclasses.replace(settings.row, **parts)
+    return dataclasses.replace(settings, ranker=ranker, engine=engine, row=row)
 
 
 def _absolute(key: str, path: str) -> str:
@@ -275,28 +300,3 @@ def _absolute(key: str, path: str) -> str:
         return os.path.abspath(expanded(path))
     except ValueError as error:
         raise ConfigError(f"{key}: {error}") from error
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError(f"{name} = {written(value)}: it must be a whole number from {least} to {most}.")
-    return value
-
-
-def require_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise ConfigError, with the nearest known one, if a name is not known."""
-    for name in given:
-        _known_name(what, name, known)
-
-
-def _known_name(what: str, name: Any, known: Iterable[str]) -> str:
-    if not isinstance(name, str) or name not in set(known):
-        raise ConfigError(f"unknown {what} {name!r}{_nearest(str(name), known)}")
-    return str(name)
-
-
-def _nearest(name: str, known: Iterable[str], told: Iterable[str] | None = None) -> str:
-    """The nearest known name; where none is near, all that are ``told``, or else all that are known."""
-    options = list(known)
-    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(told or options)}."

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from app.reports.evidence.gathering import BROKEN
-from app.runs.settings import ConfigError
+from app.runs.checks import ConfigError
 from app.web.literal import literal
 from app.web.opened import AppError
 from data.files import what_is_wrong

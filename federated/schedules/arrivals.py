@@ -16,6 +16,7 @@ from federated.objectives import NonNegative, Positive
 from federated.schedules import Merge
 from federated.server.admission import TOO_STALE
 from federated.server.flight import Flight
+from federated.server.merging import Arrival, Merging, Taken
 from federated.server.optimisers import ServerOptimiser
 from federated.server.staleness import Weighting, weight
 from federated.state import Snapshot
@@ -69,7 +70,7 @@ class Arrivals(Timed, ServerOptimiser):
 
     def start(self, clients: Clients, w: Tensor) -> Flight:
         """See `Schedule.start`."""
-        flight = Flight(w, Roster(clients.number, clients.seed))
+        flight = Flight(Merging(w), Roster(clients.number, clients.seed))
         clock = Clock(self, clients.seed, clients.number)
         for user in range(clients.number if self.idle_time else min(self.concurrency, clients.number)):
             if self.idle_time:
@@ -86,40 +87,51 @@ class Arrivals(Timed, ServerOptimiser):
         """See `Schedule.run`."""
         clock = Clock(self, clients.seed, clients.number)
         while True:
-            job, in_flight, read, delta = state.land(clients, clock, self.max_update_norm)
+            job, in_flight, arrival = state.land(clients, clock, self.max_update_norm)
             if self.idle_time:
                 state.book_after_pause(clock, job.user, job.counter + 1, self.idle_time, job.time)
             else:
                 state.book_next(clock, job.time)
-            staleness = state.version - job.version
-            why = state.refused.pop(job.number, None)
-            if why is None and self.max_staleness is not None and staleness > self.max_staleness:
-                why = TOO_STALE
-            if why is None:
-                self._hold(state, job.user, staleness, read, delta)
-                if len(state.held) < self.buffer:
-                    continue
-                users, late = zip(*state.held, strict=True)
-                self._merge(state, self.server_lr or 1 / clients.number)
-                yield Merge(state.w, users, late, (), in_flight, job.time)
-            else:
-                yield Merge(state.w, (), (), (why,), in_flight, job.time, len(state.held))
+            taken = self.take(state.server, arrival, clients.number)
+            if taken is not None:
+                held = len(state.server.held)
+                yield Merge(state.w, *taken, in_flight, job.time, held)
 
-    def _hold(self, state: Flight, user: int, staleness: int, read: Tensor, delta: Tensor) -> None:
+    def take(self, server: Merging, arrival: Arrival, users: int) -> Taken | None:
+        """Merge or refuse an arrival; None where it only fills the buffer.
+
+        Args:
+            server: what it arrives at.
+            arrival: what.
+            users: n.
+        """
+        staleness, why = server.version - arrival.version, arrival.why
+        if why is None and self.max_staleness is not None and staleness > self.max_staleness:
+            why = TOO_STALE
+        if why is not None:
+            return Taken((), (), (why,))
+        self._hold(server, staleness, arrival)
+        if len(server.held) < self.buffer:
+            return None
+        merged, late = zip(*server.held, strict=True)
+        self._merge(server, self.server_lr or 1 / users)
+        return Taken(merged, late, ())
+
+    def _hold(self, server: Merging, staleness: int, arrival: Arrival) -> None:
         """Put one update into the buffer."""
-        change = delta if self.merge == "delta" else delta + (state.w - read)
+        change = arrival.delta if self.merge == "delta" else arrival.delta + (server.w - arrival.read)
         counts = weight(self.weighting, staleness, self.power, self.slope, self.late)
         change = change if counts == 1 else change * counts
-        state.buffer = change if state.buffer is None else state.buffer + change
-        state.held.append((user, staleness))
+        server.buffer = change if server.buffer is None else server.buffer + change
+        server.held.append((arrival.user, staleness))
 
-    def _merge(self, state: Flight, server_lr: float) -> None:
+    def _merge(self, server: Merging, server_lr: float) -> None:
         """Empty the buffer into the model."""
-        held = state.buffer
+        held = server.buffer
         assert held is not None, "merges follow arrivals"
-        step, state.moments = self.server_step(
-            server_lr, state.moments, lambda factor: (factor / self.buffer) * held
+        step, server.moments = self.server_step(
+            server_lr, server.moments, lambda factor: (factor / self.buffer) * held
         )
-        state.w = state.w - step
-        state.version += 1
-        state.buffer, state.held = None, []
+        server.w = server.w - step
+        server.version += 1
+        server.buffer, server.held = None, []

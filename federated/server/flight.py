@@ -14,7 +14,7 @@ from torch import Tensor
 from data.randomness import generator
 from federated.clients import Clients
 from federated.server.admission import refusals
-from federated.server.optimisers import Moments
+from federated.server.merging import Arrival, Merging
 from federated.state import Snapshot
 from federated.virtual_time.clock import Clock
 from federated.virtual_time.roster import Roster
@@ -35,30 +35,27 @@ class Flight:
     """The state of an asynchronous server.
 
     Attributes:
-        w: (P,) the present model.
-        version: how often it has changed.
+        server: what is merged, and what waits to be.
         roster: whose turn it is.
         jobs: a heap of reads and arrivals to come.
         numbered: events so far; of two at the same time the one known first comes first.
         read: event number of an arrival to come → the parameters (P,) that were read.
         computed: the same → the update (P,), as far as it has been computed.
         refused: the same → why the update must not be merged.
-        buffer: sum (P,) of the weighted updates that wait to be merged.
-        held: (user, staleness) of each of them.
-        moments: the state of the server's optimiser.
     """
 
-    w: Tensor
+    server: Merging
     roster: Roster
-    version: int = 0
     jobs: list[Job] = field(default_factory=list)
     numbered: int = 0
     read: dict[int, Tensor] = field(default_factory=dict)
     computed: dict[int, Tensor] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
-    buffer: Tensor | None = None
-    held: list[tuple[int, int]] = field(default_factory=list)
-    moments: Moments = field(default_factory=Moments)
+
+    @property
+    def w(self) -> Tensor:
+        """(P,) the present model."""
+        return self.server.w
 
     def book_next(self, clock: Clock, now: float) -> None:
         """Give a free place to the next in turn."""
@@ -70,35 +67,30 @@ class Flight:
         pause = float(generator(self.roster.seed, "idle", user, counter).exponential(idle))
         self._push(clock.back(user, now + pause), user, counter)
 
-    def land(self, clients: Clients, clock: Clock, max_norm: float | None) -> tuple[Job, int, Tensor, Tensor]:
-        """The next arrival: the job, users in flight, the parameters it read, its update.
-
-        The update is empty if it is refused: `refused` says why.
-        """
+    def land(self, clients: Clients, clock: Clock, max_norm: float | None) -> tuple[Job, int, Arrival]:
+        """The next arrival: the job, users in flight, and what has arrived."""
         while (job := heappop(self.jobs)).version < 0:
             arrives = clock.arrival(job.user, job.counter, job.time)
-            self.read[self.numbered] = self.w
-            self._push(arrives, job.user, job.counter, self.version)
+            self.read[self.numbered] = self.server.w
+            self._push(arrives, job.user, job.counter, self.server.version)
         if job.number not in self.computed:
             heappush(self.jobs, job)
             self._compute(clients, max_norm)
             heappop(self.jobs)
-        return job, len(self.read), self.read.pop(job.number), self.computed.pop(job.number)
+        in_flight, why = len(self.read), self.refused.pop(job.number, None)
+        read, delta = self.read.pop(job.number), self.computed.pop(job.number)
+        return job, in_flight, Arrival(job.user, job.version, read, delta, why)
 
     def pack(self) -> Snapshot:
         """See `State.pack`; versions that several users have read are kept once."""
         versions = {job.version: self.read[job.number] for job in self.jobs if job.version >= 0}
-        tensors = {"w": self.w} | self.moments.pack()
+        tensors, merged = self.server.pack()
         tensors |= {f"version.{version}": w for version, w in versions.items()}
         tensors |= {f"update.{number}": delta for number, delta in self.computed.items()}
-        if self.buffer is not None:
-            tensors["buffer"] = self.buffer
-        plain = {
-            "version": self.version,
+        plain = merged | {
             "numbered": self.numbered,
             "jobs": sorted(self.jobs),
             "refused": self.refused,
-            "held": self.held,
             "taken": self.roster.taken,
             "waiting": list(self.roster.waiting.items()),
         }
@@ -112,17 +104,13 @@ class Flight:
         jobs = [Job(*job) for job in plain["jobs"]]
         heapify(jobs)
         return cls(
-            w=tensors["w"],
+            server=Merging.unpack(tensors, plain),
             roster=Roster(clients.number, clients.seed, plain["taken"], waiting),
-            version=plain["version"],
             jobs=jobs,
             numbered=plain["numbered"],
             read={job.number: tensors[f"version.{job.version}"] for job in jobs if job.version >= 0},
             computed={int(name[7:]): delta for name, delta in tensors.items() if name.startswith("update.")},
             refused={int(number): why for number, why in plain["refused"].items()},
-            buffer=tensors.get("buffer"),
-            held=[(user, staleness) for user, staleness in plain["held"]],
-            moments=Moments.unpack(tensors),
         )
 
     def _push(self, time: float, user: int, counter: int, version: int = -1) -> None:
@@ -134,7 +122,7 @@ class Flight:
         jobs = [job for job in sorted(self.jobs) if job.version >= 0 and job.number not in self.computed]
         w = torch.stack([self.read[job.number] for job in jobs])
         deltas: Any = clients.deltas([j.user for j in jobs], [j.counter for j in jobs], w)
-        for job, delta, why in zip(jobs, deltas, refusals(deltas, self.w, max_norm), strict=True):
+        for job, delta, why in zip(jobs, deltas, refusals(deltas, self.server.w, max_norm), strict=True):
             self.computed[job.number] = delta if why is None else delta.new_empty(0)
             if why is not None:
                 self.refused[job.number] = why

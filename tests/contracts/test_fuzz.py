@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 
 from app.commands.exits import BAD_CONFIG, BAD_DATA, BAD_MODEL, OK
+from app.runs.checks import ConfigError
 from app.runs.given import parse_overrides
-from app.runs.settings import ConfigError, resolve
+from app.runs.settings import resolve
 from data.simulator import simulate
 from data.storage import write
 from federated.algorithms import ALGORITHMS

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.reports.tables import labelled
+from app.runs.checks import ConfigError
 from app.runs.given import parse_overrides
 from app.runs.presets import CHOICES, has
-from app.runs.settings import GIVEN, ConfigError, Settings, resolve
+from app.runs.settings import GIVEN, Settings, resolve
 from data.randomness import generator
 from ranking.rankers import RANKERS
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from app.experiments.tuning.candidates import Base, Candidate, Values, combinations, drawn, space
 from app.experiments.tuning.halving import Plan, affordable, planned
-from app.runs.settings import ConfigError, Settings
+from app.runs.checks import ConfigError
+from app.runs.settings import Settings
 
 USUAL, MOST = 23, 63
 """Challengers that are drawn without a budget, and at most, where nobody says what to search."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.runs.settings import ConfigError
+from app.runs.checks import ConfigError
 from app.web.data_choice import choose_dataset
 from app.web.job_list import job_list, shown_place
 from app.web.literal import literal

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import pytest
 
 import app.commands.main
-from app.runs.settings import ConfigError, resolve
+from app.runs.checks import ConfigError
+from app.runs.settings import resolve
 from app.runs.training import train_run
 from data.simulator import simulate
 from data.storage import read, write

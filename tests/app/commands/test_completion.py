@@ -14,7 +14,8 @@ from typer.main import get_command
 
 from app.commands import completion, known
 from app.commands.line import commands
-from app.runs.settings import ConfigError, resolve
+from app.runs.checks import ConfigError
+from app.runs.settings import resolve
 from federated.algorithms import ALGORITHMS, FITTED
 from ranking.rankers import RANKERS
 from tests.app.commands.test_cli_errors import Cli

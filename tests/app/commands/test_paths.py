@@ -12,7 +12,8 @@ import typer.main
 
 import app.commands.line
 from app.commands.paths import path
-from app.runs.settings import ConfigError, resolve
+from app.runs.checks import ConfigError
+from app.runs.settings import resolve
 from app.runs.training import UnfinishedError
 from app.suggestions.demo import VERSION, home
 from app.web.server import _give_home

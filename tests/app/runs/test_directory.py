@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from app.experiments.workspace import alone
+from app.runs.checks import ConfigError
 from app.runs.directory import RunError, discard, locked, open_run
 from app.runs.evaluation import evaluate, save_report
 from app.runs.given import read_toml
-from app.runs.settings import ConfigError, resolve
+from app.runs.settings import resolve
 from app.runs.shell import command
 from app.runs.training import UnfinishedError, train_run
 from app.suggestions.preparation import prepare

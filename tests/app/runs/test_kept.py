@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from app.runs import learning
+from app.runs.checks import ConfigError
 from app.runs.directory import open_started
 from app.runs.given import read_toml
-from app.runs.settings import ConfigError, resolve
+from app.runs.settings import resolve
 from app.runs.training import UnfinishedError, resume_run, train_run
 from data.schema import Dataset
 from federated.tasks.ranking import RankingTask

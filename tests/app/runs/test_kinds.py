@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from app.runs.checks import ConfigError
 from app.runs.given import parse_overrides, settings_from
-from app.runs.settings import ConfigError, resolve
+from app.runs.settings import resolve
 from federated.algorithms import ALGORITHMS, OBJECTIVES, SCHEDULES
 from tests.app.runs.test_settings import GRID
 

@@ -11,9 +11,9 @@ import pytest
 
 from app.commands.exits import BAD_CONFIG, BAD_DATA, OK
 from app.runs import settings as settings_module
+from app.runs.checks import ConfigError
 from app.runs.given import settings_from
 from app.runs.presets import PRESETS, with_preset
-from app.runs.settings import ConfigError
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import LocalSGD
 from federated.objectives import MoreauEnvelope

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.runs.checks import ConfigError
 from app.runs.given import parse_overrides, read_toml, settings_from
-from app.runs.settings import ConfigError, Settings, resolve
+from app.runs.settings import Settings, resolve
 from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
 from federated.objectives import Ditto
 from federated.schedules.cohort import Cohort

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
+from app.runs.checks import ConfigError
 from app.runs.directory import RunError
-from app.runs.settings import ConfigError
 from app.web import guard
 from app.web.guard import guarded
 from app.web.literal import literal

@@ -8,8 +8,9 @@ import pytest
 
 from app.experiments.tuning.candidates import FACTORS, Base, combinations, drawn, parse_over, space
 from app.experiments.tuning.race import MOST, USUAL, race_of
+from app.runs.checks import ConfigError
 from app.runs.presets import has
-from app.runs.settings import ConfigError, resolve
+from app.runs.settings import resolve
 from federated.algorithms import ALGORITHMS
 from ranking.rankers import RANKERS, TREES
 
