@@ -149,9 +149,7 @@ class NodeGroup:
         return Snapshot(tensors, plain)
 
     @classmethod
-    def unpack(
-        cls, graph: Graph, nodes: Ints, faults: Faults, seed: int, snapshot: Snapshot
-    ) -> "NodeGroup":
+    def unpack(cls, graph: Graph, nodes: Ints, faults: Faults, seed: int, snapshot: Snapshot) -> "NodeGroup":
         """What `pack` packed, of the same nodes of the same network.
 
         Raises:

@@ -1,0 +1,96 @@
+"""Ray itself: one on this machine that begins and ends with a training, or a cluster that is there."""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from data.schema import DataError
+
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # it would tell its makers
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns
+}
+"""What Ray reads from the environment, unless it says otherwise."""
+
+OBJECTS = 200 * 2**20
+"""Bytes of memory, at most, for what is sent on one machine."""
+
+HERE = "127.0.0.1"
+
+
+class ClusterError(DataError):
+    """Nobody answers at the address of a cluster."""
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[None]:
+    """Be connected to Ray.
+
+    Args:
+        address: of a cluster that stays when this ends; empty: one is started, which ends with this.
+
+    Raises:
+        ClusterError: there is no cluster, or it has another version of Ray or Python.
+    """
+    place = None if address else Path(tempfile.mkdtemp(prefix="ray-", dir=_short()))
+    try:
+        with warnings.catch_warnings(), _signals_kept():
+            warnings.simplefilter("ignore")  # what it leaves open is not ours
+            _connect(address, place)
+        yield
+    finally:
+        with _signals_kept():
+            ray.shutdown()
+        if place:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _connect(address: str, place: Path | None) -> None:
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    quiet = {"log_to_driver": False, "configure_logging": False}
+    if place:
+        ray.init(
+            address="local",  # whatever the environment says
+            num_cpus=0,
+            num_gpus=0,
+            include_dashboard=False,
+            object_store_memory=OBJECTS,
+            _temp_dir=str(place),
+            _node_ip_address=HERE,
+            **quiet,
+        )
+        return
+    try:
+        ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterError(f"no Ray cluster at {address}: {error}") from error
+
+
+def _short() -> str:
+    """A folder for temporary files with a short name: those of sockets end after 107 bytes."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= len("/var/folders") else "/tmp"
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; here it is somebody else's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
