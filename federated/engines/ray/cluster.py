@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import ray
@@ -45,6 +46,7 @@ def cluster(address: str) -> Iterator[None]:
         with warnings.catch_warnings(), _signals_kept():
             warnings.simplefilter("ignore")  # what it leaves open is not ours
             _connect(address, place)
+            _keep_quiet()
         yield
     finally:
         with _signals_kept():
@@ -73,6 +75,16 @@ def _connect(address: str, place: Path | None) -> None:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"no Ray cluster at {address}: {error}") from error
+
+
+def _keep_quiet() -> None:
+    """Have it print nothing: standard output is for whoever started the training, who is told of restarts.
+
+    Nothing public switches off that of dead workers.
+    """
+    worker = import_module("ray._private.worker")
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda data, ignore_prefix: None
 
 
 def _short() -> str:

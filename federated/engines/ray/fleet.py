@@ -108,6 +108,8 @@ class Fleet:
 
     def end(self) -> None:
         """Have everybody finish the round and save; who does not in time, or cannot, is ended anyhow."""
+        if not ray.is_initialized():  # the connection has ended, and all actors with it
+            return
         try:
             farewells = [actor.end.remote() for actor in self.actors]
             ray.wait(farewells, num_returns=len(farewells), timeout=FAREWELL)
