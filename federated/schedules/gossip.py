@@ -140,7 +140,7 @@ class Gossip(Faults):
         deltas, why = self._updates(clients, state, users, nodes)
         good = np.array([reason is None for reason in why], bool)
         late = state.now - 1 - state.made[nodes[good]]  # 0: z was made in the round before
-        state.owed += self._factor(state.now)
+        state.owed += self.factor(state.now)
         with one_thread():
             step(state, nodes[good], deltas if good.all() else deltas[torch.from_numpy(good)])
         state.owed[nodes] = 0
@@ -168,6 +168,6 @@ class Gossip(Faults):
                 "all send and hear equally much."
             )
 
-    def _factor(self, now: int) -> float:
+    def factor(self, now: int) -> float:
         """How much an update counts in round ``now``."""
         return 1.0 if self.step_sizes == "constant" else self.decay_from / (self.decay_from + now)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import warnings
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -25,6 +27,10 @@ OBJECTS = 200 * 2**20
 """Bytes of memory, at most, for what is sent on one machine."""
 
 HERE = "127.0.0.1"
+
+
+PATIENCE = 10.0
+"""Seconds in which a cluster has to answer."""
 
 
 class ClusterError(DataError):
@@ -72,9 +78,18 @@ def _connect(address: str, place: Path | None) -> None:
         )
         return
     try:
+        _require_anybody(address)
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(f"no Ray cluster at {address}: {error}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ClusterError(f"no Ray cluster can be reached at {address}: {error}") from error
+
+
+def _require_anybody(address: str) -> None:
+    """Raise OSError soon if nobody listens there, for which Ray itself would wait a minute."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE):
+            pass
 
 
 def _keep_quiet() -> None:
@@ -82,7 +97,7 @@ def _keep_quiet() -> None:
 
     Nothing public switches off that of dead workers.
     """
-    worker = import_module("ray._private.worker")
+    worker: Any = import_module("ray._private.worker")
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda data, ignore_prefix: None
 

@@ -159,6 +159,7 @@ class Member:
         """
         nodes, rules = self.nodes, self._plan.rules
         awake = nodes.awake()
+        nodes.owed = np.minimum(nodes.owed, self._most_owed)
         turn = rules.steps_of(self._clients, nodes, nodes.nodes, awake, nodes.steps < self._goal)
         taken = np.searchsorted(nodes.nodes, np.array(turn.users, np.int64))
         self._merged[taken] += 1
@@ -177,6 +178,16 @@ class Member:
                 self.box.put(part)
         self.report = self._report()
         return away
+
+    @property
+    def _most_owed(self) -> float:
+        """What a node owes, at most, that has slept as long as it may.
+
+        While neighbours are down a node waits for weight, in real time perhaps for hundreds of rounds. One
+        step for all of them would throw its model far away, so they are not made up for.
+        """
+        rules, now = self._plan.rules, self.nodes.now
+        return sum(rules.factor(earlier) for earlier in range(max(now - rules.wake_within + 1, 0), now))
 
     def note_lost(self, letter: Letter) -> None:
         """Count a letter that could not be sent."""

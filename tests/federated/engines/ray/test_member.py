@@ -177,3 +177,32 @@ def test_letters_that_nobody_took_are_lost(tmp_path: Path) -> None:
     before = member.nodes.lost
     member.note_lost(away[0][1])
     assert member.nodes.lost == before + len(away[0][1].links)
+
+
+def test_rounds_without_weight_are_not_made_up_for(tmp_path: Path) -> None:
+    """While neighbours are down, nobody saves up for a step of hundreds of rounds."""
+    plan = planned(tmp_path)
+    member = Member(plan, 0, clients, START)
+    for _ in range(100):
+        member.wake()
+    assert member.nodes.mass[:, -1].max() < RULES.least_weight
+    assert member.nodes.owed.max() == RULES.wake_within
+    before = [node.copy() for node in (member.nodes.steps, member.nodes.made)]
+    member.wake()
+    assert (member.nodes.steps == before[0]).all()
+    assert (member.nodes.made == before[1]).all()
+
+
+def test_who_sleeps_as_long_as_allowed_owes_all_of_it(tmp_path: Path) -> None:
+    """As in the simulator: the bound above is no other where nobody waits for weight."""
+    rules = replace(RULES, least_weight=0, step_sizes="1/t", decay_from=5)
+    member = Member(replace(planned(tmp_path), rules=rules), 0, clients, START)
+    owed, longest = np.zeros(len(member.nodes.nodes)), 0.0
+    for now in range(60):
+        awake = member.nodes.awake()
+        owed += rules.factor(now)
+        member.wake()
+        longest = max(longest, float(owed.max()))
+        owed[awake] = 0
+        np.testing.assert_allclose(member.nodes.owed, owed)
+    assert longest > 2
