@@ -1,6 +1,7 @@
 """What the array programs of the data path share: ranges put together, occurrences of keys in time."""
 
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,31 @@ def among(values: Int, known: Int) -> NDArray[np.bool_]:
     place = np.minimum(np.searchsorted(known, values), len(known) - 1)
     there: NDArray[np.bool_] = known[place] == values
     return there
+
+
+def looked_up(keys: Int, values: Int, sought: Int) -> Int:
+    """(N,) the values (K,) of some keys (K,), which ascend; 0 for a key that is not there."""
+    if not len(keys):
+        return np.zeros(len(sought), np.int64)
+    place = np.minimum(np.searchsorted(keys, sought), len(keys) - 1)
+    return np.where(keys[place] == sought, values[place], 0)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How often each of some keys (K,), which ascend, occurred at all."""
+
+    keys: Int
+    count: Int
+
+    @classmethod
+    def of(cls, key: Int) -> "Totals":
+        """Of what happened (E,), any whole numbers."""
+        return cls(*np.unique(key, return_counts=True))
+
+    def total(self, key: Int) -> Int:
+        """(N,) how often each key occurred, 0 for one that never did."""
+        return looked_up(self.keys, self.count, key)
 
 
 class Occurrences:

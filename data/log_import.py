@@ -145,11 +145,8 @@ class Coming:
         self._options, self._origin, self._times, self._tell = options, origin, times, tell
         self._left_out = log.left_out
         bounds = options.public_counts
-        if bounds and bounds.users > len(log.users):
-            raise DataError(
-                f"{bounds.users} users must tell of something before it counts, "
-                f"and there are {len(log.users)}."
-            )
+        if bounds:
+            bounds.require_users(len(log.users))
         if options.drop_missed:
             log = self._with_something_to_learn(log)
         self._texts = log.queries

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.pools import Pools, Searches, pools
@@ -12,7 +13,7 @@ from data.prefixes import Prefixes
 from data.progress import Tell, silent
 from data.public_counts import UNTOLD, Bounds
 from data.randomness import integers
-from data.schema import SCHEMAS, column, in_split
+from data.schema import SCHEMAS, Dataset, column, in_split
 from data.strict_pools import strict_pools
 
 POOLS = "pools"
@@ -52,20 +53,52 @@ def log_slates(
         bounds: of what is counted; None: all training events. Not with ``strict``.
         tell: is told how far it is.
     """
+    query = column(events, "query_id").astype(np.int64)
+    length = _typed(texts, query, typed, seed)
+    yield from slates_of(events, texts, length, history, own_counts(events, len(texts), bounds), strict, tell)
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """What makes queries popular.
+
+    Attributes:
+        count: (V,) how often each counts.
+        told: (E,) what becomes of events, see `public_counts.COUNTED`; None where all of training counts.
+    """
+
+    count: NDArray[np.int64]
+    told: NDArray[np.int8] | None = None
+
+
+def own_counts(events: pa.Table, queries: int, bounds: Bounds | None) -> Popularity:
+    """What the events of a dataset, which has so many queries, make popular by themselves."""
+    query = column(events, "query_id").astype(np.int64)
+    counted = training = in_split(events, "train")
+    told = None
+    if bounds:
+        user = column(events, "user_id").astype(np.int64)
+        told = np.full(len(query), UNTOLD, np.int8)
+        told[training] = bounds.told(user[training], query[training])
+        counted = told > UNTOLD
+    return Popularity(np.bincount(query[counted], minlength=queries), told)
+
+
+def slates_of(
+    events: pa.Table,
+    texts: Sequence[str],
+    length: NDArray[np.int64],
+    history: int,
+    popularity: Popularity,
+    strict: bool = False,
+    tell: Tell = silent,
+) -> Iterator[Made]:
+    """The same where it is known how much was typed before each event (E,), and what is popular."""
     user = column(events, "user_id").astype(np.int64)
     query = column(events, "query_id").astype(np.int64)
     time = column(events, "timestamp")
-    training = in_split(events, "train")
-    length = _typed(texts, query, typed, seed)
-    told = None
-    counted = training
-    if bounds:
-        told = np.full(len(user), UNTOLD, np.int8)
-        told[training] = bounds.told(user[training], query[training])
-        counted = told > UNTOLD
-    count = np.bincount(query[counted], minlength=len(texts))
-    prefixes = Prefixes.of(texts, count, query, length)
-    searches = Searches(user, query, _passed(user, time), training, history, told)
+    prefixes = Prefixes.of(texts, popularity.count, query, length)
+    searches = Searches(user, query, _passed(user, time), in_split(events, "train"), history, popularity.told)
     tell(POOLS, 0, len(user))
     begin = 0
     for made in strict_pools(searches, prefixes, time) if strict else pools(searches, prefixes):
@@ -73,6 +106,23 @@ def log_slates(
         yield _slates(made, range(part.start, part.stop), texts, query[part], length[part])
         begin = part.stop
         tell(POOLS, begin, len(user))
+
+
+def with_pools_anew(dataset: Dataset, popularity: Popularity) -> pa.Table:
+    """The slates of a log, whose prefixes, references and events stay; what is popular is known anew.
+
+    Args:
+        dataset: imported from a log; its queries are sorted by text.
+        popularity: of its queries, and what becomes of its events.
+    """
+    slates, events = dataset.slates, dataset.events
+    event = column(slates, "event_id")
+    length = np.ones(events.num_rows, np.int64)  # events that were left out may have any prefix
+    length[event] = pc.utf8_length(slates.column("prefix")).to_numpy()
+    texts = dataset.queries.column("text").to_pylist()
+    made = slates_of(events, texts, length, int(dataset.manifest["options"]["history"]), popularity)
+    pool = pa.concat_tables(part.table.select(["pool"]) for part in made).column("pool").take(pa.array(event))
+    return slates.set_column(slates.schema.get_field_index("pool"), SCHEMAS["slates"].field("pool"), pool)
 
 
 def _slates(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.arrays import Int, within
+from data.arrays import Int, looked_up, within
 from data.schema import DataError
 
 OPTION = "public_counts"
@@ -64,8 +64,15 @@ class Bounds:
         except TypeError as error:
             raise DataError(f"public counts are bounded by {told!r}, which is no bound.") from error
 
-    def told(self, user: Int, thing: Int) -> NDArray[np.int8]:
-        """(N,) UNTOLD, COUNTED or ALONE: what becomes of some happenings.
+    def require_users(self, there: int) -> None:
+        """Raise DataError unless there are enough users for anything to become public."""
+        if self.users > there:
+            raise DataError(
+                f"{self.users} users must tell of something before it counts, and there are {there}."
+            )
+
+    def chosen(self, user: Int, thing: Int) -> NDArray[np.bool_]:
+        """(N,) which happenings their users tell of, whatever others do.
 
         Args:
             user: (N,) whose; each user's in the order of time.
@@ -75,16 +82,57 @@ class Bounds:
         _, number = np.unique(thing, return_inverse=True)
         size = int(number.max(initial=0)) + 1
         pairs, pair, often = np.unique(user * size + number, return_inverse=True, return_counts=True)
-        whose, what = pairs // size, pairs % size
-        place = np.empty_like(what)
+        whose = pairs // size
+        place = np.empty_like(pairs)
         place[np.lexsort((-often, whose))] = within(np.unique(whose, return_counts=True)[1])
-        told = place < self.things
-        tellers = np.bincount(what[told], minlength=size)[what]
-        becomes = np.where(told & (tellers >= self.users), COUNTED, UNTOLD).astype(np.int8)
-        becomes[told & (tellers == self.users)] = ALONE
         nth = np.empty_like(pair)
         nth[np.argsort(pair, kind="stable")] = within(often)
-        return np.where(nth < self.times, becomes[pair], np.int8(UNTOLD))
+        told: NDArray[np.bool_] = (place < self.things)[pair] & (nth < self.times)
+        return told
+
+    def becoming(self, chosen: NDArray[np.bool_], tellers: Int) -> NDArray[np.int8]:
+        """(N,) UNTOLD, COUNTED or ALONE: what becomes of some happenings.
+
+        Args:
+            chosen: (N,) whether their users tell of them, see `chosen`.
+            tellers: (N,) how many users, of all together, tell of the same thing.
+        """
+        becomes = np.where(chosen & (tellers >= self.users), COUNTED, UNTOLD).astype(np.int8)
+        becomes[chosen & (tellers == self.users)] = ALONE
+        return becomes
+
+    def told(self, user: Int, thing: Int) -> NDArray[np.int8]:
+        """(N,) what becomes of some happenings of all users that there are; arguments as of `chosen`."""
+        chosen = self.chosen(user, thing)
+        sums = Sums.of(user[chosen], thing[chosen])
+        return self.becoming(chosen, sums.tellers_of(thing))
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What users tell of T things together.
+
+    Attributes:
+        thing: (T,) their numbers, ascending.
+        count: (T,) how often they have been told of.
+        tellers: (T,) by how many users.
+    """
+
+    thing: Int
+    count: Int
+    tellers: Int
+
+    @classmethod
+    def of(cls, user: Int, thing: Int) -> "Sums":
+        """What some happenings (N,) that users tell of come to; arguments as of `Bounds.chosen`."""
+        things, number, count = np.unique(thing, return_inverse=True, return_counts=True)
+        size = max(len(things), 1)
+        tellers = np.bincount(np.unique(user * size + number) % size, minlength=len(things))
+        return cls(things, count, tellers)
+
+    def tellers_of(self, thing: Int) -> Int:
+        """(N,) how many users tell of each thing, 0 for what nobody tells of."""
+        return looked_up(self.thing, self.tellers, thing)
 
 
 def bounds_of(manifest: Mapping[str, Any]) -> Any:

@@ -9,7 +9,8 @@ even the truth does not predict it perfectly.
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from data.catalogue import TOPICS, catalogue
 from data.progress import Tell, silent
+from data.public_counts import OPTION, Bounds
 from data.randomness import generator
 from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.splits import time_split
@@ -81,7 +83,13 @@ STRENGTH = 0.25
 """Of the differences between users, unless another is asked for."""
 
 
-def simulate(users: int = 200, seed: int = 0, strength: float = STRENGTH, tell: Tell = silent) -> Dataset:
+def simulate(
+    users: int = 200,
+    seed: int = 0,
+    strength: float = STRENGTH,
+    tell: Tell = silent,
+    bounds: Bounds | None = None,
+) -> Dataset:
     """Simulate a dataset with its truth: 30 to 100 searches a user, lists of 2 to 25, pools three times that.
 
     Args:
@@ -89,12 +97,16 @@ def simulate(users: int = 200, seed: int = 0, strength: float = STRENGTH, tell: 
         seed: ≥ 0; user i's searches depend on the seed and on i alone.
         strength: standard deviation of the users' own weights (σ_w = σ_t), ≥ 0; 0 makes them all alike.
         tell: is told how far it is.
+        bounds: of what the users make public of their searches; None: all training events count. Pools are
+            drawn by what the catalogue says, and do not depend on it.
 
     Raises:
-        DataError: a value outside its bounds.
+        DataError: a value outside its bounds, or more users must tell of something than there are.
     """
     if users < 1 or seed < 0 or not 0 <= strength <= 10:
         raise DataError("simulate needs users ≥ 1, seed ≥ 0 and 0 ≤ strength ≤ 10.")
+    if bounds:
+        bounds.require_users(users)
     world = _world(seed)
     people = [_person(world, u, strength) for u in range(users)]
     events: list[tuple[int, int, int, int]] = []  # user, time, query, session
@@ -103,7 +115,9 @@ def simulate(users: int = 200, seed: int = 0, strength: float = STRENGTH, tell: 
         tell("simulating", done, users)
         _search(world, person, events, slates)
     tell("simulating", users, users)
-    return _dataset(world, people, events, slates, {"users": users, "seed": seed, "strength": strength})
+    options = {"users": users, "seed": seed, "strength": strength}
+    told = {OPTION: asdict(bounds)} if bounds else {}
+    return _dataset(world, people, events, slates, options | told)
 
 
 def _world(seed: int) -> _World:
@@ -240,7 +254,7 @@ def _dataset(
     people: list[_User],
     events: list[tuple[int, int, int, int]],
     slates: list[tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]],
-    options: dict[str, float],
+    options: dict[str, Any],
 ) -> Dataset:
     number = np.arange(len(events))
     user, time, query, session = (np.array(c) for c in zip(*events, strict=True))

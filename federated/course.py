@@ -4,59 +4,16 @@ It depends on the schedule, the seed and how many users there are, but not on wh
 of the training itself, unless updates are refused there for what they are.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from federated.algorithms import Row
 from federated.clients import LocalSGD
 from federated.objectives import Vanilla
-from federated.tasks import Ask, Batch, Chance, Descent, nobody
-from federated.tasks.autograd import ByAutograd
+from federated.tasks.idle import Idle
 from federated.training import Event, Training
-
-
-@dataclass(frozen=True)
-class Idle(ByAutograd):
-    """A task of which nothing is learned; implements `Task`.
-
-    Attributes:
-        samples: (U,) that users hold.
-    """
-
-    samples: Tensor
-
-    def initial(self, seed: int) -> Tensor:
-        """One parameter, which stays 0."""
-        return torch.zeros(1)
-
-    def descend(
-        self, w: Tensor, anchor: Tensor, batches: Sequence[Batch], how: Descent, ask: Ask = nobody
-    ) -> Tensor:
-        """Stays where it is."""
-        return w.clone()
-
-    def batches(self, users: Tensor, index: Tensor, chance: Chance) -> Sequence[Batch]:
-        """Nothing, K times."""
-        return [None] * len(index)
-
-    def everything(self, users: Tensor, seed: int, most: int | None = None) -> Sequence[Batch]:
-        """Nothing."""
-        return [None]
-
-    def loss(self, w: Tensor, batch: Batch) -> Tensor:
-        """(C,) zeros."""
-        return w.sum(1) * 0
-
-    def evaluate(self, w: Tensor) -> dict[str, float]:
-        """Nothing."""
-        return {}
-
-    def pooled(self) -> "Idle":
-        """All samples in one place."""
-        return Idle(self.samples.sum()[None])
 
 
 def course(

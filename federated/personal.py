@@ -18,6 +18,7 @@ from torch import Tensor
 from data.progress import Tell, silent
 from federated.clients import Clients
 from federated.objectives import Strength
+from federated.tasks import Rehearsal
 from federated.workers import one_thread
 
 CHOOSERS = 100
@@ -52,34 +53,131 @@ class Choice:
         return bool(self.losses) and self.strength == self.losses[0][0]
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What a server has to know of users' losses, and no more: sums over them.
+
+    Attributes:
+        users: how many have anything to judge by.
+        sums: (S,) float64, of their losses with each of S candidates, those that change least first.
+        products: (S, S) float64, of the products of a user's losses with two candidates.
+        finite: (S,) whether nobody's loss is ∞; else the sums mean nothing.
+    """
+
+    users: int
+    sums: Tensor
+    products: Tensor
+    finite: Tensor
+
+    @classmethod
+    def of(cls, losses: Tensor) -> "Sums":
+        """Of losses (S, U)."""
+        losses = losses.double()
+        finite = torch.isfinite(losses).all(1)
+        known = torch.where(finite[:, None], losses, 0)
+        return cls(losses.shape[1], known.sum(1), known @ known.T, finite)
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(
+            self.users + other.users,
+            self.sums + other.sums,
+            self.products + other.products,
+            self.finite & other.finite,
+        )
+
+    @property
+    def means(self) -> Tensor:
+        """(S,) mean losses, ∞ where one is."""
+        return torch.where(self.finite, self.sums / self.users, torch.inf)
+
+    def simplest(self) -> int:
+        """See `simplest`."""
+        best = int(self.means.argmin())
+        for number in range(len(self.sums)):
+            if not (self.finite[number] and self.finite[best]):
+                continue
+            behind = float(self.sums[number] - self.sums[best]) / self.users
+            squares = (
+                self.products[number, number] - 2 * self.products[number, best] + self.products[best, best]
+            )
+            spread = max(float(squares) - self.users * behind**2, 0.0)
+            error = math.sqrt(spread / (self.users - 1) / self.users) if self.users > 1 else 0.0
+            if behind <= error:
+                return number
+        return 0
+
+
+class Rehearsals:
+    """Models of users' own that they make of their older data and judge by what came later.
+
+    Args:
+        clients: the users.
+        w: what own models are made from, (P,) or one each (U, P).
+        rehearsal: of their task.
+        tell: is told how many models are found.
+    """
+
+    def __init__(self, clients: Clients, w: Tensor, rehearsal: Rehearsal, tell: Tell = silent) -> None:
+        self._clients, self._w, self._tell = clients, w, tell
+        self._rehearsal = rehearsal
+        self._older = replace(clients, task=rehearsal.task)
+
+    def losses(self, users: Tensor, value: float | None) -> Tensor:
+        """(C,) of users (C,) with models of a strength."""
+        return self._judged(users, self._older.personalise(self._w, self._tell, value, users))
+
+    def common(self, users: Tensor) -> Tensor:
+        """(C,) with what own models are made from."""
+        return self._judged(users, self._w.expand(self._clients.number, -1)[users])
+
+    def kept(self, value: float, mean: float | None = None) -> Tensor:
+        """(U,) who keeps what their own model would be made from.
+
+        Args:
+            value: the strength of own models.
+            mean: the mean gain of all, where these users are not all.
+        """
+        everyone = torch.arange(self._clients.number)
+        gains = self.common(everyone) - self.losses(everyone, value)
+        return ~(shrunk(gains, self._rehearsal.samples, mean) > 0)
+
+    def _judged(self, users: Tensor, models: Tensor) -> Tensor:
+        with one_thread():
+            losses = self._rehearsal.losses(users, models)
+        return torch.where(torch.isfinite(models).all(1), losses, torch.inf)
+
+
 def choose(clients: Clients, w: Tensor, tell: Tell = silent) -> Choice:
     """The strength for users' own models made from w, (P,) or one each (U, P), and who keeps w."""
     strength, keep = clients.objective.strength, clients.local.keep_common
     rehearsal = clients.task.rehearsal() if strength.candidates or keep else None
     if rehearsal is None:
         return Choice(strength.name, strength.usual)
-    older = replace(clients, task=rehearsal.task)
-
-    def judged(users: Tensor, models: Tensor) -> Tensor:
-        with one_thread():
-            losses = rehearsal.losses(users, models)
-        return torch.where(torch.isfinite(models).all(1), losses, torch.inf)
-
-    def losses(users: Tensor, value: float | None) -> Tensor:
-        return judged(users, older.personalise(w, tell, value, users))
-
+    rehearsals = Rehearsals(clients, w, rehearsal, tell)
     asked = torch.linspace(0, clients.number - 1, min(CHOOSERS, clients.number)).long()
     table: list[Tensor] = []
     for value in strength.candidates:
-        table.append(losses(asked, value))
+        table.append(rehearsals.losses(asked, value))
         if settled(_who_judges(table)):
             break
-    choice = _chosen(strength, _who_judges(table))
+    choice = chosen(strength, Sums.of(_who_judges(table)))
     if not keep or choice.nobody:
         return choice
-    everyone = torch.arange(clients.number)
-    gains = judged(everyone, w.expand(clients.number, -1)) - losses(everyone, choice.strength)
-    return replace(choice, kept=~(shrunk(gains, rehearsal.samples) > 0))
+    return replace(choice, kept=rehearsals.kept(choice.strength))
+
+
+def told(clients: Clients, w: Tensor) -> Sums | None:
+    """What users elsewhere tell of their losses: with w (P,), then with each candidate for own models.
+
+    Of a strength that is set, with that. None where nobody has anything to judge by.
+    """
+    rehearsal, strength = clients.task.rehearsal(), clients.objective.strength
+    if rehearsal is None:
+        return None
+    rehearsals, everyone = Rehearsals(clients, w, rehearsal), torch.arange(clients.number)
+    table = [rehearsals.common(everyone)]
+    table += [rehearsals.losses(everyone, value) for value in strength.candidates or (None,)]
+    return Sums.of(_who_judges(table))
 
 
 def _who_judges(losses: list[Tensor]) -> Tensor:
@@ -88,12 +186,12 @@ def _who_judges(losses: list[Tensor]) -> Tensor:
     return table[:, ~table[0].isnan()]
 
 
-def _chosen(strength: Strength, losses: Tensor) -> Choice:
-    """Of the losses (S, U) of candidates that were asked about, the first ones."""
-    if not losses.numel():
+def chosen(strength: Strength, losses: Sums) -> Choice:
+    """Of the losses with candidates that were asked about, the first ones."""
+    if not (losses.users and len(losses.sums)):
         return Choice(strength.name, strength.usual)
-    means = zip(strength.candidates, losses.mean(1).tolist(), strict=False)
-    return Choice(strength.name, strength.candidates[simplest(losses)], tuple(means), losses.shape[1])
+    means = zip(strength.candidates, losses.means.tolist(), strict=False)
+    return Choice(strength.name, strength.candidates[losses.simplest()], tuple(means), losses.users)
 
 
 def settled(losses: Tensor) -> bool:
@@ -119,30 +217,21 @@ def simplest(losses: Tensor) -> int:
     Args:
         losses: (S, U) of users, the candidates that change least first.
     """
-    means = losses.mean(1)
-    best = losses[int(means.argmin())]
-    for number, own in enumerate(losses):
-        behind = own - best
-        if not torch.isfinite(behind).all():
-            continue
-        error = float(behind.std(correction=1)) / math.sqrt(len(behind)) if len(behind) > 1 else 0.0
-        if float(behind.mean()) <= error:
-            return number
-    return 0
+    return Sums.of(losses).simplest()
 
 
-def shrunk(gains: Tensor, samples: Tensor) -> Tensor:
+def shrunk(gains: Tensor, samples: Tensor, mean: float | None = None) -> Tensor:
     """Users' gains (U,), drawn to the mean of all, the more the fewer samples (U,) they were seen on.
 
     Who has none, and whose gain is no number, is left with the mean; who loses everything, a gain of −∞,
-    with that.
+    with that. The ``mean`` is that of these users unless it is given.
     """
     seen = torch.isfinite(gains) & (samples > 0)
-    if not seen.any():
+    if mean is None and not seen.any():
         return torch.where(gains == -torch.inf, gains, 0.0)
-    mean = gains[seen].mean()
-    own = torch.where(seen | (gains == -torch.inf), gains, mean)
-    return (samples * own + PRIOR * mean) / (samples + PRIOR)
+    average = gains[seen].mean() if mean is None else gains.new_tensor(mean)
+    own = torch.where(seen | (gains == -torch.inf), gains, average)
+    return (samples * own + PRIOR * average) / (samples + PRIOR)
 
 
 def best_for_each(worth: Tensor, samples: Tensor) -> Tensor:

@@ -102,6 +102,7 @@ class Training:
         patience: is asked while updates and personal models are computed.
         best_by: a validation figure: training ends with the model in which it was greatest, of those that
             were judged on the way. None: with the last model, as also where none was judged.
+        find_own: whether users' own models are found at the end; else it is for others to find them.
     """
 
     def __init__(
@@ -114,8 +115,9 @@ class Training:
         tell: Tell = silent,
         patience: Patience | None = None,
         best_by: str | None = None,
+        find_own: bool = True,
     ) -> None:
-        self._tell = tell
+        self._tell, self._find_own = tell, find_own
         self._task, self._schedule = task, row.schedule
         self._updates, self._evaluations = updates, evaluations
         learned = task.pooled() if row.schedule.pools else task
@@ -254,7 +256,7 @@ class Training:
 
     def _finish(self, w: Tensor) -> Finished:
         self._require_finite(w)
-        if not self._clients.objective.personal:
+        if not (self._clients.objective.personal and self._find_own):
             return Finished(self._done, w, None, self._seconds, best=self._best)
         choice = choose(self._users, w, self._tell)
         if choice.nobody:

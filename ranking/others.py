@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.arrays import Int, Occurrences, among
+from data.arrays import Int, Totals, among
 from data.public_counts import ALONE
 from ranking.events import GROUP, QUERY, STEPS, Counted, Events, Step
 from ranking.public_statistics import PublicStatistics
@@ -34,15 +34,10 @@ class Others(PublicStatistics):
         alone = self._alone(own, QUERY)
         self.off[alone] = (public.count - public.outside)[alone]
         self.count = public.count - self.off
-        self._mine = {what: self._occurrences(own, what) for what in (GROUP, *STEPS)}
+        self._mine = {what: Totals.of(self.happenings(own, what)[1]) for what in (GROUP, *STEPS)}
         self._hidden = {what: self._alone(own, what) for what in (GROUP, *STEPS)}
         if texts:
             self._add(texts)
-
-    def _occurrences(self, own: Events, what: Counted) -> Occurrences:
-        """Own events in the public counts, all of them before now."""
-        some, key = self.happenings(own, what)
-        return Occurrences(key, np.zeros(len(some), np.int64), 1)
 
     def _alone(self, own: Events, what: Counted) -> Int:
         """Of what too few others have told, so that nothing counts for this user; keys as in `happenings`."""
@@ -51,7 +46,7 @@ class Others(PublicStatistics):
 
     def _left(self, what: Counted, key: Int, counted: Int) -> Int:
         """(N,) what is left of public counts for others."""
-        return np.where(among(key, self._hidden[what]), 0, counted - _total(self._mine[what], key))
+        return np.where(among(key, self._hidden[what]), 0, counted - self._mine[what].total(key))
 
     def _add(self, texts: Sequence[str]) -> None:
         words = dict(self.words)
@@ -77,12 +72,3 @@ class Others(PublicStatistics):
     def followed(self, step: Step, given: Int, then: Int, moment: Int) -> Int:
         """See `PublicStatistics.followed`."""
         return self._left(step, self.key(given, then), super().followed(step, given, then, moment))
-
-
-def _total(occurrences: Occurrences, key: Int) -> Int:
-    """(N,) how often each key occurred, 0 for one that never did."""
-    counted = np.zeros(len(key), np.int64)
-    number = occurrences.number(key)
-    some = np.flatnonzero(number >= 0)
-    counted[some] = occurrences.total(number[some])
-    return counted

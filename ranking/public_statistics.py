@@ -5,29 +5,37 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from data.arrays import Int, Occurrences
-from data.public_counts import UNTOLD, Bounds
-from data.schema import Dataset, column
-from ranking.events import COUNTED, GROUP, QUERY, STEPS, Counted, Events, Step
-
-KEYS = 2**31
-"""More than there are queries, which are numbered by 32 bits, or first words: keys of pairs go by it."""
+from data.arrays import Int, Occurrences, Totals, among
+from data.public_counts import UNTOLD, Bounds, Sums
+from data.schema import DataError, Dataset, column
+from ranking.events import COUNTED, GROUP, QUERY, Counted, Events, Step
+from ranking.naming import Names, Part, pair
+from ranking.public_tables import PublicTables
 
 
 class PublicStatistics:
     """Counts over everyone's training period, and what is known of each of the V queries.
 
+    Args:
+        dataset: of all users; or of some, who are told in ``tables`` of the others.
+        tables: what all users tell together; None: those of the dataset are all that there are.
+        told: whether the dataset's users have a part in the tables.
+
     Attributes:
         texts: of the V queries.
         topics: their names; ``topic`` (V,) is each query's, −1 for none.
-        first_token: (V,) number of each query's first word; ``words`` has the numbers of all.
+        first_token: (V,) number of each query's first word; ``words`` has the numbers of all, by text.
         length: (V,) characters.
         outside: (V,) searches of people who are not among the users.
         count: (V,) these, and those of the training period that count.
         strict: whether counts at a moment hold only what had happened before it.
+        own: what the dataset's users tell, by what is counted; empty where public counts have no bounds.
+
+    Raises:
+        DataError: there are tables, but no bounds; or the tables lack what these users have told.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, tables: PublicTables | None = None, told: bool = True) -> None:
         texts = dataset.queries.column("text").to_pylist()
         self.texts: list[str] = texts
         named = dataset.queries.column("topic").to_pylist()
@@ -35,34 +43,61 @@ class PublicStatistics:
         of_topic = {None: -1} | {t: i for i, t in enumerate(self.topics)}
         self.topic = np.array([of_topic[t] for t in named])
         first = [text.split(" ", 1)[0] for text in texts]
-        self.words = {token: i for i, token in enumerate(dict.fromkeys(first))}
+        # By text: so of what is equally frequent the same comes first, whatever else a dataset holds.
+        self.words = {token: i for i, token in enumerate(sorted(set(first)))}
         self.first_token = np.array([self.words[token] for token in first])
         self.length = np.fromiter(map(len, texts), np.int64, len(texts))
         self.strict = bool(dataset.manifest.get("options", {}).get("strict_time", False))
 
         events = Events.of(dataset.events)
         self.group_names = events.group_names
-        time = column(dataset.events, "timestamp")
-        self._times = np.sort(time[events.training])
-        bounds = Bounds.of(dataset.manifest)
-        self._told = self._within(bounds, events) if bounds else None
-        events = self.marked(events, 0)
-
-        def occurrences(what: Counted) -> Occurrences:
-            some, key = self.happenings(events, what)
-            return Occurrences(key, self.moment(time[some]), len(self._times) + 1)
-
-        _, query = self.happenings(events, QUERY)
+        self._times = np.sort(column(dataset.events, "timestamp")[events.training])
+        self.own: dict[Counted, Sums] = {}
+        self._told: dict[Counted, NDArray[np.int8]] | None = None
+        self._totals: dict[Counted, Totals] = {}
+        self._when: dict[Counted, Occurrences] = {}
+        if bounds := Bounds.of(dataset.manifest):
+            self._count_within(bounds, events, tables, told)
+        elif tables is not None:
+            raise DataError("what users tell together counts only where the data says within which bounds.")
+        else:
+            self._count_all(events, column(dataset.events, "timestamp"))
         self.outside: Int = column(dataset.queries, "public_count")
-        self.count: Int = self.outside + np.bincount(query, minlength=len(texts))
-        self._searched = occurrences(QUERY) if self.strict else None
-        self._in_group = occurrences(GROUP)
-        self._followed = {step: occurrences(step) for step in STEPS}
+        self.count: Int = self.outside + self._totals[QUERY].total(np.arange(len(texts)))
+
+    def _count_all(self, events: Events, time: Int) -> None:
+        """Of the training period everything counts."""
+        for what in COUNTED:
+            some, key = self.happenings(events, what)
+            self._totals[what] = Totals.of(key)
+            if self.strict:
+                self._when[what] = Occurrences(key, self.moment(time[some]), len(self._times) + 1)
+
+    def _count_within(self, bounds: Bounds, events: Events, tables: PublicTables | None, told: bool) -> None:
+        """What enough users tell of counts; arguments as of the class."""
+        names = self.names()
+        self._told = {}
+        for what in COUNTED:
+            some, thing = self.happenings(events, what)
+            chosen = bounds.chosen(events.user[some], thing)
+            own = Sums.of(events.user[some][chosen], thing[chosen])
+            self.own[what] = public = own
+            if tables is not None:
+                public = _known(names, what, tables.part(what))
+                _require_part(own, public, told)
+            enough = public.tellers >= bounds.users
+            self._totals[what] = Totals(public.thing[enough], public.count[enough])
+            self._told[what] = np.full(len(events.user), UNTOLD, np.int8)
+            self._told[what][some] = bounds.becoming(chosen & told, public.tellers_of(thing))
+
+    def names(self) -> Names:
+        """The texts of what is counted."""
+        return Names(self.texts, list(self.words), self.group_names)
 
     @staticmethod
     def key(first: Int, second: Int) -> Int:
-        """(N,) keys of pairs: of a group or what a step goes from, and of a query or what a step goes to."""
-        return first * KEYS + second
+        """See `naming.pair`."""
+        return pair(first, second)
 
     def happenings(self, events: "Events", what: Counted) -> tuple[Int, Int]:
         """Which of some events are in the public counts of something (N,), and what is counted there (N,).
@@ -88,15 +123,6 @@ class PublicStatistics:
         part = slice(begin, begin + len(events.user))
         return replace(events, told={what: told[part] for what, told in self._told.items()})
 
-    def _within(self, bounds: Bounds, events: "Events") -> dict[Counted, NDArray[np.int8]]:
-        """Whether all events (E,) count, by what is counted."""
-        found = {}
-        for what in COUNTED:
-            some, thing = self.happenings(events, what)
-            found[what] = np.full(len(events.user), UNTOLD, np.int8)
-            found[what][some] = bounds.told(events.user[some], thing)
-        return found
-
     def part(self, which: str, query: Int) -> Int:
         """(N,) what a step looks at: the queries themselves, or the numbers of their first words."""
         return query if which == QUERY else self.first_token[query]
@@ -115,27 +141,44 @@ class PublicStatistics:
 
     def searched(self, query: Int, moment: Int) -> Int:
         """(N,) how often everybody together had searched each query."""
-        if self._searched is None:
-            counted: Int = self.count[query]
-            return counted
-        return self.outside[query] + self._counted(self._searched, query, moment)
+        if not self.strict:
+            known: Int = self.count[query]
+            return known
+        return self.outside[query] + self._counted(QUERY, query, moment)
 
     def in_group(self, group: Int, query: Int, moment: Int) -> Int:
         """(N,) how often a group had searched each query; nobody is in group −1."""
         counted = np.zeros(len(query), np.int64)
         some = group >= 0
-        key = self.key(group[some], query[some])
-        counted[some] = self._counted(self._in_group, key, moment[some])
+        counted[some] = self._counted(GROUP, self.key(group[some], query[some]), moment[some])
         return counted
 
     def followed(self, step: Step, given: Int, then: Int, moment: Int) -> Int:
         """(N,) how often anybody had taken a step; ``given`` and ``then`` as from `part`."""
-        return self._counted(self._followed[step], self.key(given, then), moment)
+        return self._counted(step, self.key(given, then), moment)
 
-    def _counted(self, occurrences: Occurrences, key: Int, moment: Int) -> Int:
+    def _counted(self, what: Counted, key: Int, moment: Int) -> Int:
+        if not self.strict:
+            return self._totals[what].total(key)
         counted = np.zeros(len(key), np.int64)
-        number = occurrences.number(key)
+        number = self._when[what].number(key)
         some = np.flatnonzero(number >= 0)
-        known = number[some]
-        counted[some] = occurrences.before(known, moment[some]) if self.strict else occurrences.total(known)
+        counted[some] = self._when[what].before(number[some], moment[some])
         return counted
+
+
+def _known(names: Names, what: Counted, part: Part) -> Sums:
+    """What tables say of the things that a dataset knows."""
+    thing = names.numbers(what, part)
+    order = np.argsort(thing, kind="stable")
+    order = order[thing[order] >= 0]
+    return Sums(thing[order], part.count[order], part.tellers[order])
+
+
+def _require_part(own: Sums, public: Sums, told: bool) -> None:
+    """Raise DataError unless what is public holds what these users have told, as far as it is public."""
+    here = among(own.thing, public.thing)
+    thing, there = own.thing[here], Totals(public.thing, public.count)
+    less = (there.total(thing) < own.count[here]) | (public.tellers_of(thing) < own.tellers[here])
+    if told and less.any():
+        raise DataError("the public counts lack what this dataset's users have told: they are of others.")

@@ -9,6 +9,7 @@ from app.commands.feature_import import data_import_features
 from app.commands.log_import import data_import
 from app.commands.paths import path
 from app.commands.printing import Json, Out, show
+from app.commands.public_options import CENTRAL, Counts, Things, Times, Users, bounds_of
 from app.commands.telling import Telling
 from app.runs.signals import undisturbed
 
@@ -31,6 +32,10 @@ def data_simulate(
             min=0, max=10, metavar="X", help="How far users' tastes differ; 0 makes all users alike."
         ),
     ] = 0.25,
+    public_counts: Counts = CENTRAL,
+    public_users: Users = None,
+    public_things: Things = None,
+    public_times: Times = None,
     as_json: Json = False,
 ) -> None:
     """Simulate searches of users with tastes of their own, and the truth behind them."""
@@ -40,8 +45,9 @@ def data_simulate(
     from data.simulator import simulate
     from data.storage import fill, fresh
 
+    bounds = bounds_of(public_counts, public_users, public_things, public_times)
     with fresh(out), ProgressBars(quiet=as_json) as bars:
-        dataset = fill(simulate(users, seed, strength, bars.tell), out)
+        dataset = fill(simulate(users, seed, strength, bars.tell, bounds), out)
     with undisturbed():
         show(tables.card, card(dataset), as_json)
 

@@ -13,7 +13,7 @@ from app.commands.app import Folder, Headless, Host, Port, folder_of, serve_app,
 from app.commands.leaving import Leaving
 
 if TYPE_CHECKING:
-    from app.runs.learning import Watch
+    from app.runs.following import Watch
     from app.runs.phases import Phases
 
 

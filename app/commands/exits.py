@@ -11,12 +11,15 @@ def code_of(error: Exception) -> int | None:
     from app.experiments.children import ChildError
     from app.runs.checks import ConfigError
     from app.runs.directory import RunError
+    from app.runs.flower.network import NetworkError
+    from app.runs.flower.submitting import ServerError
     from app.runs.training import NotFiniteError, UnfinishedError
     from data.schema import DataError
-    from federated.patience import EndlessError
+    from federated.engines import MissingEngineError
+    from federated.patience import EndlessError, Interrupted
     from ranking.rankers.trees import ModelError
 
-    codes: dict[type[Exception], int] = {
+    codes: dict[type[BaseException], int] = {
         NotFiniteError: BAD_CONFIG,
         UnfinishedError: INTERRUPTED,
         DataError: BAD_DATA,
@@ -26,7 +29,12 @@ def code_of(error: Exception) -> int | None:
         MemoryError: BAD_CONFIG,
         RunError: BAD_RUN,
         ModelError: BAD_MODEL,
+        MissingEngineError: BAD_CONFIG,
+        NetworkError: BAD_RUN,
     }
     if isinstance(error, ChildError):
         return error.code if INTERRUPTED <= error.code <= BAD_MODEL else BAD_RUN
+    if isinstance(error, ServerError):
+        codes[Interrupted] = INTERRUPTED  # before there was anything to save
+        return next((code for kind, code in codes.items() if kind.__name__ == error.kind), None)
     return next((code for kind, code in codes.items() if isinstance(error, kind)), None)

@@ -26,9 +26,10 @@ def known() -> Mapping[str, Any]:
 
     Returns:
         ``algorithms``, ``objectives``, ``schedules``, ``rankers`` and ``presets`` by name; the lists
-        ``keep``, ``splits``, ``metrics`` and ``formats``; ``default``, the names that are taken where none
-        is given; ``own``, by objective, the hyper-parameters that `resume` can change. Hyper-parameters are
-        told with the words that they may be; an algorithm that tells the ranker's tells them in their place.
+        ``keep``, ``splits``, ``metrics``, ``formats`` and ``engines``; ``default``, the names that are taken
+        where none is given; ``own``, by objective, the hyper-parameters that `resume` can change.
+        Hyper-parameters are told with the words that they may be; an algorithm that tells the ranker's tells
+        them in their place.
     """
     state = _state_of_sources()
     place = _place()
@@ -71,6 +72,7 @@ def _gathered() -> dict[str, Any]:
     from app.runs.settings import PAID, ranker_of, resolve
     from data.schema import SPLITS
     from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
+    from federated.engines import ENGINES
     from federated.keeping import BEST, LAST
     from ranking.metrics import METRICS
     from ranking.rankers import RANKERS, TREES
@@ -106,6 +108,7 @@ def _gathered() -> dict[str, Any]:
         "splits": list(SPLITS),
         "metrics": list(METRICS),
         "formats": list(FORMATS),
+        "engines": list(ENGINES),
     }
 
 

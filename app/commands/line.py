@@ -13,6 +13,7 @@ from app.commands.datasets import data_commands
 from app.commands.demo import demo
 from app.commands.evaluate import evaluate
 from app.commands.export import export
+from app.commands.flower import flower_commands
 from app.commands.listing import list_tables
 from app.commands.report import compare, report
 from app.commands.reproduce import reproduce
@@ -31,6 +32,7 @@ commands = typer.Typer(
     "5 broken run directory, 6 untrusted model.",
 )
 commands.add_typer(data_commands, name="data", rich_help_panel="Data and training")
+commands.add_typer(flower_commands, name="flower", rich_help_panel="Data and training")
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Data and training": (train, resume, tune),
     "What came of it": (suggest, evaluate, report, compare, export),

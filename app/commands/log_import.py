@@ -10,14 +10,13 @@ import typer
 from app.commands.options import one_of
 from app.commands.paths import path
 from app.commands.printing import Json, Out, show
+from app.commands.public_options import CENTRAL, Counts, Things, Times, Users, bounds_of
 from app.runs.signals import undisturbed
 
 COLUMNS, READING, KEPT = "Columns of the log", "How the file is read", "What becomes of it"
-PUBLIC = "What is known of everyone's searches"
 """Groups of options in the help of `import`."""
 
 PROTOCOLS = ["default", "published"]
-CENTRAL, FEDERATED = "central", "federated"
 
 
 def data_import(
@@ -150,44 +149,10 @@ def data_import(
             rich_help_panel=KEPT,
         ),
     ] = "default",
-    public_counts: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Which searches make a query popular. central: all in anyone's training period; federated: "
-            "only what several users share, and of each user only so much.",
-            autocompletion=lambda: [CENTRAL, FEDERATED],
-            rich_help_panel=PUBLIC,
-        ),
-    ] = CENTRAL,
-    public_users: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Federated: it counts for a user if at least N others have searched it. [default: 2]",
-            rich_help_panel=PUBLIC,
-        ),
-    ] = None,
-    public_things: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Federated: each user tells of N different queries at most, the most frequent ones; of "
-            "queries in groups and of what followed what likewise. [default: 200]",
-            rich_help_panel=PUBLIC,
-        ),
-    ] = None,
-    public_times: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Federated: each user adds N at most to the count of each of these. [default: 10]",
-            rich_help_panel=PUBLIC,
-        ),
-    ] = None,
+    public_counts: Counts = CENTRAL,
+    public_users: Users = None,
+    public_things: Things = None,
+    public_times: Times = None,
     as_json: Json = False,
 ) -> None:
     """Turn a search log into a dataset."""
@@ -195,17 +160,12 @@ def data_import(
     from app.reports import tables
     from data.card import SlateFigures, card
     from data.log_import import ImportOptions, Reading, open_log
-    from data.public_counts import Bounds
     from data.schema import DataError
     from data.storage import fill_parts, fresh
 
     one_of("--protocol", protocol, PROTOCOLS)
-    one_of("--public-counts", public_counts, [CENTRAL, FEDERATED])
-    given = {"users": public_users, "things": public_things, "times": public_times}
-    told = {name: value for name, value in given.items() if value is not None}
-    if told and public_counts == CENTRAL:
-        raise click.UsageError(f"--public-{next(iter(told))} needs --public-counts federated.")
-    if strict_time and public_counts == FEDERATED:
+    bounds = bounds_of(public_counts, public_users, public_things, public_times)
+    if strict_time and bounds:
         raise click.UsageError("--strict-time needs --public-counts central.")
     published = protocol == "published"
     try:
@@ -226,7 +186,7 @@ def data_import(
         drop_missed=drop_missed or published,
         seed=seed,
         strict_time=strict_time,
-        public_counts=None if public_counts == CENTRAL else Bounds(**told),
+        public_counts=bounds,
         reading=reading,
     )
     figures = SlateFigures()

@@ -95,6 +95,25 @@ Until = Annotated[
     ),
 ]
 
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where it is trained: {engines}. [default: simulate]",
+        autocompletion=completion.listed("engines"),
+        rich_help_panel=TRAINED,
+    ),
+]
+Network = Annotated[
+    Path | None,
+    typer.Option(
+        parser=path,
+        metavar="DIR",
+        help="The folder of a Flower network. [default: .persarank-flower]",
+        rich_help_panel=TRAINED,
+    ),
+]
+
 Run = Annotated[Path, typer.Argument(parser=path, help="A run directory.", autocompletion=completion.runs)]
 Runs = Annotated[
     list[Path], typer.Argument(parser=path, help="Run directories.", autocompletion=completion.runs)

@@ -46,6 +46,7 @@ def _names() -> dict[str, str]:
         "splits",
         "metrics",
         "formats",
+        "engines",
     )
     told = {kind: _listed(found[kind]) for kind in lists}
     told |= {f"default_{axis}": name for axis, name in found["default"].items()}

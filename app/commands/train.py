@@ -15,8 +15,10 @@ from app.commands.options import (
     Algorithm,
     Config,
     Data,
+    Engine,
     Loss,
     Moved,
+    Network,
     Objective,
     Preset,
     Ranker,
@@ -29,10 +31,12 @@ from app.commands.printing import Json, Out, show, warn
 from app.runs.signals import undisturbed
 
 if TYPE_CHECKING:
-    from app.runs.learning import Watch
+    from app.runs.following import Watch
     from app.runs.phases import Phases
     from app.runs.settings import Settings
     from data import feature_sets
+
+    Work = Callable[["Watch", "Phases"], dict[str, Any]]
 
 
 def train(
@@ -81,6 +85,8 @@ def train(
     sets: Sets = None,
     config: Config = None,
     preset: Preset = None,
+    engine: Engine = None,
+    network: Network = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -92,6 +98,7 @@ def train(
     """Train a ranker into a run directory."""
     from app.runs.given import require_read, settings_from
     from app.runs.training import train_run
+    from federated.engines import require_engine
 
     given: dict[str, Any] = {
         "algorithm": algorithm,
@@ -101,17 +108,42 @@ def train(
         "preset": preset,
     }
     given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
-    given |= {"keep": keep, "checkpoint_every": checkpoint_every}
+    given |= {"keep": keep, "checkpoint_every": checkpoint_every, "engine": engine}
     settings = settings_from(config, given, sets or [], data)
     require_read(settings, given | {"until": until})
 
     def begin(watch: "Watch", phases: "Phases") -> dict[str, Any]:
         return train_run(settings, data, _read(data, phases), out, watch, phases, until)
 
+    require_engine(settings.engine_name)
     if dry_run:
         _forecast(settings, data, out, until, as_json)
+    elif settings.engine_name == "flower":
+        _train(settings, as_json, _remotely(network, settings, data, out, until))
     else:
         _train(settings, as_json, begin)
+
+
+def _remotely(
+    network: Path | None,
+    settings: "Settings",
+    data: Path,
+    run: Path,
+    until: int | None,
+    overrides: dict[str, Any] | None = None,
+) -> "Work":
+    """A training that a Flower network does: it goes on where there are ``overrides``."""
+    from app.runs.flower.network import USUAL
+    from app.runs.flower.network import Network as FlowerNetwork
+    from app.runs.flower.submitting import train_remotely
+
+    there = FlowerNetwork.open(network or Path(USUAL))
+    resume = overrides is not None
+
+    def work(watch: "Watch", phases: "Phases") -> dict[str, Any]:
+        return train_remotely(there, settings, data, run, watch, phases, until, resume, overrides)
+
+    return work
 
 
 def _forecast(settings: "Settings", data: Path, out: Path, until: int | None, as_json: bool) -> None:
@@ -141,6 +173,7 @@ def resume(
         ),
     ] = None,
     until: Until = None,
+    network: Network = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a training that was interrupted or killed, from its last checkpoint."""
@@ -167,7 +200,10 @@ def resume(
     def go_on(watch: "Watch", phases: "Phases") -> dict[str, Any]:
         return resume_run(started, _read(started.source(data), phases), watch, warn, phases, overrides, until)
 
-    _train(started.settings, as_json, go_on)
+    work: Work = go_on
+    if started.settings.engine_name == "flower":
+        work = _remotely(network, started.settings, started.source(data), run, until, overrides)
+    _train(started.settings, as_json, work)
 
 
 def _read(data: Path, phases: "Phases") -> "feature_sets.Data":
@@ -179,16 +215,17 @@ def _read(data: Path, phases: "Phases") -> "feature_sets.Data":
     return open_data(data, tell=phases.tell)
 
 
-def _train(settings: "Settings", as_json: bool, run: Callable[["Watch", "Phases"], dict[str, Any]]) -> None:
+def _train(settings: "Settings", as_json: bool, run: "Work") -> None:
     """Run a training with progress bars, and print its summary."""
     from app.commands.training_progress import TrainingBars
+    from app.runs.flower.submitting import ServerError
     from app.runs.phases import Phases
     from app.runs.training import NotFiniteError, UnfinishedError
 
     with TrainingBars(settings.label, settings.updates, quiet=as_json) as bars:
         try:
             summary = run(bars.see, Phases(bars.tell, warn))
-        except (UnfinishedError, NotFiniteError) as stopped:
+        except (UnfinishedError, NotFiniteError, ServerError) as stopped:
             if as_json and stopped.summary:
                 print(json.dumps(stopped.summary), flush=True)
             raise

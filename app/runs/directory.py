@@ -10,6 +10,7 @@
     model.json          the model's files and their checksums
     model.safetensors   the parameters (tree rankers: a directory model/ instead)
     report.json         the test figures, per user too; written by `evaluate`
+    public.arrow, .json where users' data is elsewhere: what is public of it, and who told so
     .persarank.lock     while a process works here; see `data.folders`
 """
 
@@ -25,7 +26,6 @@ from app.runs.checks import ConfigError
 from app.runs.given import read_toml
 from app.runs.settings import Settings, resolve
 from app.runs.shell import command
-from data.feature_sets import Data
 from data.files import PARTIAL, expanded, read_text, write_bytes
 from data.folders import BusyError, FolderError, TakenError, filling, held, remove, require_fillable
 from data.schema import DataError
@@ -38,7 +38,10 @@ from ranking.sources import Source
 
 CONFIG, METRICS, SUMMARY, REPORT = "config.toml", "metrics.jsonl", "summary.json", "report.json"
 CHECKPOINTS, SLATES, GROUPS = "checkpoints", "slates", "groups"
-NAMES = (CONFIG, METRICS, SUMMARY, REPORT, INDEX, NEURAL, "model/common.*", "model/user-[0-9]*")
+PUBLIC = ("public.arrow", "public.json")
+"""Where users' data is elsewhere: what they make public together, and which nodes have told of it."""
+
+NAMES = (CONFIG, METRICS, SUMMARY, REPORT, *PUBLIC, INDEX, NEURAL, "model/common.*", "model/user-[0-9]*")
 WRITTEN = (*NAMES, *(name + PARTIAL for name in NAMES), f"{SLATES}/*/features")
 """Patterns of what a run may have written, but for its checkpoints."""
 
@@ -108,7 +111,7 @@ class Run(Started):
 
 
 @contextmanager
-def created(directory: Path, settings: Settings, data: Path, dataset: Data) -> Iterator[None]:
+def created(directory: Path, settings: Settings, data: Path, fingerprint: str) -> Iterator[None]:
     """Start a run directory by writing its config, and hold it. It disappears again if it is left empty.
 
     Raises:
@@ -116,7 +119,7 @@ def created(directory: Path, settings: Settings, data: Path, dataset: Data) -> I
         DataError: the data lies at a place that cannot be noted down.
     """
     with _told(directory), filling(directory):
-        write_config(directory, settings, data, dataset.fingerprint)
+        write_config(directory, settings, data, fingerprint)
         yield
 
 

@@ -1,18 +1,18 @@
 """What a run learns of its data: a network trained by an algorithm, or fitted trees, and what it is worth."""
 
-import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from app.runs.checks import ConfigError
-from app.runs.directory import CHECKPOINTS, METRICS, SLATES, RunError
+from app.runs.directory import METRICS, SLATES
 from app.runs.fitting import fit
+from app.runs.following import Watch, follow
 from app.runs.groups import scheduled
-from app.runs.journal import Journal, Tally
+from app.runs.journal import Tally
 from app.runs.phases import COMPILING, TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
@@ -23,14 +23,13 @@ from data.files import write_bytes
 from data.folders import remove
 from data.progress import UNKNOWN, Tell
 from data.schema import Dataset
-from federated import checkpoint
 from federated.keeping import BEST, LAST, Best
 from federated.personal import Choice
 from federated.schedules import Schedule
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
-from federated.training import Event, Finished, Training
+from federated.training import Finished, Training
 from ranking.building import FEATURES
 from ranking.models import Model, NeuralModel
 from ranking.rankers import RANKERS
@@ -38,7 +37,6 @@ from ranking.rankers.network import Network
 from ranking.slates import StoredSlates
 from ranking.sources import Source, source_of
 
-Watch = Callable[[Event], None]
 NMRR = "nmrr"
 """The validation figure by which the best model is found."""
 
@@ -56,6 +54,7 @@ class Learned:
         diverged: how many users' own models are not finite; the model then is what they were made from.
         best: where and how good the model was, if it was the best on validation; None: it is the last.
         own_models: how far users' own models go, and by which losses that was chosen; None without any.
+        nodes: where users' data and own models are elsewhere, how good all is there; None: they are here.
     """
 
     model: Model
@@ -66,6 +65,7 @@ class Learned:
     diverged: int = 0
     best: Best | None = None
     own_models: dict[str, Any] | None = None
+    nodes: dict[str, Any] | None = None
 
     def kept(self, asked: str) -> dict[str, Any]:
         """Which model this is, and which one was asked for, as a summary has it.
@@ -85,7 +85,7 @@ class Learned:
             whose = f"the own models of {self.diverged} user{'s' if self.diverged > 1 else ''}"
             lost = f"{whose} are {NOT_FINITE}; what they are made from ranks instead."
             found.insert(0, Doubt(NOT_FINITE, OWN, lost))
-        return told([asdict(doubt) for doubt in found])
+        return told([asdict(doubt) for doubt in found]) | ({"nodes": self.nodes} if self.nodes else {})
 
 
 def learn(
@@ -181,7 +181,6 @@ def _train(
     snapshot: Snapshot | None,
     until: int | None,
 ) -> Learned:
-    belonging = identity(settings, dataset)
     patience = Patience(stop, phases)
     phases.enter(FEATURES)
     with stop.at_once():  # nothing has been learned yet
@@ -198,41 +197,16 @@ def _train(
             training.warm_up()
         if snapshot:
             training.unpack(snapshot)
+    event, tally = follow(training, settings, dataset, out, watch, phases, patience, stop, snapshot, until)
     try:
-        journal = Journal(out / METRICS, snapshot.plain["journal"] if snapshot else None)
-    except ValueError as error:
-        raise RunError(f"{error} Train it anew, with another --out.") from error
-    with journal:
-        saved = journal.tally.updates
-
-        def enough() -> bool:
-            return stop.asked() or (until is not None and journal.tally.updates >= until)
-
-        def trained() -> None:
-            """Before the users' own models are found, which may take long, all is saved."""
-            if (settings.row.objective.personal or enough()) and saved != journal.tally.updates:
-                _save(training, journal, belonging, out)
-            patience.trained(journal.tally.updates)
-
-        phases.enter(TRAINING)
-        for event in training.events(enough, trained):
-            watch(event)
-            journal.see(event)
-            due = event.updates - saved >= settings.checkpoint_every
-            if training.at_rest and not isinstance(event, Finished) and (due or enough()):
-                saved = event.updates
-                _save(training, journal, belonging, out)
-            phases.enter(TRAINING)
-        assert isinstance(event, Finished), "training ends with Finished"
-        try:
-            model, nmrr, found, diverged = _judged(settings, task.network, event, slates[1], patience.tell)
-        except FloatingPointError as error:
-            raise training.diverged(str(error)) from error
-    own = _own_models(event.choice)
-    return Learned(model, journal.tally, event.seconds, nmrr, found, diverged, event.best, own)
+        model, nmrr, found, diverged = _judged(settings, task.network, event, slates[1], patience.tell)
+    except FloatingPointError as error:
+        raise training.diverged(str(error)) from error
+    own = own_models(event.choice)
+    return Learned(model, tally, event.seconds, nmrr, found, diverged, event.best, own)
 
 
-def _own_models(choice: Choice | None) -> dict[str, Any] | None:
+def own_models(choice: Choice | None) -> dict[str, Any] | None:
     """How far own models go, as a summary has it; ∞, which JSON does not know, is written as text.
 
     It is the value that leaves everybody with the common model, and the loss of models that are lost.
@@ -271,16 +245,3 @@ def _judged(
         except FloatingPointError:
             lost = len(end.adapted)
     return start, *validated(start, None, slates, own and not lost, tell), lost
-
-
-def _save(training: Training, journal: Journal, belonging: str, out: Path) -> None:
-    packed = training.pack()
-    context = {"journal": journal.pack(), "identity": belonging}
-    whole = Snapshot(packed.tensors, packed.plain | context)
-    checkpoint.save(out / CHECKPOINTS, journal.tally.updates, whole)
-
-
-def identity(settings: Settings, dataset: Data) -> str:
-    """What a checkpoint belongs to: the settings that training itself reads, and this data."""
-    kept = settings.to_toml({"data": dataset.fingerprint}, without=settings.personal_settings)
-    return hashlib.sha256(kept.encode()).hexdigest()

@@ -19,12 +19,12 @@ from app.runs.directory import (
     locked,
     write_config,
 )
-from app.runs.learning import Learned, Watch, identity, learn
+from app.runs.following import Marked, Watch, identity
+from app.runs.learning import Learned, learn
 from app.runs.phases import SAVING, Phases
 from app.runs.settings import Settings
 from app.runs.shell import command
 from app.runs.stop import Stop
-from data.feature_sets import Data
 from data.files import write_bytes
 from data.progress import UNKNOWN
 from federated import checkpoint
@@ -32,6 +32,9 @@ from federated.objectives import Objective
 from federated.objectives.strength import AUTO
 from federated.state import Snapshot
 from ranking.persistence import save
+
+Learner = Callable[..., Learned]
+"""Whoever learns, called as `learning.learn` is; with data of the kind that it knows."""
 
 
 class UnfinishedError(Exception):
@@ -53,11 +56,12 @@ class NotFiniteError(Exception):
 def train_run(
     settings: Settings,
     data: Path,
-    dataset: Data,
+    dataset: Marked,
     out: Path,
     watch: Watch,
     phases: Phases | None = None,
     until: int | None = None,
+    learner: Learner = learn,
 ) -> dict[str, Any]:
     """Train, save, and return the summary.
 
@@ -70,6 +74,7 @@ def train_run(
         phases: what was done before, as reading the data, and who is told how far the work is.
         until: stop and save as soon as so many updates have arrived, for `resume_run` to go on; the summary
             then says that the run is not finished. Trees are fitted in one piece whatever it is.
+        learner: who learns; usually this process, from the data.
 
     Raises:
         RunError: ``out`` exists already, or somebody else is training there.
@@ -77,9 +82,9 @@ def train_run(
         UnfinishedError: Ctrl-C, or the disk is full; what was learned until then is saved.
         NotFiniteError: of the users' own models; what they were made from is saved.
     """
-    with Stop() as stop, created(out, settings, data, dataset):
+    with Stop() as stop, created(out, settings, data, dataset.fingerprint):
         try:
-            return _complete(settings, dataset, out, watch, phases or Phases(), stop, until=until)
+            return _complete(settings, dataset, out, watch, phases or Phases(), stop, learner, until=until)
         except (UnfinishedError, NotFiniteError):
             raise
         except BaseException:
@@ -90,12 +95,13 @@ def train_run(
 
 def resume_run(
     started: Started,
-    dataset: Data,
+    dataset: Marked,
     watch: Watch,
     warn: Callable[[str], None],
     phases: Phases | None = None,
     overrides: Mapping[str, Any] | None = None,
     until: int | None = None,
+    learner: Learner = learn,
 ) -> dict[str, Any]:
     """Go on with a run from its newest readable checkpoint, to the same bits as if nothing had happened.
 
@@ -106,7 +112,7 @@ def resume_run(
         warn: is told of damaged checkpoints that were passed over.
         phases: as in `train_run`; those of this process count.
         overrides: other hyper-parameters for the finding of own models, see `Settings.personalised`.
-        until: as in `train_run`.
+        until, learner: as in `train_run`.
 
     Raises:
         ConfigError: one of them matters to training itself.
@@ -134,22 +140,23 @@ def resume_run(
         for problem in problems:
             warn(f"{problem} Going on from the one before.")
         place = started.directory
-        return _complete(settings, dataset, place, watch, phases or Phases(), stop, snapshot, until)
+        return _complete(settings, dataset, place, watch, phases or Phases(), stop, learner, snapshot, until)
 
 
 def _complete(
     settings: Settings,
-    dataset: Data,
+    dataset: Marked,
     out: Path,
     watch: Watch,
     phases: Phases,
     stop: Stop,
+    learner: Learner,
     snapshot: Snapshot | None = None,
     until: int | None = None,
 ) -> dict[str, Any]:
     """Learn until the end or somebody's wish, and save the model and the summary."""
     with _checkpoints_named(out), changes_named(settings):
-        learned = learn(settings, dataset, out, watch, phases, stop, snapshot, until)
+        learned = learner(settings, dataset, out, watch, phases, stop, snapshot, until)
         phases.tell(SAVING, 0, UNKNOWN)
         save(learned.model, out, settings.ranker_name)
         (out / REPORT).unlink(missing_ok=True)  # of the model that an interruption had left

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.runs.directory import RunError, discard, workplace
 from app.runs.evaluation import evaluate, save_report
-from app.runs.learning import Watch
+from app.runs.following import Watch
 from app.runs.phases import Phases
 from app.runs.settings import resolve
 from app.runs.training import train_run

@@ -82,15 +82,20 @@ class Cohort(Timed, ServerOptimiser):
             if refused and users:
                 deltas = torch.stack([d for d, reason in zip(deltas, why, strict=True) if reason is None])
             if users:
-                self._merge(clients, state, users, deltas)
+                step, state.moments = self.step(state.moments, deltas, clients.samples[torch.tensor(users)])
+                state.w = state.w - step
             yield Merge(state.w, users, (0,) * len(users), refused, size, state.time)
 
-    def _merge(self, clients: Clients, state: Rounds, users: tuple[int, ...], deltas: Tensor) -> None:
-        share = torch.ones(len(users), dtype=state.w.dtype)
+    def step(self, moments: Moments, deltas: Tensor, samples: Tensor) -> tuple[Tensor, Moments]:
+        """What a round's updates take off the model (P,), and the optimiser's state.
+
+        Args:
+            moments: the state before.
+            deltas: (C, P) of those whose updates are merged.
+            samples: (C,) that each of them holds.
+        """
+        share = torch.ones(len(deltas), dtype=deltas.dtype)
         if self.shares == "samples":
-            share = clients.samples[torch.tensor(users)].to(state.w.dtype)
+            share = samples.to(deltas.dtype)
         share = share / share.sum()
-        step, state.moments = self.server_step(
-            self.server_lr, state.moments, lambda factor: factor * share @ deltas
-        )
-        state.w = state.w - step
+        return self.server_step(self.server_lr, moments, lambda factor: factor * share @ deltas)

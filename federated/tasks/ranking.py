@@ -90,6 +90,14 @@ class RankingBatches(Sequence[RankingBatch]):
         return kind(self.slates, self.numbers[which], self.weight)
 
 
+def initial(network: Network, loss: str, seed: int) -> Tensor:
+    """Start parameters (P,); where candidates are judged one by one, scores begin at what most deserve."""
+    start = network.layout.initial(torch.Generator().manual_seed(seed))
+    if loss in POINTWISE:
+        start[-1] += RARE  # the last layer's bias
+    return start
+
+
 @dataclass(frozen=True)
 class RankingTask(ByAutograd):
     """U users' training slates, stored once, in memory or on disk, and gathered by index.
@@ -143,11 +151,8 @@ class RankingTask(ByAutograd):
         return self.start.diff()
 
     def initial(self, seed: int) -> Tensor:
-        """See `Task.initial`; where candidates are judged one by one, scores begin at what most deserve."""
-        start = self.network.layout.initial(torch.Generator().manual_seed(seed))
-        if self.loss_name in POINTWISE:
-            start[-1] += RARE  # the last layer's bias
-        return start
+        """See `Task.initial`."""
+        return initial(self.network, self.loss_name, seed)
 
     def batches(self, users: Tensor, index: Tensor, chance: Chance) -> RankingBatches:
         """See `Task.batches`."""

@@ -128,6 +128,28 @@ def test_what_becomes_public_is_bounded_or_not(
     assert sentence in " ".join(called.err.split())
 
 
+def test_simulated_users_may_make_counts_together(tmp_path: Path, cli: Any) -> None:
+    """Their searches and pools are the same, and nonsense is refused as of a log."""
+    simulate = ("data", "simulate", "--users", 3)
+    federated = ("--public-counts", "federated", "--public-users", 3, "--public-times", 4)
+    assert not cli(*simulate, "--out", tmp_path / "central").code
+    called = cli(*simulate, "--out", tmp_path / "federated", *federated)
+    assert "users 3, things 200, times 4" in " ".join(called.out.split())
+    one, two = (json.loads((tmp_path / d / "manifest.json").read_text()) for d in ("central", "federated"))
+    assert one["files"] == two["files"]
+    assert one["fingerprint"] != two["fingerprint"]
+    bounds = {"public_counts": {"users": 3, "things": 200, "times": 4}}
+    assert two["options"] == one["options"] | bounds
+    for options, code, sentence in (
+        (("--public-things", 3), 2, "--public-things needs --public-counts federated."),
+        (("--public-counts", "federal"), 2, "did you mean 'federated'?"),
+        ((*federated[:3], 4), 3, "4 users must tell of something before it counts, and there are 3."),
+    ):
+        called = cli(*simulate, "--out", tmp_path / "other", *options)
+        assert called.code == code
+        assert sentence in " ".join(called.err.split())
+
+
 def test_a_ranker_of_counts_that_users_make_together(tmp_path: Path, cli: Any) -> None:
     """Only what two users have searched is offered to the third, in evaluation and to who types."""
     rows = [

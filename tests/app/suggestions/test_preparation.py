@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.runs.learning import Watch
+from app.runs.following import Watch
 from app.runs.phases import Phases
 from app.suggestions.demo import RUNS, ready
 from app.suggestions.preparation import prepare

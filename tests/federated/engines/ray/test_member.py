@@ -123,6 +123,18 @@ def test_killed_groups_go_on_from_their_disks(story: list[tuple[str, int]], ever
         assert world.drained()[-1] == pytest.approx(USERS, abs=1e-9)
 
 
+def test_what_is_sent_is_on_the_disk_before(tmp_path: Path) -> None:
+    """When a letter leaves, its sums can no longer be forgotten."""
+    world = World(planned(tmp_path))
+    for turn in range(30):
+        number = turn % GROUPS
+        for _, letter in world.members[number].wake():
+            kept = saved(world.plan, number, world.members[number].graph)
+            place = np.searchsorted(kept.nodes, kept.graph.source[letter.links])
+            assert letter.stamp == kept.now - 1
+            assert (kept.sums.numpy()[place] == letter.sums[letter.row]).all()
+
+
 def test_restarts_are_counted(tmp_path: Path) -> None:
     world = World(planned(tmp_path))
     for _ in range(3):

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not ins
 LIMIT = 120
 """Seconds, at most, that anything here may take."""
 
-USERS, ACTORS, UPDATES = 20, 3, 900
+USERS, ACTORS, UPDATES = 20, 3, 600
 FAULTS = {"wake_within": 3, "max_failures": 3, "failure_probability": 0.3}
 """Those of pars-push, but for delays, which are real."""
 
@@ -138,7 +138,8 @@ def training(data: Path, out: Path, **more: object) -> Program:
 
 
 def words(data: Path, out: Path) -> list[object]:
-    return ["train", "--data", data, "--algorithm", "pars-push", "--updates", UPDATES, "--out", out, "--json"]
+    size = ["--updates", UPDATES, "--evaluations", 1]
+    return ["train", "--data", data, "--algorithm", "pars-push", *size, "--out", out, "--json"]
 
 
 def merges(out: Path) -> list[dict[str, Any]]:

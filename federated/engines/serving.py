@@ -1,0 +1,313 @@
+"""Schedules with a server, over real messages: they push orders, pull answers, and never wait for one node.
+
+A node computes the updates of a batch of its users for one message. They are admitted, weighed and merged
+one by one, by the code that merges them in simulation, and the staleness of each is what it really is. Time
+is that of the clock on the wall, in seconds since the run began.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from federated.clients import Clients
+from federated.engines.fleet import Answer, Fleet, Traffic
+from federated.engines.messages import Content
+from federated.engines.places import Place, Places
+from federated.schedules import Merge
+from federated.schedules.arrivals import Arrivals
+from federated.schedules.cohort import Cohort
+from federated.server.admission import SHAPE, refusals
+from federated.server.merging import Arrival, Merging
+from federated.state import Snapshot
+
+BEGIN, UPDATES = "begin", "updates"
+"""Kinds of orders: to get ready for a training, and to compute updates."""
+
+LONGEST_REST = 60.0
+"""Seconds, at most, that a node is left in peace after orders that came to nothing."""
+
+
+class Host(Protocol):
+    """What a server tells nodes that come, and learns of them."""
+
+    def welcome(self, node: int) -> Content:
+        """What a node is told before it can compute."""
+        ...
+
+    def known(self, node: int, answer: Content) -> tuple[str, int]:
+        """The name of its place and how many users it has, by what it answered.
+
+        Raises:
+            ValueError: it cannot take part.
+        """
+        ...
+
+
+class Batch(NamedTuple):
+    """What a node was asked to compute: the turns taken, and the model that it reads."""
+
+    place: str
+    turns: dict[int, int]
+    version: int
+    read: Tensor
+
+
+@dataclass
+class Service:
+    """The state of a server over real messages.
+
+    Attributes:
+        server: what is merged.
+        places: where the users live, and whose turn it is.
+        before: seconds of the run in earlier processes.
+        traffic: what the fleet has sent and heard.
+        batches: under way.
+        begun: when this process began, on its own clock.
+    """
+
+    server: Merging
+    places: Places
+    traffic: Traffic
+    before: float = 0.0
+    batches: list[Batch] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def w(self) -> Tensor:
+        """(P,) the present model."""
+        return self.server.w
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began, without those in which no server was there."""
+        return self.before + time.monotonic() - self.begun
+
+    def pack(self) -> Snapshot:
+        """See `State.pack`. What is under way is lost with the process: those turns are to be taken again."""
+        tensors, plain = self.server.pack()
+        under_way: dict[str, dict[int, int]] = {}
+        for batch in self.batches:
+            under_way.setdefault(batch.place, {}).update(batch.turns)
+        plain |= {
+            "places": self.places.pack(under_way),
+            "time": self.elapsed,
+            "traffic": asdict(self.traffic),
+        }
+        return Snapshot(tensors, plain)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A schedule with a server, on a fleet; implements `Schedule`.
+
+    Attributes:
+        rule: what is done with updates.
+        fleet: the nodes.
+        places: who lives there, for a run that begins.
+        host: welcomes nodes that come later.
+        batch_users: users, at most, in a message.
+    """
+
+    rule: Arrivals | Cohort
+    fleet: Fleet
+    places: Places
+    host: Host
+    batch_users: int
+
+    pools = False
+
+    def start(self, clients: Clients, w: Tensor) -> Service:
+        """See `Schedule.start`."""
+        return Service(Merging(w), self.places, self.fleet.traffic)
+
+    def unpack(self, clients: Clients, snapshot: Snapshot) -> Service:
+        """See `Schedule.unpack`; nodes that are there keep their places."""
+        plain = snapshot.plain
+        places = Places.unpack(clients.seed, plain["places"])
+        for place in self.places.known.values():
+            if place.node is not None:
+                places.settle(place.name, place.users, place.node)
+        self.fleet.traffic = Traffic(**plain["traffic"])
+        server = Merging.unpack(snapshot.tensors, plain)
+        return Service(server, places, self.fleet.traffic, plain["time"])
+
+    def run(self, clients: Clients, state: Service) -> Iterator[Merge]:
+        """See `Schedule.run`."""
+        run = _Rounds if isinstance(self.rule, Cohort) else _Stream
+        return run(self, state).merges()
+
+
+class _Server:
+    """What both schedules do."""
+
+    def __init__(self, served: Served, state: Service) -> None:
+        self.served, self.state, self.fleet = served, state, served.fleet
+        self.rests: dict[str, float] = {}
+        self.welcomed = {place.node for place in state.places.known.values()}
+
+    def ready(self) -> list[Place]:
+        """Places whose nodes are there and have nothing to do; newcomers are welcomed."""
+        nodes, busy = set(self.fleet.nodes()), self.fleet.busy()
+        for node in nodes - self.welcomed:
+            self.welcomed.add(node)
+            self.fleet.send(node, BEGIN, self.served.host.welcome(node))
+        now = time.monotonic()
+        return [
+            place for place in self.state.places.here(nodes - busy) if self.rests.get(place.name, 0.0) <= now
+        ]
+
+    def order(self, place: Place, users: int) -> None:
+        """Have a place's next users compute updates of the present model."""
+        assert place.node is not None, "only places whose nodes are there are asked"
+        server = self.state.server
+        batch = Batch(place.name, place.draw(users), server.version, server.w)
+        plain = {"users": list(batch.turns), "counters": list(batch.turns.values())}
+        content = Content(plain, {"w": server.w.numpy()})
+        self.state.batches.append(batch)
+        if not self.fleet.send(place.node, UPDATES, content, batch):
+            self.lost(batch)
+
+    def lost(self, batch: Batch) -> None:
+        """A batch will not come back: its turns are taken again, by whoever is at that place then."""
+        self.close(batch)
+        place = self.state.places.known[batch.place]
+        place.give_back(batch.turns)
+        place.tries += 1
+        self.rests[place.name] = time.monotonic() + min(LONGEST_REST, 0.5 * 2**place.tries)
+
+    def hear(self) -> Iterator[tuple[Batch, Content]]:
+        """Updates that have come; all other answers are dealt with."""
+        for answer in self.fleet.hear():
+            if answer.kind == BEGIN:
+                self._settle(answer)
+            elif answer.kind == UPDATES:
+                if answer.content is None:
+                    self.lost(answer.note)
+                    continue
+                self.state.places.known[answer.note.place].tries = 0
+                yield answer.note, answer.content
+
+    def _settle(self, answer: Answer) -> None:
+        if answer.content is None:
+            self.welcomed.discard(answer.node)  # it is tried again
+            return
+        try:
+            name, users = self.served.host.known(answer.node, answer.content)
+        except ValueError:
+            self.fleet.traffic.errors += 1
+            return
+        if self.state.places.settle(name, users, answer.node) is None:
+            self.fleet.traffic.errors += 1
+
+    def judged(self, batch: Batch, content: Content) -> tuple[Tensor, Tensor, list[str | None]]:
+        """Updates (C, P), samples (C,) and why updates are refused, of what a node has answered."""
+        users, w = len(batch.turns), self.state.server.w
+        try:
+            deltas = torch.from_numpy(content.array("deltas", np.float32, users, len(w)))
+            samples = content.array("samples", np.int64, users)
+            if (samples < 1).any() or (samples > 10**9).any():
+                raise ValueError("no number of samples")
+        except ValueError:
+            return w.expand(users, -1), torch.ones(users), [SHAPE] * users
+        found = torch.from_numpy(samples.astype(np.float32))
+        return deltas, found, refusals(deltas, w, self.served.rule.max_update_norm)
+
+    def close(self, batch: Batch) -> None:
+        """A batch is no longer under way."""
+        self.state.batches = [other for other in self.state.batches if other is not batch]
+
+    def number(self, batch: Batch, user: int) -> int:
+        """A user's number on the server."""
+        return self.state.places.known[batch.place].begin + user
+
+    @property
+    def in_flight(self) -> int:
+        """Users who are computing or sending."""
+        return sum(len(batch.turns) for batch in self.state.batches)
+
+    def merge(self, users: Any, staleness: Any, refused: Any, in_flight: int) -> Merge:
+        """What is reported."""
+        state = self.state
+        held, figures = len(state.server.held), self.fleet.figures() | {"users": state.places.users}
+        return Merge(state.w, users, staleness, refused, in_flight, state.elapsed, held, figures)
+
+
+class _Stream(_Server):
+    """`Arrivals`: whoever has nothing to do gets an order, and each update is merged as it arrives."""
+
+    def merges(self) -> Iterator[Merge]:
+        """Without end."""
+        while True:
+            for place in self.ready():
+                self.order(place, self.served.batch_users)
+            for batch, content in self.hear():
+                yield from self._arrived(batch, content)
+
+    def _arrived(self, batch: Batch, content: Content) -> Iterator[Merge]:
+        rule = self.served.rule
+        assert isinstance(rule, Arrivals), "cohorts are merged together"
+        deltas, _, whys = self.judged(batch, content)
+        for user, delta, why in zip(list(batch.turns), deltas, whys, strict=True):
+            in_flight = self.in_flight
+            del batch.turns[user]  # what a checkpoint holds from here on is that it has arrived
+            arrival = Arrival(self.number(batch, user), batch.version, batch.read, delta, why)
+            taken = rule.take(self.state.server, arrival, self.state.places.users)
+            if taken is not None:
+                yield self.merge(*taken, in_flight)
+        self.close(batch)
+
+
+class _Rounds(_Server):
+    """`Cohort`: a part of the users at every node, and all who answer are merged together."""
+
+    def merges(self) -> Iterator[Merge]:
+        """Without end."""
+        while True:
+            places = self.ready()
+            for place, users in zip(places, self._shares(places), strict=True):
+                if users:
+                    self.order(place, users)
+            in_flight = self.in_flight
+            answers: list[tuple[Batch, Content]] = []
+            while self.state.batches:
+                for batch, content in self.hear():
+                    self.close(batch)
+                    answers.append((batch, content))
+            if answers:
+                yield self._round(answers, in_flight)
+            elif not in_flight:
+                for _ in self.hear():  # nobody is there: wait for somebody
+                    pass
+
+    def _shares(self, places: list[Place]) -> list[int]:
+        """How many users of each place are in the cohort: as many of each as of all, up to rounding."""
+        assert isinstance(self.served.rule, Cohort), "arrivals have no cohorts"
+        ends = np.cumsum([place.users for place in places])
+        if not len(ends):
+            return []
+        edges = np.rint(ends * min(1.0, self.served.rule.cohort / ends[-1])).astype(int)
+        return [int(n) for n in np.diff(edges, prepend=0)]
+
+    def _round(self, answers: list[tuple[Batch, Content]], in_flight: int) -> Merge:
+        rule, server = self.served.rule, self.state.server
+        assert isinstance(rule, Cohort), "arrivals are merged one by one"
+        users, refused, deltas, samples = [], [], [], []
+        for batch, content in answers:
+            found, held, whys = self.judged(batch, content)
+            for number, (user, why) in enumerate(zip(batch.turns, whys, strict=True)):
+                if why is not None:
+                    refused.append(why)
+                    continue
+                users.append(self.number(batch, user))
+                deltas.append(found[number])
+                samples.append(held[number])
+        if users:
+            step, server.moments = rule.step(server.moments, torch.stack(deltas), torch.stack(samples))
+            server.w = server.w - step
+            server.version += 1
+        return self.merge(tuple(users), (0,) * len(users), tuple(refused), in_flight)
