@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 
-from data.schema import DataError
+from federated.engines import MissingEngineError
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would tell its makers
@@ -33,7 +33,7 @@ PATIENCE = 10.0
 """Seconds in which a cluster has to answer."""
 
 
-class ClusterError(DataError):
+class ClusterError(MissingEngineError):
     """Nobody answers at the address of a cluster."""
 
 
