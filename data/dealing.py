@@ -72,7 +72,7 @@ def _hand(dataset: Dataset, number: int, nodes: int, bounds: Bounds) -> Dataset:
     blank = np.zeros(mine.slates.num_rows + 1, np.int32)
     pools = pa.ListArray.from_arrays(blank, np.zeros(0, np.int32))
     mine = with_queries(replace(mine, slates=with_columns(mine.slates, "slates", pool=pools)), _known(mine))
-    return replace(mine, slates=with_pools_anew(mine, own_counts(mine.events, mine.queries.num_rows, bounds)))
+    return with_pools_anew(mine, own_counts(mine.events, mine.queries.num_rows, bounds))
 
 
 def _known(mine: Dataset) -> list[str]:

@@ -1,7 +1,7 @@
 """The slates of a log: for every event a prefix, a pool of its completions, and what was submitted."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -108,8 +108,10 @@ def slates_of(
         tell(POOLS, begin, len(user))
 
 
-def with_pools_anew(dataset: Dataset, popularity: Popularity) -> pa.Table:
-    """The slates of a log, whose prefixes, references and events stay; what is popular is known anew.
+def with_pools_anew(dataset: Dataset, popularity: Popularity) -> Dataset:
+    """A log whose slates keep their prefixes, references and events, where what is popular is known anew.
+
+    Nothing is left out of it: a query that is no longer in its pool is a miss.
 
     Args:
         dataset: imported from a log; its queries are sorted by text.
@@ -120,9 +122,16 @@ def with_pools_anew(dataset: Dataset, popularity: Popularity) -> pa.Table:
     length = np.ones(events.num_rows, np.int64)  # events that were left out may have any prefix
     length[event] = pc.utf8_length(slates.column("prefix")).to_numpy()
     texts = dataset.queries.column("text").to_pylist()
-    made = slates_of(events, texts, length, int(dataset.manifest["options"]["history"]), popularity)
-    pool = pa.concat_tables(part.table.select(["pool"]) for part in made).column("pool").take(pa.array(event))
-    return slates.set_column(slates.schema.get_field_index("pool"), SCHEMAS["slates"].field("pool"), pool)
+    history = int(dataset.manifest["options"]["history"])
+    made = list(slates_of(events, texts, length, history, popularity))
+    pool = pa.concat_tables(one.table.select(["pool"]) for one in made).column("pool").take(pa.array(event))
+    place = slates.schema.get_field_index("pool")
+    missed = ~np.concatenate([one.found for one in made])[event]
+    return replace(
+        dataset,
+        slates=slates.set_column(place, SCHEMAS["slates"].field("pool"), pool),
+        manifest={**dataset.manifest, "missed": int(missed.sum())},
+    )
 
 
 def _slates(

@@ -143,5 +143,5 @@ def source(dataset: Dataset, tables: PublicTables, told: bool = True) -> Log:
         popularity = Popularity(
             public.count - public.outside, None if events.told is None else events.told[QUERY]
         )
-        joined = replace(joined, slates=with_pools_anew(joined, popularity))
+        joined = with_pools_anew(joined, popularity)
     return Log(joined, public)

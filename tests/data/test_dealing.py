@@ -74,6 +74,7 @@ def test_of_a_log_pools_hold_what_the_node_knows(log: Dataset, tmp_path: Path) -
     """With one node that is everything; where each user is alone, their own past."""
     (whole,) = (read(place) for place in deal(log, 1, tmp_path / "one"))
     assert whole.slates.equals(log.slates)
+    assert whole.manifest["missed"] == log.manifest["missed"] > 0
     for place in deal(log, 7, tmp_path / "seven"):
         alone = read(place)
         events, past = alone.events.to_pylist(), set[int]()
@@ -81,6 +82,8 @@ def test_of_a_log_pools_hold_what_the_node_knows(log: Dataset, tmp_path: Path) -
             now = events[slate["event_id"]]
             past = {e["query_id"] for e in events if e["timestamp"] < now["timestamp"]}
             assert set(slate["pool"]) <= past
+        pools = zip(*(alone.slates.column(name).to_pylist() for name in ("pool", "reference")), strict=True)
+        assert alone.manifest["missed"] == sum(wanted[0] not in pool for pool, wanted in pools)
 
 
 def test_other_peoples_searches_are_no_secret(log: Dataset, tmp_path: Path) -> None:

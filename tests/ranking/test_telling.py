@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from app.suggestions.candidates import Candidates
+from app.suggestions.visit import Visit
 from data.public_counts import Bounds
 from data.schema import DataError, Dataset, column
 from data.simulator import simulate
@@ -193,8 +195,9 @@ def test_hashes_are_worth_nothing_without_the_key(tmp_path: Path) -> None:
 
 
 def test_the_same_text_of_another_kind_has_another_hash(tmp_path: Path) -> None:
-    """Or two searches of one user would be two users of one search."""
-    rows = [("u", 1_600_000_000 + 60 * n, "a b" if n % 2 else "a", "a") for n in range(10)]
+    """And so have texts that are the same only when put together."""
+    texts = ["a", "a b", "a", "a b", "ab", "c", "a", "bc"] * 3
+    rows = [("u", 1_600_000_000 + 60 * n, text, "a") for n, text in enumerate(texts)]
     pd.DataFrame(rows, columns=["user", "time", "query", "group"]).to_csv(tmp_path / "log.csv", index=False)
     central = imported(tmp_path / "log.csv", tmp_path / "central", Bounds(1, 50, 5))
     node = Node(central, KEY)
@@ -255,6 +258,26 @@ def test_a_node_may_have_users_who_share_nothing(tmp_path: Path) -> None:
         own = set(dataset.queries.column("text").to_pylist())
         assert set(log.texts or []) == own
         assert not log.public.count.any()
+
+
+def test_who_types_now_is_offered_the_same(tmp_path: Path) -> None:
+    """The suggestion service looks into a node's log as into any other."""
+    bounds = Bounds(2, 20, 3)
+    central = imported(log_of(9, tmp_path / "log.csv", users=6), tmp_path / "central", bounds)
+    datasets = dealt(central, 2, tmp_path / "nodes")
+    tables = summed(datasets, bounds)
+    logs = [Log(central), *(source(dataset, tables) for dataset in datasets)]
+    offered = [Candidates(log) for log in logs]
+    for user in range(6):
+        found = []
+        for which, who in ((0, user), (1 + user % 2, user // 2)):
+            standing = offered[which].standing(Visit(who))
+            pool = offered[which].pool(standing, "g")
+            slate = offered[which].slate(who, standing, "g", pool)
+            texts = logs[which].texts or []
+            found.append(([texts[query] for query in pool], slate.features.numpy().tobytes()))
+        assert found[0] == found[1]
+        assert found[0][0]
 
 
 def test_the_data_is_that_of_the_node_and_the_tables(tmp_path: Path) -> None:
