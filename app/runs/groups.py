@@ -17,6 +17,7 @@ from data.feature_sets import Data, open_data
 from data.schema import Dataset, column
 from federated.clients import Clients
 from federated.engines import Ray, require_engine
+from federated.engines.ray.environment import prepare
 from federated.network.graphs import Ints
 from federated.schedules import Schedule
 from federated.schedules.gossip import Gossip
@@ -81,6 +82,7 @@ def scheduled(settings: Settings, out: Path) -> Iterator[Schedule[Any]]:
         yield schedule
         return
     require_engine("ray")
+    prepare(settings.engine.address)
     from federated.engines.ray.schedule import OnRay  # only who uses it needs Ray
 
     on_ray = OnRay(schedule, settings.engine, Group(out.resolve()), settings.updates, out / GROUPS)

@@ -1,6 +1,5 @@
 """Ray itself: one on this machine that begins and ends with a training, or a cluster that is there."""
 
-import os
 import shutil
 import signal
 import socket
@@ -17,17 +16,10 @@ import ray
 
 from federated.engines import MissingEngineError
 
-SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # it would tell its makers
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns
-}
-"""What Ray reads from the environment, unless it says otherwise."""
-
 OBJECTS = 200 * 2**20
 """Bytes of memory, at most, for what is sent on one machine."""
 
 HERE = "127.0.0.1"
-
 
 PATIENCE = 10.0
 """Seconds in which a cluster has to answer."""
@@ -62,8 +54,6 @@ def cluster(address: str) -> Iterator[None]:
 
 
 def _connect(address: str, place: Path | None) -> None:
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
     quiet = {"log_to_driver": False, "configure_logging": False}
     if place:
         ray.init(

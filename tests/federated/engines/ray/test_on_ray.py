@@ -163,7 +163,9 @@ def test_an_actor_that_is_killed_goes_on_from_its_disk(
     out = tmp_path / "run"
     with training(tiny, out) as program:
         until(has(out, UPDATES // 4), "a quarter has arrived")
-        os.kill(program.actors()[1], signal.SIGKILL)
+        victim = program.actors()[1]
+        assert b"RAY_AUTH_MODE=token" in Path(f"/proc/{victim}/environ").read_bytes(), "anyone may command it"
+        os.kill(victim, signal.SIGKILL)
         code, summary = program.ended()
     network = summary["network"]
     assert (code, summary["finished"], summary["updates"]) == (0, True, UPDATES)
@@ -180,6 +182,7 @@ def head(port: int, folder: Path) -> Program:
     """`ray start --head` on a port of its own."""
     ray = Path(sys.executable).with_name("ray")
     where = ["--node-ip-address", "127.0.0.1", "--port", port, "--temp-dir", folder]
+    where += ["--ray-client-server-port", free_port()]
     return Program([ray, "start", "--head", "--block", *where, "--num-cpus", 0, *QUIET], folder)
 
 
