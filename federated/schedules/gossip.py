@@ -69,7 +69,7 @@ class Gossip(Faults):
     degree: Annotated[int, Field(ge=1, le=100_000)] = 4
     edge_list: str | None = None
     step_sizes: Literal["constant", "1/t"] = "constant"
-    decay_from: Annotated[float, Field(gt=0, le=1e9)] = 100
+    decay_from: Annotated[float, Field(gt=0, le=1e9)] = 100.0
     asleep_too: bool = False
     least_weight: Annotated[float, Field(ge=0, lt=1)] = 0.02
     max_update_norm: Positive | None = None
