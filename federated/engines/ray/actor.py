@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import ray
 import torch
 from ray.exceptions import RayError
-from torch import Tensor
 
 from data.randomness import generator
 from federated.engines.ray.member import Member, Plan, Recipe, Report
@@ -90,11 +89,9 @@ class Actor:
     When Ray starts it again after its process was killed, it goes on from its disk by itself.
     """
 
-    def __init__(
-        self, plan: Plan, group: int, recipe: Recipe, w: Tensor, names: list[str], namespace: str
-    ) -> None:
+    def __init__(self, plan: Plan, group: int, recipe: Recipe, names: list[str], namespace: str) -> None:
         torch.set_num_threads(1)
-        self._member = Member(plan, group, recipe, w)
+        self._member = Member(plan, group, recipe)
         self._plan, self._group = plan, group
         self._post = Post(names, namespace)
         self._ending = threading.Event()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
-from torch import Tensor
 
 from data.schema import DataError
 from federated.engines.ray.actor import THREADS, Actor, Seen
@@ -40,7 +39,7 @@ class Fleet:
     seen: dict[int, Seen] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, plan: Plan, recipe: Recipe, w: Tensor) -> "Fleet":
+    def start(cls, plan: Plan, recipe: Recipe) -> "Fleet":
         """Start all actors, each of which finds its users' data and, if it has any, its state.
 
         They live once all of them are there, see `reports`.
@@ -48,7 +47,6 @@ class Fleet:
         Args:
             plan: of the training.
             recipe: for users' data.
-            w: (P,) what everybody begins with.
         """
         namespace = f"persarank-{plan.name}"
         names = [str(group) for group in range(plan.groups)]
@@ -61,7 +59,7 @@ class Fleet:
                 max_restarts=RESTARTS,
                 max_concurrency=THREADS,
                 scheduling_strategy="SPREAD",
-            ).remote(plan, group, recipe, w, names, namespace)
+            ).remote(plan, group, recipe, names, namespace)
             for group in range(plan.groups)
         ]
         return cls(plan, actors)

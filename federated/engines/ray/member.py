@@ -125,14 +125,13 @@ class Member:
         plan: of the training.
         group: its number.
         recipe: for its users' data.
-        w: (P,) what users hold who begin anew.
 
     Raises:
         DataError: its state is gone, or it is that of another group.
         CheckpointError: its state is damaged.
     """
 
-    def __init__(self, plan: Plan, group: int, recipe: Recipe, w: Tensor) -> None:
+    def __init__(self, plan: Plan, group: int, recipe: Recipe) -> None:
         self._plan, self._number = plan, group
         users = plan.members(group)
         self._clients = recipe(users)
@@ -141,7 +140,7 @@ class Member:
         self._merged, self._late = np.zeros(len(users), np.int64), np.zeros(len(users), np.int64)
         self._refused: dict[str, int] = {}
         self._bytes, self._restarts = 0, 0
-        self.nodes = self._restored(users) or self._begun(users, w)
+        self.nodes = self._restored(users) or self._begun(users)
         self.box = Letterbox(reaching(self.graph, users), self.nodes.mass.shape[1])
         self.report = self._report()
         self.save()
@@ -211,10 +210,11 @@ class Member:
         self._restarts = snapshot.plain["restarts"] + 1
         return NodeGroup.unpack(self.graph, users, self._plan.rules, self._plan.seed, snapshot)
 
-    def _begun(self, users: Ints, w: Tensor) -> NodeGroup:
+    def _begun(self, users: Ints) -> NodeGroup:
         if self._plan.goes_on:
             raise DataError(f"the state of group {self._number} is gone from {self._plan.folder}.")
         checkpoint.clear(self._plan.disk(self._number))  # of another training, whose rounds were later ones
+        w = self._clients.task.initial(self._plan.seed)
         return NodeGroup.start(self.graph, users, self._plan.rules, self._plan.seed, w)
 
     def _report(self) -> Report:

@@ -82,7 +82,7 @@ class OnRay:
         return cluster(self.engine.address)
 
     def start(self, clients: Clients, w: Tensor) -> Known:
-        """See `Schedule.start`."""
+        """See `Schedule.start`; actors find w for themselves: it is the task's start."""
         users = clients.number
         return Known(secrets.token_hex(8), w.expand(users, -1), np.zeros(users, np.int64), {})
 
@@ -98,7 +98,7 @@ class OnRay:
             FleetError: a group cannot go on, or nobody has taken a step for a long time.
         """
         plan, graph = self.plan(clients, state), self.rules.links(clients)
-        fleet = Fleet.start(plan, self.recipe, state.w[0])
+        fleet = Fleet.start(plan, self.recipe)
         try:
             while (reports := fleet.ask(OFTEN, clients.patience)) is None:
                 pass

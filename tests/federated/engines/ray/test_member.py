@@ -39,14 +39,14 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.members = [Member(plan, group, clients, START) for group in range(plan.groups)]
+        self.members = [Member(plan, group, clients) for group in range(plan.groups)]
 
     def wake(self, group: int) -> None:
         for target, letter in self.members[group].wake():
             self.members[target].box.put(letter)
 
     def kill(self, group: int) -> None:
-        self.members[group] = Member(self.plan, group, clients, START)
+        self.members[group] = Member(self.plan, group, clients)
 
     def finish(self, rounds: int = 2000) -> None:
         for _ in range(rounds):
@@ -170,13 +170,13 @@ def test_what_a_killed_group_forgets_is_bounded_by_how_often_it_saves(tmp_path: 
 
 def test_a_state_that_is_gone_is_missed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the state of group 2 is gone"):
-        Member(replace(planned(tmp_path), goes_on=True), 2, clients, START)
+        Member(replace(planned(tmp_path), goes_on=True), 2, clients)
 
 
 def test_the_state_of_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
     World(planned(tmp_path)).finish()
     other = replace(planned(tmp_path), name="b")
-    member = Member(other, 0, clients, START)
+    member = Member(other, 0, clients)
     assert not member.living
     assert saved(other, 0, member.graph).now == 0
     with pytest.raises(DataError, match="the state of group 1 is gone"):
@@ -194,7 +194,7 @@ def test_letters_that_nobody_took_are_lost(tmp_path: Path) -> None:
 def test_rounds_without_weight_are_not_made_up_for(tmp_path: Path) -> None:
     """While neighbours are down, nobody saves up for a step of hundreds of rounds."""
     plan = planned(tmp_path)
-    member = Member(plan, 0, clients, START)
+    member = Member(plan, 0, clients)
     for _ in range(100):
         member.wake()
     assert member.nodes.mass[:, -1].max() < RULES.least_weight
@@ -208,7 +208,7 @@ def test_rounds_without_weight_are_not_made_up_for(tmp_path: Path) -> None:
 def test_who_sleeps_as_long_as_allowed_owes_all_of_it(tmp_path: Path) -> None:
     """As in the simulator: the bound above is no other where nobody waits for weight."""
     rules = replace(RULES, least_weight=0, step_sizes="1/t", decay_from=5)
-    member = Member(replace(planned(tmp_path), rules=rules), 0, clients, START)
+    member = Member(replace(planned(tmp_path), rules=rules), 0, clients)
     owed, longest = np.zeros(len(member.nodes.nodes)), 0.0
     for now in range(60):
         awake = member.nodes.awake()

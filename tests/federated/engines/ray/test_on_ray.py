@@ -107,6 +107,7 @@ class Program:
         """The exit code, and what it answered."""
         out, err = self.process.communicate(timeout=LIMIT)
         assert out, err
+        assert all(line.startswith("persarank: ") for line in err.splitlines()), "Ray is not heard"
         return self.process.returncode, json.loads(out)
 
     def __exit__(self, *error: object) -> None:
@@ -182,7 +183,6 @@ def head(port: int, folder: Path) -> Program:
     """`ray start --head` on a port of its own."""
     ray = Path(sys.executable).with_name("ray")
     where = ["--node-ip-address", "127.0.0.1", "--port", port, "--temp-dir", folder]
-    where += ["--ray-client-server-port", free_port()]
     return Program([ray, "start", "--head", "--block", *where, "--num-cpus", 0, *QUIET], folder)
 
 
