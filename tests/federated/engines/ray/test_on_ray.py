@@ -39,6 +39,9 @@ USERS, ACTORS, UPDATES = 20, 3, 600
 FAULTS = {"wake_within": 3, "max_failures": 3, "failure_probability": 0.3}
 """Those of pars-push, but for delays, which are real."""
 
+SLOWLY = 0.2
+"""Seconds between wakings of groups that are to be interrupted: the one that was killed has far to go then."""
+
 QUIET = ("--include-dashboard=false", "--disable-usage-stats", "--object-store-memory=100000000")
 
 
@@ -210,7 +213,7 @@ def test_a_training_on_a_cluster_is_killed_stopped_and_gone_on_with(tiny: Path, 
     out, port = tmp_path / "run", free_port()
     with TemporaryDirectory(prefix="ray-", dir="/tmp") as folder, head(port, Path(folder)) as cluster:
         until(lambda: listening(port), "the cluster is there")
-        with training(tiny, out, address=f"127.0.0.1:{port}") as program:
+        with training(tiny, out, address=f"127.0.0.1:{port}", wake_seconds=SLOWLY) as program:
             until(has(out, UPDATES // 5), "a fifth has arrived")
             os.kill(cluster.actors()[0], signal.SIGKILL)
             until(has(out, restarts=1), "it lives again")
