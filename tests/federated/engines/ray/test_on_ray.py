@@ -40,7 +40,7 @@ FAULTS = {"wake_within": 3, "max_failures": 3, "failure_probability": 0.3}
 """Those of pars-push, but for delays, which are real."""
 
 SLOWLY = 0.2
-"""Seconds between wakings of groups that are to be interrupted: the one that was killed has far to go then."""
+"""Seconds between wakings of groups that are to be interrupted before they have finished."""
 
 QUIET = ("--include-dashboard=false", "--disable-usage-stats", "--object-store-memory=100000000")
 
