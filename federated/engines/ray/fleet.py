@@ -14,6 +14,9 @@ from federated.engines.ray.member import Plan, Recipe, Report
 RESTARTS = 100
 """How often an actor is started again after its process has died."""
 
+MOURNING = 5.0
+"""Seconds after which an actor that is said to be dead, and not just down, is believed to be."""
+
 FAREWELL = 60.0
 """Seconds in which an actor has to finish its round and save."""
 
@@ -31,12 +34,14 @@ class Fleet:
         actors: by group.
         asked: who has been asked how it is and has not answered yet.
         seen: what each one answered last.
+        dead: since when Ray has said that somebody is.
     """
 
     plan: Plan
     actors: list[ray.actor.ActorHandle]
     asked: dict[ray.ObjectRef, int] = field(default_factory=dict)
     seen: dict[int, Seen] = field(default_factory=dict)
+    dead: dict[int, float] = field(default_factory=dict)
 
     @classmethod
     def start(cls, plan: Plan, recipe: Recipe) -> "Fleet":
@@ -86,6 +91,7 @@ class Fleet:
             for ref in answered:
                 self._note(ref)
         if len(self.seen) < len(self.actors):
+            time.sleep(0.1)  # the dead answer at once
             return None
         for group, seen in self.seen.items():
             if not seen.living:
@@ -96,10 +102,14 @@ class Fleet:
         group = self.asked.pop(ref)
         try:
             seen = ray.get(ref)
-        except ActorDiedError as error:
-            raise FleetError(f"the actor of group {group} cannot go on: {_cause(error)}") from error
+        except ActorDiedError as error:  # for good, or it is about to be started again
+            since = self.dead.setdefault(group, time.monotonic())
+            if time.monotonic() - since > MOURNING:
+                raise FleetError(f"the actor of group {group} cannot go on: {_cause(error)}") from error
+            return
         except RayActorError:  # it is being started again
             return
+        self.dead.pop(group, None)
         if seen.failure is not None:
             raise seen.failure
         self.seen[group] = seen
