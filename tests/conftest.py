@@ -52,6 +52,7 @@ SLOW = (
     "data/reading/test_round_trip.py",
     "data/test_history.py",
     "data/test_pools.py",
+    "federated/engines/ray/test_on_ray.py",
     "federated/tasks/test_navigation.py",
 )
 """What `make check` leaves out: two folders, and of the rest the slowest files."""

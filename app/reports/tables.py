@@ -128,11 +128,15 @@ def _kept(asked: str, which: str, updates: int, nmrr: float | None) -> str:
 
 def _network(network: dict[str, float], rounds: float) -> str:
     """What a network without a server carried."""
-    told = f"In {rounds:.0f} rounds {network['messages']:,.0f} messages, {network['bytes'] / 1e9:.2f} GB, "
+    unit = "seconds" if "restarts" in network else "rounds"  # groups on real clocks have no common rounds
+    told = f"In {rounds:.0f} {unit} {network['messages']:,.0f} messages, {network['bytes'] / 1e9:.2f} GB, "
     told += f"of which {network['lost']:,.0f} were lost; mass {network['mass']:.6f} of 1 is there. "
     told += f"Consensus error {network['consensus_error']:.3g}; "
     told += f"smallest weight {network['smallest_weight']:.2g}; "
-    return told + f"nodes waited {network['guarded']:,.0f} times because theirs was tiny."
+    told += f"nodes waited {network['guarded']:,.0f} times because theirs was tiny."
+    if restarts := network.get("restarts"):
+        told += f" Groups went on from their disks {restarts:,.0f} times."
+    return told
 
 
 def evaluation(result: dict[str, Any], console: Console) -> None:

@@ -5,6 +5,7 @@
     config.toml         every setting, and which data
     metrics.jsonl       one line for each merge and evaluation, on virtual time: equal seeds, equal bytes
     checkpoints/        the newest two, until the run is finished; see `federated.checkpoint`
+    groups/             what the actors of a Ray engine go on from, until the run is finished
     summary.json        what `train --json` prints; without it there is no model yet
     model.json          the model's files and their checksums
     model.safetensors   the parameters (tree rankers: a directory model/ instead)
@@ -36,7 +37,7 @@ from ranking.rankers.trees import ModelError
 from ranking.sources import Source
 
 CONFIG, METRICS, SUMMARY, REPORT = "config.toml", "metrics.jsonl", "summary.json", "report.json"
-CHECKPOINTS, SLATES = "checkpoints", "slates"
+CHECKPOINTS, SLATES, GROUPS = "checkpoints", "slates", "groups"
 PUBLIC = ("public.arrow", "public.json")
 """Where users' data is elsewhere: what they make public together, and which nodes have told of it."""
 
@@ -293,5 +294,16 @@ def workplace(directory: Path) -> Iterator[None]:
 
 def discard(directory: Path) -> None:
     """Remove what a run has written, and nothing else."""
-    checkpoint.clear(directory / CHECKPOINTS)
+    clear(directory)
     remove(directory, WRITTEN)
+
+
+def clear(directory: Path) -> None:
+    """Remove what a run could go on from."""
+    checkpoint.clear(directory / CHECKPOINTS)
+    groups = directory / GROUPS
+    if groups.is_dir():
+        for group in groups.iterdir():
+            checkpoint.clear(group)
+        with suppress(OSError):
+            groups.rmdir()

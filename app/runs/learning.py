@@ -11,6 +11,7 @@ from app.runs.checks import ConfigError
 from app.runs.directory import METRICS, SLATES
 from app.runs.fitting import fit
 from app.runs.following import Watch, follow
+from app.runs.groups import scheduled
 from app.runs.journal import Tally
 from app.runs.phases import COMPILING, TRAINING, Phases
 from app.runs.settings import Settings
@@ -24,6 +25,7 @@ from data.progress import UNKNOWN, Tell
 from data.schema import Dataset
 from federated.keeping import BEST, LAST, Best
 from federated.personal import Choice
+from federated.schedules import Schedule
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
@@ -117,7 +119,8 @@ def learn(
     require_texts(settings, dataset)
     if not settings.fitted:
         try:
-            return _train(settings, dataset, out, watch, phases, stop, snapshot, until)
+            with scheduled(settings, out) as schedule:
+                return _train(settings, schedule, dataset, out, watch, phases, stop, snapshot, until)
         finally:
             remove(out, [f"{SLATES}/*/features"])
     phases.enter(FEATURES)
@@ -169,6 +172,7 @@ def task_of(
 
 def _train(
     settings: Settings,
+    schedule: Schedule[Any],
     dataset: Data,
     out: Path,
     watch: Watch,
@@ -186,7 +190,8 @@ def _train(
         evaluations = settings.evaluations if len(slates[1]) else 0
         size = (settings.seed, settings.updates, evaluations)
         best_by = NMRR if settings.keep == BEST else None
-        training = Training(task, settings.row, *size, patience.tell, patience, best_by)
+        row = replace(settings.row, schedule=schedule)
+        training = Training(task, row, *size, patience.tell, patience, best_by)
         if not task.stacked:
             patience.tell(COMPILING, 0, UNKNOWN)
             training.warm_up()

@@ -12,6 +12,7 @@ from app.runs.directory import (
     SUMMARY,
     RunError,
     Started,
+    clear,
     created,
     discard,
     finished,
@@ -163,7 +164,7 @@ def _complete(
         write_bytes(out / SUMMARY, (json.dumps(summary, allow_nan=False) + "\n").encode())
         phases.tell(SAVING, 1, 1)
         if summary["finished"]:
-            checkpoint.clear(out / CHECKPOINTS)
+            clear(out)
             return summary
     updates = learned.tally.updates
     there = updates >= min(settings.updates, until or settings.updates)

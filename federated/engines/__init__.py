@@ -13,7 +13,7 @@ Seconds = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class MissingEngineError(Exception):
-    """The package of an engine is not installed."""
+    """The package of an engine is not installed, or nobody answers where it is said to run."""
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ class _Server:
     def ready(self) -> list[Place]:
         """Places whose nodes are there and have nothing to do; newcomers are welcomed."""
         nodes, busy = set(self.fleet.nodes()), self.fleet.busy()
-        for node in nodes - self.welcomed:
+        for node in nodes - self.welcomed - busy:
             self.welcomed.add(node)
             self.fleet.send(node, BEGIN, self.served.host.welcome(node))
         now = time.monotonic()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data.schema import DataError
 from federated.network.graphs import Bools, Graph, Ints
+from federated.network.nodes import make_models, step
 from federated.network.shares import Shares
 from federated.network.weather import Faults, Weather
 from federated.state import Snapshot
@@ -77,16 +78,15 @@ class PushSum:
         )
 
     def step(self, nodes: Ints, deltas: Tensor) -> None:
-        """x −= s Δ of C nodes (C,), whose updates with step size 1 are deltas (C, P)."""
-        s = torch.from_numpy(self.owed[nodes]).to(deltas.dtype)
-        self.mass[:, :-1].index_add_(0, torch.from_numpy(nodes), s[:, None] * deltas, alpha=-1)
+        """See `nodes.step`."""
+        step(self, nodes, deltas)
 
     def exchange(self, awake: Bools, least_weight: float) -> None:
         """Let those who are awake (n,) share, send, hear and make their z, which ends the round.
 
         Args:
             awake: who.
-            least_weight: nodes whose y is smaller keep their z, since x/y would be anything.
+            least_weight: see `nodes.make_models`.
         """
         self.weather.note_sleep(awake)
         self.newest = np.maximum(self.newest, self.weather.arrivals(self.now))  # before anything is sent
@@ -94,12 +94,7 @@ class PushSum:
         self.messages += int(self.graph.out_degree[awake].sum())
         self.lost += int(self.weather.send(self.now, awake).sum())
         self._hear(awake)
-        weight = self.mass[:, -1].numpy()
-        firm = awake & (weight >= least_weight) & (weight > 0)  # which it always is but for rounding
-        self.guarded += int((awake & ~firm).sum())
-        fresh = self.mass[:, :-1] / self.mass[:, -1:]
-        self.w = fresh if firm.all() else torch.where(torch.from_numpy(firm)[:, None], fresh, self.w)
-        self.made[firm] = self.now
+        self.guarded += make_models(self, awake, least_weight)
         self.now += 1
 
     def total(self) -> Tensor:

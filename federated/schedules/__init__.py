@@ -30,7 +30,8 @@ class Merge:
             of all push-sum weights, by which nothing was lost if it is 1; ``smallest_weight``, of a node;
             ``oldest_stamp`` and ``oldest_model``, rounds since the quietest neighbour was heard and since the
             last of all nodes made its z; and, until now, ``messages`` and ``bytes`` sent, messages ``lost``,
-            and how often nodes were ``guarded`` against a tiny weight.
+            and how often nodes were ``guarded`` against a tiny weight. Over real messages also ``restarts``,
+            how often groups of nodes went on from their disks.
     """
 
     w: Tensor

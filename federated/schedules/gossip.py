@@ -5,6 +5,7 @@ and loses, RASGP (Spiridonoff 2020); with u-step `MAML` it is PARS-Push (Toghani
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,7 +15,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from federated.clients import Clients
-from federated.network.graphs import Graph, Ints, Kind
+from federated.network.graphs import Bools, Graph, Ints, Kind
+from federated.network.nodes import Nodes, step
 from federated.network.push_sum import PushSum
 from federated.network.weather import Faults
 from federated.objectives import Positive
@@ -25,6 +27,23 @@ from federated.workers import one_thread
 
 PATIENCE = 10
 """Times Γs in which every node's weight must suffice once, or its user would never learn."""
+
+
+@plain_dataclass(frozen=True)
+class Turn:
+    """The steps of one round.
+
+    Attributes:
+        users: whose were taken.
+        staleness: for each, how many rounds old its z was.
+        refused: reasons why other users' were not, see `admission`.
+        computed: how many updates were computed.
+    """
+
+    users: tuple[int, ...]
+    staleness: tuple[int, ...]
+    refused: tuple[str, ...]
+    computed: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ class Gossip(Faults):
     degree: Annotated[int, Field(ge=1, le=100_000)] = 4
     edge_list: str | None = None
     step_sizes: Literal["constant", "1/t"] = "constant"
-    decay_from: Annotated[float, Field(gt=0, le=1e9)] = 100
+    decay_from: Annotated[float, Field(gt=0, le=1e9)] = 100.0
     asleep_too: bool = False
     least_weight: Annotated[float, Field(ge=0, lt=1)] = 0.02
     max_update_norm: Positive | None = None
@@ -84,33 +103,59 @@ class Gossip(Faults):
 
     def run(self, clients: Clients, state: PushSum) -> Iterator[Merge]:
         """See `Schedule.run`; each turn is one round of the network."""
+        users = np.arange(clients.number)
         while True:
             awake = state.weather.awake(state.now)
-            ready = state.mass[:, -1].numpy() >= self.least_weight
-            nodes = np.flatnonzero(ready if self.asleep_too else ready & awake)
-            deltas, why = self._updates(clients, state, nodes)
-            good = np.array([reason is None for reason in why], bool)
-            late = state.now - 1 - state.made[nodes[good]]  # 0: z was made in the round before
-            state.owed += self._factor(state.now)
+            turn = self.steps_of(clients, state, users, awake)
             with one_thread():
-                state.step(nodes[good], deltas if good.all() else deltas[torch.from_numpy(good)])
-                state.owed[nodes] = 0
-                state.steps[nodes] += 1
                 state.exchange(awake, self.least_weight)
                 figures = state.figures()
             self._require_weight(state)
-            refused = tuple(reason for reason in why if reason is not None)
-            users = tuple(nodes[good].tolist())
             yield Merge(
-                state.w, users, tuple(late.tolist()), refused, len(nodes), float(state.now), network=figures
+                state.w,
+                turn.users,
+                turn.staleness,
+                turn.refused,
+                turn.computed,
+                float(state.now),
+                network=figures,
             )
 
-    def _updates(self, clients: Clients, state: PushSum, nodes: Ints) -> tuple[Tensor, list[str | None]]:
+    def steps_of(
+        self, clients: Clients, state: Nodes, users: Ints, awake: Bools, may: Bools | None = None
+    ) -> Turn:
+        """Let all nodes take the steps of the present round that are theirs to take.
+
+        Args:
+            clients: who compute the updates.
+            state: n nodes.
+            users: (n,) whose nodes these are.
+            awake: (n,) who is.
+            may: (n,) who has steps left; None: everybody.
+        """
+        ready = state.mass[:, -1].numpy() >= self.least_weight
+        if may is not None:
+            ready &= may
+        nodes = np.flatnonzero(ready if self.asleep_too else ready & awake)
+        deltas, why = self._updates(clients, state, users, nodes)
+        good = np.array([reason is None for reason in why], bool)
+        late = state.now - 1 - state.made[nodes[good]]  # 0: z was made in the round before
+        state.owed += self.factor(state.now)
+        with one_thread():
+            step(state, nodes[good], deltas if good.all() else deltas[torch.from_numpy(good)])
+        state.owed[nodes] = 0
+        state.steps[nodes] += 1
+        refused = tuple(reason for reason in why if reason is not None)
+        return Turn(tuple(users[nodes[good]].tolist()), tuple(late.tolist()), refused, len(nodes))
+
+    def _updates(
+        self, clients: Clients, state: Nodes, users: Ints, nodes: Ints
+    ) -> tuple[Tensor, list[str | None]]:
         """Δ (C, P) of C nodes at their z, and why they are refused."""
         if not len(nodes):
             return state.w[:0], []
         at = state.w if len(nodes) == len(state.w) else state.w[torch.from_numpy(nodes)]
-        deltas = clients.deltas(nodes.tolist(), state.steps[nodes].tolist(), at)
+        deltas = clients.deltas(users[nodes].tolist(), state.steps[nodes].tolist(), at)
         return deltas, refusals(deltas, state.w[0], self.max_update_norm)
 
     def _require_weight(self, state: PushSum) -> None:
@@ -123,6 +168,6 @@ class Gossip(Faults):
                 "all send and hear equally much."
             )
 
-    def _factor(self, now: int) -> float:
+    def factor(self, now: int) -> float:
         """How much an update counts in round ``now``."""
         return 1.0 if self.step_sizes == "constant" else self.decay_from / (self.decay_from + now)
