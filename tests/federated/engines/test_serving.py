@@ -13,7 +13,8 @@ from federated.clients import Clients, LocalSGD
 from federated.engines.fleet import Fleet
 from federated.engines.messages import Content
 from federated.engines.places import Places
-from federated.engines.serving import BEGIN, UPDATES, Batch, HopelessError, Served, Service
+from federated.engines.service import Batch, Service
+from federated.engines.serving import BEGIN, UPDATES, HopelessError, Served
 from federated.objectives import MAML, MoreauEnvelope, Vanilla
 from federated.patience import Unbounded
 from federated.schedules import Merge
@@ -61,7 +62,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> fakes.Clock:
         clock.time += 0.01
         return clock.time
 
-    monkeypatch.setattr("federated.engines.serving.time.monotonic", now)
+    monkeypatch.setattr("time.monotonic", now)
     return clock
 
 
