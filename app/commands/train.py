@@ -147,7 +147,15 @@ def _remotely(
 
 
 def _forecast(settings: "Settings", data: Path, out: Path, until: int | None, as_json: bool) -> None:
-    """Print what a training would do."""
+    """Print what a training would do.
+
+    Raises:
+        ConfigError: on another engine than the simulator, of whose time and memory nothing is known.
+    """
+    from app.runs.checks import ConfigError
+
+    if settings.engine_name != "simulate":
+        raise ConfigError(f"a dry run tries the simulator: leave out --engine {settings.engine_name}.")
     from app.commands.progress import ProgressBars
     from app.reports.forecast import table
     from app.runs.forecast import forecast

@@ -11,6 +11,7 @@ from app.reports.tables import plain
 from app.runs.presets import PRESETS
 from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
 from federated.clients import LocalSGD
+from federated.engines import ENGINES
 from ranking.rankers import RANKERS, TREES
 
 
@@ -53,6 +54,7 @@ def table_of_everything() -> dict[str, Any]:
         "objectives": _parts(OBJECTIVES),
         "schedules": _parts(SCHEDULES),
         "local": dataclasses.asdict(LocalSGD()),
+        "engines": _parts(ENGINES),
         "rankers": [
             {
                 "name": name,
@@ -86,6 +88,8 @@ def tables(result: dict[str, Any], console: Console) -> None:
         parts = [(part["name"], _settings(part["settings"])) for part in result[title.lower()]]
         draw(console, (option, "--set"), parts, title=title)
     draw(console, ("", "--set"), [("all", _settings(result["local"]))], title="Clients")
+    engines = [(part["name"], _settings(part["settings"])) for part in result["engines"]]
+    draw(console, ("--engine", "--set"), engines, title="Engines")
     rankers = [
         (
             row["name"],

@@ -45,13 +45,16 @@ def summary(result: dict[str, Any], console: Console) -> None:
     for why, times in result["refused"].items():
         say(console, f"{times} updates were refused: {why}.")
     if result.get("network"):
-        say(console, _network(result["network"], result["virtual_time"]))
+        carried = _messages if "answers" in result["network"] else _network
+        say(console, carried(result["network"], result["virtual_time"]))
     if result.get("kept"):
         say(console, _kept(**result["kept"]))
     if result.get("own_models"):
         say(console, _own_models(result["own_models"]))
     figures = ", ".join(f"{name} {value:.4f}" for name, value in result["validation_nmrr"].items())
     say(console, f"NMRR on validation slates: {figures or 'nobody has any'}.")
+    if result.get("nodes"):
+        say(console, _on_nodes(result["nodes"]))
     _doubts(result, console)
     run = Path(result["run"])
     paste(console, f"Judge it with: {command('evaluate', run)}")
@@ -139,6 +142,34 @@ def _network(network: dict[str, float], rounds: float) -> str:
     return told
 
 
+def _messages(network: dict[str, float], seconds: float) -> str:
+    """What was sent between a server and its nodes."""
+    told = (
+        f"In {seconds:.0f} seconds {network['messages']:,.0f} orders to {network['nodes']:,.0f} nodes with "
+    )
+    told += f"{network['users']:,.0f} users, {network['bytes_down'] / 1e6:,.1f} MB, and "
+    told += f"{network['answers']:,.0f} answers, {network['bytes_up'] / 1e6:,.1f} MB"
+    wrong = {
+        "late": "given up",
+        "errors": "failed",
+        "not_asked": "answers that nobody had asked for",
+        "rejected": "answers that could not be true",
+    }
+    counted = [f"{network[name]:,.0f} {what}" for name, what in wrong.items() if network[name]]
+    return f"{told}{'; ' if counted else ''}{', '.join(counted)}."
+
+
+def _on_nodes(nodes: dict[str, Any]) -> str:
+    """How good rankings are where users' data and own models are."""
+    told = f"Users' data and own models are on {nodes['nodes']} nodes"
+    for split in ("validation", "test"):
+        found = nodes[split]
+        if found["users"]:
+            figures = ", ".join(f"{by} {of['nmrr']:.4f}" for by, of in found["metrics"].items())
+            told += f"; there, NMRR on {split} slates of {found['users']} users: {figures}"
+    return f"{told}."
+
+
 def evaluation(result: dict[str, Any], console: Console) -> None:
     """One table a run, then the paired differences of runs."""
     for run in result["runs"]:
@@ -156,8 +187,10 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         draw(console, ("ranking", *named.values()), rows, title=title, figures=True)
         if run.get("own_models"):
             say(console, _own_models(run["own_models"]))
+        if run.get("nodes"):
+            say(console, _on_nodes(run["nodes"]))
         for name, difference in run["personal_minus_global"].items():
-            if difference is not None:
+            if difference is not None and not run.get("nodes"):
                 told = f"personal − global, {name} over {run['averaged_over']}: {interval(difference)}"
                 say(console, told)
         _doubts(run, console)

@@ -116,6 +116,8 @@ def learn(
         Interrupted: the user will not wait.
         RunError: the metrics have lost lines.
     """
+    if settings.engine_name == "flower":
+        raise ConfigError("only train and resume have a Flower network learn: leave out the engine flower.")
     require_texts(settings, dataset)
     if not settings.fitted:
         try:

@@ -1,4 +1,4 @@
-"""What a server over real messages knows between two merges: its model, whose turn it is, what is under way."""
+"""What a server over real messages knows between two merges: its model, whose turn it is, what is away."""
 
 import time
 from dataclasses import asdict, dataclass, field

@@ -58,7 +58,7 @@ def _curves(dataset: dict[str, Any]) -> list[Block]:
         "Curves are of the common model or, where there is none, of the mean over users' own models before "
         "these are made final. A band reaches from the lowest to the highest seed. Virtual time is that of "
         "the simulated network, in the units of the delays that the settings name; it does not depend on "
-        "the machine."
+        "the machine. Of trainings over real messages, it is seconds."
     )
     chart = Chart(caption, f"NMRR on {what}: {ends}.", beside(*panels), table, key(groups))
     return [Text(told), chart]

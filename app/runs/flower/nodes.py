@@ -29,7 +29,7 @@ from ranking.summing import passing, require_named, together
 
 TABLES, TOLD = PUBLIC
 
-WAITING, COUNTING, JUDGING = "waiting for nodes", "counting", "judging"
+WAITING, COUNTING, PREPARING, JUDGING = "waiting for nodes", "counting", "getting ready", "judging"
 """What is shown while it lasts."""
 
 
@@ -123,7 +123,7 @@ class Nodes:
         """
         places = Places(self.settings.seed)
         there = self.fleet.nodes()
-        self.tell(WAITING, 0, len(there))
+        self.tell(PREPARING, 0, 1)
         answers = self.fleet.ask(BEGIN, {node: self.welcome(node) for node in there}, enough)
         for node, answer in sorted(answers.items()):
             with self.fleet.checked():
