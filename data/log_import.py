@@ -46,6 +46,8 @@ class ImportOptions:
         seed: for the drawn prefix lengths.
         strict_time: pools and public counts hold only what anyone had done before the event.
         public_counts: pools and public counts hold only what users make public together; None: everything.
+        one_node: whether these are the users of one node of several: then they may be fewer than have to
+            share a query for it to be public. It changes nothing else, and is not written down.
         reading: how the file is read where it leaves that open.
     """
 
@@ -56,6 +58,7 @@ class ImportOptions:
     seed: int = 0
     strict_time: bool = False
     public_counts: Bounds | None = None
+    one_node: bool = False
     reading: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
@@ -145,7 +148,7 @@ class Coming:
         self._options, self._origin, self._times, self._tell = options, origin, times, tell
         self._left_out = log.left_out
         bounds = options.public_counts
-        if bounds:
+        if bounds and not options.one_node:
             bounds.require_users(len(log.users))
         if options.drop_missed:
             log = self._with_something_to_learn(log)
@@ -170,6 +173,7 @@ class Coming:
     def manifest(self) -> dict[str, Any]:
         """What is to be said beside the files, once all slates have been made."""
         chosen = asdict(self._options)
+        del chosen["one_node"]
         reading = chosen.pop("reading") | {"times": self._times}
         missed = int((~self._found).sum())
         dropped = self._options.drop_missed

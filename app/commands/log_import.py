@@ -10,7 +10,16 @@ import typer
 from app.commands.options import one_of
 from app.commands.paths import path
 from app.commands.printing import Json, Out, show
-from app.commands.public_options import CENTRAL, Counts, Things, Times, Users, bounds_of
+from app.commands.public_options import (
+    CENTRAL,
+    FEDERATED,
+    NODES,
+    LogCounts,
+    Things,
+    Times,
+    Users,
+    bounds_of,
+)
 from app.runs.signals import undisturbed
 
 COLUMNS, READING, KEPT = "Columns of the log", "How the file is read", "What becomes of it"
@@ -149,7 +158,7 @@ def data_import(
             rich_help_panel=KEPT,
         ),
     ] = "default",
-    public_counts: Counts = CENTRAL,
+    public_counts: LogCounts = CENTRAL,
     public_users: Users = None,
     public_things: Things = None,
     public_times: Times = None,
@@ -164,7 +173,8 @@ def data_import(
     from data.storage import fill_parts, fresh
 
     one_of("--protocol", protocol, PROTOCOLS)
-    bounds = bounds_of(public_counts, public_users, public_things, public_times)
+    known = (CENTRAL, FEDERATED, NODES)
+    bounds = bounds_of(public_counts, public_users, public_things, public_times, known)
     if strict_time and bounds:
         raise click.UsageError("--strict-time needs --public-counts central.")
     published = protocol == "published"
@@ -187,6 +197,7 @@ def data_import(
         seed=seed,
         strict_time=strict_time,
         public_counts=bounds,
+        one_node=public_counts == NODES,
         reading=reading,
     )
     figures = SlateFigures()

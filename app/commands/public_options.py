@@ -1,5 +1,6 @@
 """The options that say which searches make a query popular, of commands that make datasets."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated
 
 import click
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 PUBLIC = "What is known of everyone's searches"
 """Their group in the help."""
 
-CENTRAL, FEDERATED = "central", "federated"
+CENTRAL, FEDERATED, NODES = "central", "federated", "nodes"
 
 Counts = Annotated[
     str,
@@ -23,6 +24,18 @@ Counts = Annotated[
         help="Which searches make a query popular. central: all in anyone's training period; federated: "
         "only what several users share, and of each user only so much.",
         autocompletion=lambda: [CENTRAL, FEDERATED],
+        rich_help_panel=PUBLIC,
+    ),
+]
+LogCounts = Annotated[
+    str,
+    typer.Option(
+        "--public-counts",
+        metavar="NAME",
+        help="Which searches make a query popular. central: all in anyone's training period; federated: "
+        "only what several users share, and of each user only so much; nodes: the same, where these are the "
+        "users of one node of a Flower network, so that all its nodes together count.",
+        autocompletion=lambda: [CENTRAL, FEDERATED, NODES],
         rich_help_panel=PUBLIC,
     ),
 ]
@@ -59,7 +72,13 @@ Times = Annotated[
 ]
 
 
-def bounds_of(counts: str, users: int | None, things: int | None, times: int | None) -> "Bounds | None":
+def bounds_of(
+    counts: str,
+    users: int | None,
+    things: int | None,
+    times: int | None,
+    known: Collection[str] = (CENTRAL, FEDERATED),
+) -> "Bounds | None":
     """The bounds that these options ask for; None: all training events count.
 
     Raises:
@@ -67,7 +86,7 @@ def bounds_of(counts: str, users: int | None, things: int | None, times: int | N
     """
     from data.public_counts import Bounds
 
-    one_of("--public-counts", counts, [CENTRAL, FEDERATED])
+    one_of("--public-counts", counts, known)
     given = {"users": users, "things": things, "times": times}
     told = {name: value for name, value in given.items() if value is not None}
     if told and counts == CENTRAL:

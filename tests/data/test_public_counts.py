@@ -315,3 +315,16 @@ def test_moments_are_not_known(tmp_path: Path) -> None:
 
 def test_more_history_than_is_told(tmp_path: Path) -> None:
     assert Bounds().things > HISTORY, "a device tells of more than a pool looks back on"
+
+
+def test_a_node_may_have_fewer_users_than_have_to_share_a_query(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = "".join(f"ann,{1_600_000_000 + 100 * step},search {step % 3}\n" for step in range(12))
+    log.write_text("user,time,query\n" + rows)
+    options = ImportOptions(public_counts=Bounds(users=3), reading=Reading(keep_copies=True))
+    with pytest.raises(DataError, match="3 users must tell"):
+        import_log(log, "user", "time", "query", None, options)
+    alone = import_log(log, "user", "time", "query", None, replace(options, one_node=True))
+    assert alone.users.num_rows == 1
+    assert "one_node" not in alone.manifest["options"]
+    assert Bounds.of(alone.manifest) == Bounds(users=3)
