@@ -29,7 +29,7 @@ class Flower:
 
     Attributes:
         nodes: nodes that must be there before searches are counted and training begins; others may come
-            later. 0: as many as the network was started with.
+            later. 0: as many as the network was started with, but at least one.
         batch_users: users, at most, whose updates a node computes for one message.
         deadline: seconds after which an answer is given up, and its place is taken by the next.
     """

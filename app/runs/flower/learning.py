@@ -61,9 +61,10 @@ class OnFlower:
         assert isinstance(engine, Flower), "settings of another engine"
         with stop.at_once():  # nothing has been learned yet
             fleet = Fleet(self._post, engine.deadline, patience)
-            self._wait(fleet, engine.nodes or self._awaited, phases)
+            number = max(1, engine.nodes or self._awaited)
+            self._wait(fleet, number, phases)
             nodes = Nodes(settings, fleet, self._public(fleet, out, phases, snapshot), phases.tell)
-            places = nodes.settle(1 if snapshot else max(1, engine.nodes or self._awaited))
+            places = nodes.settle(1 if snapshot else number)
             training, network = _training(settings, engine, nodes, places, patience)
             if snapshot:
                 training.unpack(snapshot)
