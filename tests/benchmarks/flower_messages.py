@@ -35,8 +35,8 @@ from federated.schedules.arrivals import Arrivals
 from federated.server.merging import Arrival, Merging
 
 USERS, ALGORITHM = 200, "persa-fl-me"
-BATCHES = (1, 10, 25, 50, 100, 200)
-MESSAGES = 7
+BATCHES = (1, 50, 200)
+MESSAGES = 6
 """For each size; the first begins with nothing to compare with."""
 
 MILLION = 1_000_000

@@ -247,3 +247,21 @@ def test_a_home_keeps_its_name(tmp_path: Path) -> None:
     for name in ("../x", "", "a/b", "é", "x" * 65):
         with pytest.raises(ValueError, match="name"):
             home.training(name)
+
+
+def test_the_summary_and_the_evaluation_are_told_for_people(
+    finished: Run, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from app.reports import tables
+
+    out, summary, _ = finished
+    tables.summary(summary, Console(width=2000))
+    (judged,) = evaluate([out], shared, "test")
+    tables.evaluation({"runs": [describe(judged)], "differences": []}, Console(width=2000))
+    said = capsys.readouterr().out
+    there = summary["nodes"]["test"]["metrics"]["personal"]["nmrr"]
+    assert f"personal {there:.4f}." in said
+    assert "orders to 3 nodes with 12 users" in said
+    assert "personal − global" not in said, "there is no own model here to compare"
