@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
+from app.runs.flower.home import write_secret
 from data.files import write_bytes
 
 CA, CERTIFICATE, PRIVATE = "ca.pem", "server.pem", "server.key"
@@ -45,13 +46,6 @@ def make_key(private: Path) -> Path:
     public = private.with_suffix(".pub")
     write_bytes(public, key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
     return public
-
-
-def write_secret(file: Path, content: bytes) -> None:
-    """A file that only its owner can read."""
-    write_bytes(file, b"")
-    file.chmod(0o600)
-    file.write_bytes(content)
 
 
 def _certificate(

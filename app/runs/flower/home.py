@@ -138,6 +138,13 @@ class Kept:
         return self.directory / f"{split}.safetensors"
 
 
+def write_secret(file: Path, content: bytes) -> None:
+    """A file that only its owner can read."""
+    write_bytes(file, b"")
+    file.chmod(0o600)
+    file.write_bytes(content)
+
+
 def _of(source: Log, split: str) -> StoredSlates:
     """The slates of a split; none where no user has any to be judged by."""
     try:

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.runs.checks import ConfigError
-from app.runs.flower.home import KEY
+from app.runs.flower.home import KEY, write_secret
 from app.runs.flower.network import NETWORK, SUPERLINK, Network, NetworkError
 from app.runs.flower.processes import free_port, listens
 from data.dealing import deal
-from data.files import write_bytes
 from data.folders import BusyError, held
 from data.storage import read_manifest
 from federated.engines import require_engine
@@ -82,7 +81,7 @@ def _prepared(
             deal(data, nodes, directory / "data")
         secret = secrets.token_bytes(32)
         for number in range(nodes):
-            write_bytes(directory / "homes" / f"node-{number}" / KEY, secret)
+            write_secret(directory / "homes" / f"node-{number}" / KEY, secret)
         if secure:
             _make_trust(network)
     network.write_connection()
