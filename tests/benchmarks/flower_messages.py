@@ -119,10 +119,10 @@ def figure(result: dict[str, Any], file: Path) -> None:
     y = alt.Y("seconds per update:Q", scale=alt.Scale(type="log"))
     line = alt.Chart(pd.DataFrame(rows)).mark_line(point=True).encode(x=x, y=y)
     alone = pd.DataFrame({"y": [result["seconds_per_update_simulated"]], "said": ["in simulation"]})
+    level = alt.Y("y:Q", title="seconds per update")
     rule = alt.Chart(alone).mark_rule(strokeDash=[4, 4]).encode(y=level)
-    said = (
-        alt.Chart(alone).mark_text(align="left", dx=4, dy=-6).encode(y=level, x=alt.value(0), text="said:N")
-    )
+    text = alt.Chart(alone).mark_text(align="left", dx=4, dy=-6)
+    said = text.encode(y=level, x=alt.value(0), text="said:N")
     title = "An update of one user on one node: what a message costs is shared by those who are in it"
     (line + rule + said).properties(width=460, height=260, title=title).save(str(file))
 
