@@ -20,7 +20,7 @@ LIMIT = 150
 
 
 def environment() -> dict[str, str]:
-    """That of a user whose PATH begins with the programs beside this Python: Flower starts its own by name."""
+    """That of a user whose PATH begins with the programs beside this Python: Flower finds its own there."""
     path = os.pathsep.join([str(PROGRAM.parent), os.environ.get("PATH", "")])
     return {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "PATH": path}
 
