@@ -1,6 +1,7 @@
 """The commands `persarank flower up`, `train`, `down` and `register`: a network of real messages."""
 
 import inspect
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 
 from app.commands.options import Network
 from app.commands.paths import path
-from app.commands.printing import Json, warn
+from app.commands.printing import Json
 from app.commands.telling import Telling
 from app.commands.train import train
 
@@ -54,7 +55,8 @@ def up(
     if nodes and data is None and not ((network or Path(USUAL)) / "network.json").exists():
         raise click.UsageError("--data DIR is needed: what would the nodes learn from?")
     found = start(network or Path(USUAL), data, nodes, address, port, not insecure)
-    _say(as_json, {"network": str(found.directory), "port": found.port, "nodes": found.nodes})
+    result = {"network": str(found.directory), "port": found.port, "nodes": found.nodes}
+    _say(as_json, result, f"Up at port {found.port}, with {found.nodes} nodes of this machine.")
 
 
 @flower_commands.command("down", cls=Telling)
@@ -65,7 +67,9 @@ def down(network: Network = None, as_json: Json = False) -> None:
     from app.runs.flower.starting import down as end
 
     found = FlowerNetwork.open(network or Path(USUAL))
-    _say(as_json, {"network": str(found.directory), "ended": end(found)})
+    ended = end(found)
+    told = f"Ended: {', '.join(ended)}." if ended else "Nothing was running."
+    _say(as_json, {"network": str(found.directory), "ended": ended}, told)
 
 
 @flower_commands.command("register", cls=Telling)
@@ -81,7 +85,7 @@ def register(
     found = FlowerNetwork.open(network or Path(USUAL))
     found.require_up()
     found.register(key)
-    _say(as_json, {"network": str(found.directory), "registered": str(key)})
+    _say(as_json, {"network": str(found.directory), "registered": str(key)}, "It can take part.")
 
 
 def _train_on_flower(**given: Any) -> None:
@@ -95,11 +99,6 @@ _train_on_flower.__doc__ = "Train a ranker on the network; the same as `persaran
 flower_commands.command("train", cls=Telling)(_train_on_flower)
 
 
-def _say(as_json: bool, result: dict[str, Any]) -> None:
-    """Print what was done."""
-    import json
-
-    if as_json:
-        print(json.dumps(result))
-        return
-    warn(", ".join(f"{name}: {value}" for name, value in result.items()))
+def _say(as_json: bool, result: dict[str, Any], told: str) -> None:
+    """Print what was done, for programs or for people."""
+    print(json.dumps(result) if as_json else told, flush=True)

@@ -18,12 +18,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import tomli_w
+from pydantic import TypeAdapter, ValidationError
 
 from app.runs.flower.processes import LOCAL, began, free_port, listens, living_in, program, runs
 from data.files import write_bytes
@@ -86,22 +87,18 @@ class Network:
             NetworkError: there is none.
         """
         try:
-            kept = json.loads((directory / NETWORK).read_text())
-            processes = {
-                name: (int(pid), float(begun)) for name, (pid, begun) in kept.pop("processes").items()
-            }
-            return cls(directory.resolve(), processes=processes, **kept)
+            kept = _KEPT.validate_json((directory / NETWORK).read_bytes(), strict=True)
         except OSError as error:
             raise NetworkError(
                 f"there is no Flower network in {directory}: start one with persarank flower up."
             ) from error
-        except (ValueError, TypeError, KeyError) as error:
+        except ValidationError as error:
             raise NetworkError(f"{directory / NETWORK} is damaged.") from error
+        return replace(kept, directory=directory.resolve())
 
     def save(self) -> None:
         """Write down what it is."""
-        kept = {name: value for name, value in asdict(self).items() if name != "directory"}
-        write_bytes(self.directory / NETWORK, json.dumps(kept, indent=1).encode())
+        write_bytes(self.directory / NETWORK, _KEPT.dump_json(self, indent=1))
 
     def running(self) -> list[str]:
         """Names of the processes that run."""
@@ -244,3 +241,7 @@ class Network:
         home = self.directory / f"flwr-{name}"
         home.mkdir(exist_ok=True)
         return home
+
+
+_KEPT = TypeAdapter(Network)
+"""A network as its file has it."""

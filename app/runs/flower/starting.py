@@ -10,7 +10,7 @@ from app.runs.flower.home import KEY, write_secret
 from app.runs.flower.network import NETWORK, SUPERLINK, Network, NetworkError
 from app.runs.flower.processes import free_port, listens
 from data.dealing import deal
-from data.folders import BusyError, held
+from data.folders import FolderError, filling
 from data.storage import read_manifest
 from federated.engines import require_engine
 
@@ -32,7 +32,6 @@ def up(directory: Path, data: Path | None, nodes: int, address: str, port: int, 
         DataError: see `dealing.deal`.
     """
     require_engine("flower")
-    directory.mkdir(parents=True, exist_ok=True)
     with _alone(directory):
         network = _prepared(directory.resolve(), data, nodes, address, port, secure)
         try:
@@ -99,8 +98,9 @@ def _make_trust(network: Network) -> None:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
+    """Hold the folder of a network, made if it is not there."""
     try:
-        with held(directory):
+        with filling(directory, anew=False):
             yield
-    except BusyError as error:
-        raise NetworkError(f"{directory} is being started by another process.") from error
+    except FolderError as error:
+        raise NetworkError(f"{error}: choose another --network.") from error

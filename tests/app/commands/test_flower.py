@@ -25,10 +25,25 @@ def test_training_needs_a_network_that_is_up(tiny: Path, tmp_path: Path, cli: Cl
     assert "is down" in ended.err
     assert not (tmp_path / "run").exists()
     assert cli("flower", "down", "--network", tmp_path).code == 0, "what is down can be ended"
-    (tmp_path / "network.json").write_text("{")
-    damaged = cli("flower", "down", "--network", tmp_path)
-    assert damaged.code == BAD_RUN
-    assert "damaged" in damaged.err
+
+
+DAMAGED = (
+    "{",
+    "[]",
+    '{"processes": {}}',
+    '{"directory": "/", "address": 5, "port": "x", "secure": 1, "nodes": "two", "processes": {}}',
+)
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize("words", [("down",), ("up", "--nodes", 2), ("register", "key.pub")])
+def test_a_network_whose_file_is_damaged_is_told(
+    words: tuple[object, ...], content: str, tmp_path: Path, cli: Cli
+) -> None:
+    (tmp_path / "network.json").write_text(content)
+    told = cli("flower", *words, "--network", tmp_path)
+    assert told.code == BAD_RUN
+    assert told.err.strip() == f"persarank: {tmp_path / 'network.json'} is damaged."
 
 
 @pytest.mark.parametrize(("engine", "package"), [("flower", "flwr"), ("ray", "ray")])
@@ -77,6 +92,7 @@ def test_a_network_needs_data_that_says_what_may_become_public(tiny: Path, tmp_p
     central = cli("flower", "up", "--data", tiny, *place)
     assert central.code == BAD_DATA
     assert "--public-counts federated" in central.err
+    assert not (tmp_path / "net").exists(), "nothing is left of it"
     nowhere = cli("flower", "up", "--data", tmp_path / "none", *place)
     assert nowhere.code == BAD_DATA
 
