@@ -3,7 +3,8 @@
 It is trusted to keep to this: one that lied about what passes would be told names that it should not know.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +47,24 @@ def require_named(named: Named, marks: Marks, passed: Hashes, bounds: Bounds) ->
         raise ValueError("names: a node names other things than it was asked for.")
     if not np.array_equal(named.values("tellers")[order], marks.tellers[asked]):
         raise ValueError("names: a node names other numbers of tellers than it had marked.")
+
+
+def disagreeing(named: Mapping[int, Named]) -> list[int]:
+    """Which nodes name a thing otherwise than most of those who tell of it: they have another key.
+
+    Args:
+        named: the replies of nodes by their numbers; of as many on both sides the smallest number is right.
+    """
+    marks: dict[tuple[int, str, str], dict[int, int]] = {}
+    for node in sorted(named):
+        columns = [named[node].table.column(name).to_pylist() for name in ("kind", "first", "second", "mark")]
+        for kind, first, second, mark in zip(*columns, strict=True):
+            marks.setdefault((kind, first, second), {})[node] = mark
+    wrong = set[int]()
+    for by_node in marks.values():
+        usual = Counter(by_node.values()).most_common(1)[0][0]
+        wrong |= {node for node, mark in by_node.items() if mark != usual}
+    return sorted(wrong)
 
 
 def together(replies: Sequence[tuple[Marks, Named]], passed: Hashes, bounds: Bounds) -> PublicTables:

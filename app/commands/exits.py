@@ -17,7 +17,7 @@ def code_of(error: Exception) -> int | None:
     from data.schema import DataError
     from federated.engines import MissingEngineError
     from federated.engines.serving import HopelessError
-    from federated.patience import EndlessError, Interrupted
+    from federated.patience import EndlessError
     from ranking.rankers.trees import ModelError
 
     codes: dict[type[BaseException], int] = {
@@ -37,6 +37,6 @@ def code_of(error: Exception) -> int | None:
     if isinstance(error, ChildError):
         return error.code if INTERRUPTED <= error.code <= BAD_MODEL else BAD_RUN
     if isinstance(error, ServerError):
-        codes[Interrupted] = INTERRUPTED  # before there was anything to save
-        return next((code for kind, code in codes.items() if kind.__name__ == error.kind), None)
+        codes[KeyboardInterrupt] = INTERRUPTED  # before there was anything to save
+        return next((code for kind, code in codes.items() if kind.__name__ in error.kinds), None)
     return next((code for kind, code in codes.items() if isinstance(error, kind)), None)

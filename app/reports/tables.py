@@ -182,7 +182,7 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         rows = [
             (ranking, *(f"{metrics[name]:.4f}" for name in named))
             for ranking, metrics in run["metrics"].items()
-            if metrics is not None
+            if metrics is not None and not (ranking == "personal" and run.get("nodes"))
         ]
         draw(console, ("ranking", *named.values()), rows, title=title, figures=True)
         if run.get("own_models"):

@@ -113,7 +113,7 @@ class Fleet:
         """Give a node an order; whether it is on its way."""
         self._numbered += 1
         whole = replace(content, plain={**content.plain, ORDER: self._numbered})
-        name = self._post.send(node, kind, whole)
+        name = self._post.send(node, kind, whole, self._deadline)
         if name is None:
             self.traffic.errors += 1
             return False
@@ -126,7 +126,7 @@ class Fleet:
         """What has come since, or was given up; if nothing, after a pause."""
         self._collect()
         if not self._inbox:
-            self._rest()
+            self.rest()
         heard, self._inbox = self._inbox, []
         return heard
 
@@ -154,7 +154,7 @@ class Fleet:
                     answers[answer.node] = answer.content
             self._inbox = others
             if missing:
-                self._rest()
+                self.rest()
         return answers
 
     @contextmanager
@@ -162,14 +162,15 @@ class Fleet:
         """Look into an answer: what turns out not to be what was asked for is left out, and counted."""
         try:
             yield
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             self.traffic.rejected += 1
 
     def figures(self) -> dict[str, float]:
         """See `Merge.network`."""
         return {**asdict(self.traffic), "nodes": len(self._nodes)}
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
+        """Wait for a moment, if anybody still wants to."""
         self._patience()
         self._pause(PAUSE)
 

@@ -55,8 +55,12 @@ class Post(Protocol):
         """The nodes that are there now."""
         ...
 
-    def send(self, node: int, kind: str, content: Content) -> str | None:
-        """Put a message on its way; its name, or None where that failed."""
+    def send(self, node: int, kind: str, content: Content, within: float) -> str | None:
+        """Put a message on its way, for which an answer is awaited for so many seconds.
+
+        Returns:
+            Its name, or None where that failed.
+        """
         ...
 
     def fetch(self, names: Collection[str]) -> list[Reply]:

@@ -67,7 +67,8 @@ class Places:
             place = self.known[name] = Place(name, self.users, Roster(users, self.seed))
         if place.users != users:
             return None
-        place.node, place.tries = node, 0
+        if place.node != node:
+            place.node, place.tries = node, 0
         return place
 
     def of(self, node: int) -> Place | None:

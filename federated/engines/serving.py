@@ -61,6 +61,10 @@ class Host(Protocol):
         """
         ...
 
+    def took(self, place: Place, answer: Content) -> None:
+        """A node that answered so has taken its place."""
+        ...
+
 
 @dataclass(frozen=True)
 class Served:
@@ -109,15 +113,19 @@ class _Server:
     def __init__(self, served: Served, state: Service) -> None:
         self.served, self.state, self.fleet = served, state, served.fleet
         self.rests: dict[str, float] = {}
+        self.later: dict[int, float] = {}
+        self.begins: dict[int, int] = {}
         self.welcomed = {place.node for place in state.places.known.values()}
 
     def ready(self) -> list[Place]:
         """Places whose nodes are there and have nothing to do; newcomers are welcomed."""
         nodes, busy = set(self.fleet.nodes()), self.fleet.busy()
-        for node in nodes - self.welcomed - busy:
-            self.welcomed.add(node)
-            self.fleet.send(node, BEGIN, self.served.host.welcome(node))
         now = time.monotonic()
+        for node in nodes - self.welcomed - busy:
+            if self.later.get(node, 0.0) <= now:
+                self.welcomed.add(node)
+                self.fleet.send(node, BEGIN, self.served.host.welcome(node))
+        busy = self.fleet.busy()
         return [
             place for place in self.state.places.here(nodes - busy) if self.rests.get(place.name, 0.0) <= now
         ]
@@ -140,8 +148,10 @@ class _Server:
         place = self.state.places.known[batch.place]
         place.give_back(batch.turns)
         place.tries += 1
-        self.rests[place.name] = time.monotonic() + min(LONGEST_REST, 0.5 * 2**place.tries)
-        if all(place.tries >= HOPELESS for place in self.state.places.known.values()):
+        self.rests[place.name] = time.monotonic() + pause(place.tries)
+        self.welcomed.discard(place.node)  # perhaps it has lost what it needs: it is told once more
+        here = list(self.state.places.here(set(self.fleet.nodes())))
+        if here and all(one.tries >= HOPELESS for one in here):
             raise HopelessError(
                 f"every node has failed {HOPELESS} orders in a row: the nodes' own logs say why."
             )
@@ -160,12 +170,17 @@ class _Server:
 
     def _settle(self, answer: Answer) -> None:
         if answer.content is None:
+            tries = self.begins[answer.node] = self.begins.get(answer.node, 0) + 1
+            self.later[answer.node] = time.monotonic() + pause(tries)
             self.welcomed.discard(answer.node)  # it is tried again
             return
+        self.begins.pop(answer.node, None)
         with self.fleet.checked():
             name, users = self.served.host.known(answer.node, answer.content)
-            if self.state.places.settle(name, users, answer.node) is None:
+            place = self.state.places.settle(name, users, answer.node)
+            if place is None:
                 raise ValueError("its place has other users")
+            self.served.host.took(place, answer.content)
 
     def judged(self, batch: Batch, content: Content) -> tuple[Tensor, Tensor, list[str | None]]:
         """Updates (C, P), samples (C,) and why updates are refused, of what a node has answered."""
@@ -237,10 +252,8 @@ class _Rounds(_Server):
                     self.order(place, users)
             in_flight = self.in_flight
             answers: list[tuple[Batch, Content]] = []
-            while self.state.batches:
-                for batch, content in self.hear():
-                    self.close(batch)
-                    answers.append((batch, content))
+            while len(self.state.batches) > len(answers):  # who has answered is under way until the merge
+                answers += self.hear()
             if answers:
                 yield self._round(answers, in_flight)
             elif not in_flight:
@@ -262,6 +275,7 @@ class _Rounds(_Server):
         users, refused, deltas, samples = [], [], [], []
         for batch, content in answers:
             found, held, whys = self.judged(batch, content)
+            self.close(batch)
             for number, (user, why) in enumerate(zip(batch.turns, whys, strict=True)):
                 if why is not None:
                     refused.append(why)
@@ -274,3 +288,8 @@ class _Rounds(_Server):
             server.w = server.w - step
             server.version += 1
         return self.merge(tuple(users), (0,) * len(users), tuple(refused), in_flight)
+
+
+def pause(tries: int) -> float:
+    """Seconds that a node is left in peace after so many orders in a row that came to nothing."""
+    return min(LONGEST_REST, 0.5 * 2.0 ** min(tries, 20))

@@ -4,7 +4,7 @@ The two processes share a folder on the machine of the SuperLink::
 
     job.json       what is to be done
     events.jsonl   a line for everything that happens, and one for the end
-    stop           once this file is there, training ends as by a signal: all is saved
+    stop, now      once this file is there, training ends as by a signal, or by a second one
 """
 
 import json
@@ -22,14 +22,16 @@ from app.runs.flower.learning import OnFlower
 from app.runs.given import read_toml
 from app.runs.phases import Phases
 from app.runs.settings import resolve
+from app.runs.signals import Interrupt, give_back, take
 from app.runs.training import resume_run, train_run
-from data.files import write_bytes
+from data.files import what_is_wrong, write_bytes
 from data.public_counts import Bounds
 from data.storage import read_manifest
 from federated.engines.messages import Post
 from federated.training import Evaluated, Event, Merged
 
-JOB, EVENTS, STOP, SETTINGS = "job.json", "events.jsonl", "stop", "settings.toml"
+JOB, EVENTS, SETTINGS = "job.json", "events.jsonl", "settings.toml"
+STOP, NOW = "stop", "now"
 LOOK = 0.2
 """Seconds between two looks for the wish to stop."""
 
@@ -100,13 +102,18 @@ class Telling:
 def serve(post: Post, config: Mapping[str, Any]) -> None:
     """Do the job that a run of the Flower app names; what a ServerApp does."""
     folder = Path(str(config["job"]))
+    before = take(Interrupt())  # until a training hears them itself
     telling = Telling(folder)
     Thread(target=_obey, args=(folder,), daemon=True).start()
     try:
         telling.say("summary", _done(Job.read(folder), folder, post, telling))
     except (Exception, KeyboardInterrupt) as error:
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        message = what_is_wrong(error) or "interrupted before there was anything to save."
         summary = getattr(error, "summary", None)
-        telling.say("error", {"kind": type(error).__name__, "message": str(error), "summary": summary})
+        telling.say("error", {"kinds": kinds, "message": message, "summary": summary})
+    finally:
+        give_back(before)
 
 
 def _done(job: Job, folder: Path, post: Post, telling: Telling) -> dict[str, Any]:
@@ -123,7 +130,8 @@ def _done(job: Job, folder: Path, post: Post, telling: Telling) -> dict[str, Any
 
 
 def _obey(folder: Path) -> None:
-    """Ask this process to stop once the file is there."""
-    while not (folder / STOP).exists():
-        time.sleep(LOOK)
-    os.kill(os.getpid(), signal.SIGTERM)
+    """Ask this process to stop once the file is there, and once more when there is the second."""
+    for name in (STOP, NOW):
+        while not (folder / name).exists():
+            time.sleep(LOOK)
+        os.kill(os.getpid(), signal.SIGTERM)

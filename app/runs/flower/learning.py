@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from app.runs.directory import METRICS
-from app.runs.flower.nodes import WAITING, Finish, Nodes, Public, count
+from app.runs.flower.counting import Public, count
+from app.runs.flower.nodes import Finish, Nodes
 from app.runs.following import Marked, Watch, follow
 from app.runs.journal import Tally
 from app.runs.learning import NMRR, Learned, own_models
@@ -31,6 +32,9 @@ from federated.tasks.ranking import initial
 from federated.training import Finished, Training
 from ranking.models import NeuralModel
 from ranking.rankers.network import Network
+
+WAITING = "waiting for nodes"
+"""What is shown while it lasts."""
 
 
 class OnFlower:

@@ -77,7 +77,10 @@ class Order:
         users = len(slates.user.unique())
         if not users:
             return Content({"users": 0, "sums": {}})
-        figures = self._clients.task.evaluate(self._w)
+        try:
+            figures = self._clients.task.evaluate(self._w)
+        except FloatingPointError:
+            return Content({"users": users, "sums": None})
         return Content({"users": users, "sums": {n: figures[n] * users for n in ("loss", "nmrr")}})
 
     def rehearse(self) -> Content:

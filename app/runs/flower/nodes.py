@@ -1,62 +1,41 @@
-"""A server's dealings with its nodes beside updates: counting, welcoming, judging, and users' own models."""
+"""A server's dealings with its nodes beside updates: welcoming, judging, and users' own models."""
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from app.runs.directory import PUBLIC, RunError
+from app.runs.flower.counting import Public
 from app.runs.flower.sums import MetricSums
 from app.runs.settings import Settings
-from data.files import write_bytes
 from data.progress import Tell
-from data.public_counts import Bounds
 from data.schema import DataError
 from federated.engines.fleet import Fleet
 from federated.engines.messages import Content
-from federated.engines.places import Places
-from federated.engines.serving import BEGIN
+from federated.engines.places import Place, Places
+from federated.engines.serving import BEGIN, HOPELESS, HopelessError
 from federated.personal import Choice, Sums, chosen
-from ranking.public_tables import Marks, Named, PublicTables
-from ranking.summing import passing, require_named, together
 
-TABLES, TOLD = PUBLIC
-
-WAITING, COUNTING, PREPARING, JUDGING = "waiting for nodes", "counting", "getting ready", "judging"
+PREPARING, JUDGING = "getting ready", "judging"
 """What is shown while it lasts."""
 
 
-@dataclass
-class Public:
-    """What is public: the sums, and the names of the nodes that have told their part."""
+FIGURES = ("loss", "nmrr")
+"""Of a validation."""
 
-    tables: PublicTables
-    told: frozenset[str]
+KINDS: tuple[tuple[str, type[np.generic]], ...] = (("sums", np.float64), ("finite", np.bool_))
+"""What is told of losses by candidate."""
 
-    def write(self, out: Path) -> None:
-        """Into a run's directory."""
-        write_bytes(out / TABLES, self.tables.to_bytes())
-        write_bytes(out / TOLD, json.dumps(sorted(self.told)).encode())
 
-    @classmethod
-    def read(cls, out: Path) -> "Public":
-        """What `write` wrote.
+class Told(NamedTuple):
+    """What a node has answered, and how many users it has."""
 
-        Raises:
-            RunError: it is not there, or damaged.
-        """
-        try:
-            tables = PublicTables.from_bytes((out / TABLES).read_bytes())
-            return cls(tables, frozenset(json.loads((out / TOLD).read_text())))
-        except (OSError, ValueError, TypeError) as error:
-            raise RunError(f"{out} is a broken run directory: {TABLES} or {TOLD} is damaged.") from error
+    users: int
+    content: Content
 
 
 @dataclass
@@ -69,7 +48,8 @@ class Nodes:
         public: what is public.
         tell: is told how far it is.
         features: F, once a node has said so.
-        ready: the nodes that are, by the names of their places: who takes a place replaces who was there.
+        ready: the nodes that are, with their number of users, by the names of their places: who takes a
+            place replaces who was there.
     """
 
     settings: Settings
@@ -77,13 +57,12 @@ class Nodes:
     public: Public
     tell: Tell
     features: int | None = None
-    ready: dict[str, int] = field(default_factory=dict)
+    ready: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def training(self) -> str:
-        """A name for this training on the nodes: the same for equal settings and counts."""
-        said = self._settings + self.public.tables.fingerprint
-        return hashlib.sha256(said.encode()).hexdigest()[:32]
+        """The name of this training on the nodes."""
+        return self.public.training
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -109,11 +88,17 @@ class Nodes:
         name, users, features = plain.get("name"), plain.get("users"), plain.get("features")
         if not (isinstance(name, str) and type(users) is int and type(features) is int):
             raise ValueError("no introduction")
-        if not (0 < len(name) <= 64 and 1 <= users <= 10**7 and self.features in (None, features)):
+        if not (0 < len(name) <= 64 and 1 <= users <= 10**7 and features >= 1):
+            raise ValueError("no introduction")
+        if self.features not in (None, features):
             raise ValueError("a node with other data")
-        self.features = features
-        self.ready[name] = node
         return name, users
+
+    def took(self, place: Place, answer: Content) -> None:
+        """See `Host.took`."""
+        assert place.node is not None, "somebody has taken it"
+        self.features = answer.plain["features"]
+        self.ready[place.name] = (place.node, place.users)
 
     def settle(self, enough: int) -> Places:
         """Have all nodes that are there get ready, and wait for so many; the others come later.
@@ -127,7 +112,10 @@ class Nodes:
         answers = self.fleet.ask(BEGIN, {node: self.welcome(node) for node in there}, enough)
         for node, answer in sorted(answers.items()):
             with self.fleet.checked():
-                places.settle(*self.known(node, answer), node)
+                place = places.settle(*self.known(node, answer), node)
+                if place is None:
+                    raise ValueError("its place has other users")
+                self.took(place, answer)
         if not places.known:
             raise DataError("no node could get ready for the training: their logs say why.")
         return places
@@ -136,21 +124,33 @@ class Nodes:
         """Validation loss and NMRR of a model (P,), averaged over the users of all nodes that answer.
 
         Raises:
-            FloatingPointError: nobody's model can be judged any more.
+            FloatingPointError: the model's scores are not finite at a node.
+            DataError: nobody has anything to judge by.
+            HopelessError: no node has answered, however often they were asked.
         """
         content = Content(self.about, {"w": w.numpy()})
-        users, sums = 0, {"loss": 0.0, "nmrr": 0.0}
-        for answer in self._ask("judge", content):
-            with self.fleet.checked():
-                some = int(answer.plain["users"])
-                found = {name: float(answer.plain["sums"][name]) if some else 0.0 for name in sums}
-                if some < 0 or not all(np.isfinite(v) for v in found.values()) or found["nmrr"] > some:
-                    raise ValueError("no validation figures")
-                users += some
-                sums = {name: sums[name] + found[name] for name in sums}
-        if not users:
-            raise FloatingPointError("no node could judge the model")
-        return {name: value / users for name, value in sums.items()}
+        for _ in range(HOPELESS):
+            answers = [found for found in map(self._judged, self._ask("judge", content)) if found]
+            if users := sum(some for some, _ in answers):
+                return {n: sum(sums[n] for _, sums in answers) / users for n in FIGURES}
+            if answers:
+                raise DataError("nobody has validation slates: train with --evaluations 0.")
+            self.fleet.rest()
+        raise HopelessError("no node judges the model: the nodes' own logs say why.")
+
+    def _judged(self, told: Told) -> tuple[int, dict[str, float]] | None:
+        """How many users a node's figures are of, and their sums; None where they cannot be true."""
+        with self.fleet.checked():
+            users, sums = told.content.plain["users"], told.content.plain["sums"]
+            if users and sums is None:
+                raise FloatingPointError("the model's scores are no longer finite")
+            found = {name: float(sums[name]) if users else 0.0 for name in FIGURES}
+            if type(users) is not int or not 0 <= users <= told.users or not 0 <= found["nmrr"] <= users:
+                raise ValueError("no validation figures")
+            if not math.isfinite(found["loss"]):
+                raise ValueError("no validation figures")
+            return users, found
+        return None
 
     def choose(self, w: Tensor) -> tuple[Choice, float | None]:
         """How far own models go, and their mean gain, which is None where nobody has anything to judge by."""
@@ -159,10 +159,10 @@ class Nodes:
         content = Content(self.about, {"w": w.numpy()})
         self.tell(JUDGING, 0, 2)
         parts = []
-        for answer in self._ask("rehearse", content):
+        for told in self._ask("rehearse", content):
             with self.fleet.checked():
-                if answer.plain["users"] != 0:
-                    parts.append(_sums(answer, size))
+                if told.content.plain["users"] != 0:
+                    parts.append(_sums(told, size))
         if not parts:
             return Choice(strength.name, strength.usual), None
         every = sum(parts[1:], parts[0])
@@ -181,11 +181,12 @@ class Nodes:
         self.tell(JUDGING, 1, 2)
         return Finish.of(self._ask("finish", Content(plain, {"w": w.numpy()})), self.fleet)
 
-    def _ask(self, kind: str, content: Content) -> list[Content]:
+    def _ask(self, kind: str, content: Content) -> list[Told]:
         """What those nodes answer that are there and ready."""
-        ready = set(self.ready.values())
+        ready = dict(self.ready.values())
         there = [node for node in self.fleet.nodes() if node in ready]
-        return list(self.fleet.ask(kind, dict.fromkeys(there, content)).values())
+        answers = self.fleet.ask(kind, dict.fromkeys(there, content))
+        return [Told(ready[node], answer) for node, answer in answers.items()]
 
 
 @dataclass(frozen=True)
@@ -205,58 +206,34 @@ class Finish:
     splits: Mapping[str, MetricSums]
 
     @classmethod
-    def of(cls, answers: list[Content], fleet: Fleet) -> "Finish":
+    def of(cls, answers: list[Told], fleet: Fleet) -> "Finish":
         """From the answers of nodes; what cannot be true is left out."""
-        lost, kept, parts = 0, [], []
-        for answer in answers:
+        lost, parts = 0, []
+        kept: list[int] = []
+        for users, content in answers:
             with fleet.checked():
-                splits = {n: MetricSums.unpack(answer.plain["splits"][n]) for n in ("validation", "test")}
-                lost += int(answer.plain["lost"])
-                if answer.plain["kept"] is not None:
-                    kept.append(int(answer.plain["kept"]))
+                plain = content.plain
+                splits = {n: MetricSums.unpack(plain["splits"][n], users) for n in ("validation", "test")}
+                counts = [plain["lost"], *([] if plain["kept"] is None else [plain["kept"]])]
+                if not all(type(number) is int and 0 <= number <= users for number in counts):
+                    raise ValueError("no numbers of users")
+                lost, kept = lost + counts[0], kept + counts[1:]
                 parts.append(splits)
         together_ = {n: MetricSums.together(part[n] for part in parts) for n in ("validation", "test")}
         return cls(len(parts), lost, sum(kept) if kept else None, together_)
 
 
-def count(fleet: Fleet, bounds: Bounds, tell: Tell) -> Public:
-    """Sum the public counts of all nodes that are there.
-
-    Nodes first tell keyed hashes, then the names of what enough users of all of them tell of. Who answers
-    wrongly, or not at all, is left out.
-    """
-    there = fleet.nodes()
-    tell(COUNTING, 0, 2)
-    marks: dict[int, Marks] = {}
-    names: dict[int, str] = {}
-    for node, answer in fleet.ask("marks", {node: Content() for node in there}).items():
-        with fleet.checked():
-            one = Marks(answer.arrays["hashes"], answer.arrays["tellers"])
-            passing([one], 1)
-            marks[node], names[node] = one, str(answer.plain["name"])
-    passed = passing(list(marks.values()), bounds.users)
-    tell(COUNTING, 1, 2)
-    replies = {}
-    for node, answer in fleet.ask("names", {node: Content({}, {"passed": passed}) for node in marks}).items():
-        with fleet.checked():
-            named = Named.from_bytes(answer.arrays["named"].tobytes(), bounds)
-            require_named(named, marks[node], passed, bounds)
-            replies[node] = (marks[node], named)
-    tables = together(list(replies.values()), passed, bounds)
-    return Public(tables, frozenset(names[node] for node in replies))
-
-
-def _sums(answer: Content, size: int) -> Sums:
+def _sums(told: Told, size: int) -> Sums:
     """What a node tells of its users' losses.
 
     Raises:
-        ValueError: it is something else; or it has no user who could tell.
+        ValueError: it is something else.
     """
-    users = int(answer.plain["users"])
-    if users < 1:
-        raise ValueError("nobody judges there")
-    sums, finite = answer.array("sums", np.float64, size), answer.array("finite", np.bool_, size)
-    products = answer.array("products", np.float64, size, size)
+    users = told.content.plain["users"]
+    if type(users) is not int or not 1 <= users <= told.users:
+        raise ValueError("no number of users")
+    sums, finite = (told.content.array(name, kind, size) for name, kind in KINDS)
+    products = told.content.array("products", np.float64, size, size)
     if not (np.isfinite(sums).all() and np.isfinite(products).all()):
         raise ValueError("no sums")
     return Sums(users, *(torch.from_numpy(values.copy()) for values in (sums, products, finite)))

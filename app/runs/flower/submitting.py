@@ -3,12 +3,12 @@
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from app.runs.directory import require_room
-from app.runs.flower.job import EVENTS, STOP, Job
+from app.runs.flower.job import EVENTS, NOW, STOP, Job
 from app.runs.flower.network import Network, NetworkError
 from app.runs.flower.processes import began, runs
 from app.runs.following import Watch
@@ -33,12 +33,13 @@ class ServerError(Exception):
     """What went wrong in the server.
 
     Attributes:
-        kind: the name of the exception there.
+        kinds: the names of the exception's class there, and of those that it is one of.
         summary: of the run, if there is one.
     """
 
-    def __init__(self, kind: str, message: str, summary: dict[str, Any] | None) -> None:
-        self.kind, self.summary = kind, summary
+    def __init__(self, kinds: Sequence[str], message: str, summary: dict[str, Any] | None) -> None:
+        self.kinds, self.summary = tuple(kinds), summary
+        self.strerror = message if "OSError" in self.kinds else None
         super().__init__(message)
 
 
@@ -78,7 +79,7 @@ def train_remotely(
             elif what == "warn":
                 phases.warn(about)
             elif what == "error":
-                raise ServerError(about["kind"], about["message"].replace(told, str(out)), about["summary"])
+                raise ServerError(about["kinds"], about["message"].replace(told, str(out)), about["summary"])
             elif what == "summary":
                 return {**about, "run": str(out)}
     raise AssertionError("the last line is a summary or an error")
@@ -101,11 +102,14 @@ def _lines(folder: Path, stop: Stop, out: Path) -> Iterator[tuple[str, Any]]:
             if stop.asked() and not asked:
                 write_bytes(folder / STOP, b"")
                 asked = True
+            if stop.asked_again():
+                write_bytes(folder / NOW, b"")
             if not alive:
                 raise NetworkError(
                     f"the server of the training ended without a word; go on with: {command('resume', out)}"
                 )
             if process is None and time.monotonic() - since > BEGINS_WITHIN:
+                write_bytes(folder / STOP, b"")
                 raise NetworkError(f"the network did not begin the training: see its logs, and {folder}.")
             if not lines:
                 time.sleep(LOOK)

@@ -10,10 +10,13 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from app.runs.verdict import A_LITTLE_WORSE, CHANCE, COMMON, MATERIAL, OWN, RANDOM, WORSE, Doubt
-from ranking.metrics import per_user
+from ranking.metrics import METRICS, per_user
 
 Z = 1.96
 """Standard errors from a mean to the ends of its 95 % interval."""
+
+RANKINGS = (RANDOM, COMMON, OWN)
+MOST_SLATES = 10**12
 
 PAIRS = ((COMMON, RANDOM), (OWN, RANDOM), (OWN, COMMON))
 """Rankings whose differences of NMRR are told."""
@@ -52,8 +55,8 @@ class MetricSums:
         return asdict(self)
 
     @classmethod
-    def unpack(cls, packed: Any) -> "MetricSums":
-        """What `pack` packed, by somebody who need not be trusted.
+    def unpack(cls, packed: Any, most: int) -> "MetricSums":
+        """What `pack` packed, by somebody who need not be trusted, and who has so many users.
 
         Raises:
             ValueError: it cannot be sums of metrics, which are from 0 to 1.
@@ -63,7 +66,13 @@ class MetricSums:
         except ValidationError as error:
             raise ValueError("no sums of metrics") from error
         values = [v for of in found.metrics.values() for v in of.values()] + list(found.squares.values())
-        if not 0 <= found.users <= found.slates or not all(0 <= v <= found.users + 1e-6 for v in values):
+        known = {by: set(METRICS) for by in RANKINGS} if found.users else {}
+        if {by: set(of) for by, of in found.metrics.items()} != known or set(found.squares) != (
+            {f"{a} − {b}" for a, b in PAIRS} if found.users else set()
+        ):
+            raise ValueError("other metrics than are asked for")
+        sound = 0 <= found.users <= min(found.slates, most) and found.slates <= MOST_SLATES
+        if not sound or not all(0 <= v <= found.users + 1e-6 for v in values):
             raise ValueError("no sums of metrics")
         return found
 

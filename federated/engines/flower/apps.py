@@ -17,9 +17,6 @@ FAILED = 200
 Work = Callable[[str, Content, Mapping[str, Any]], Content]
 """What a node answers to an order of a kind, given how it is configured."""
 
-MESSAGE_TIME = 12 * 3600.0
-"""Seconds, at most, that Flower keeps a message for a node; deadlines are kept by who waits."""
-
 
 class GridPost:
     """A Flower grid as a `Post`."""
@@ -31,9 +28,9 @@ class GridPost:
         """See `Post.nodes`."""
         return list(self._grid.get_node_ids())
 
-    def send(self, node: int, kind: str, content: Content) -> str | None:
+    def send(self, node: int, kind: str, content: Content, within: float) -> str | None:
         """See `Post.send`: Flower leaves out, or names by nothing, what it could not take."""
-        message = Message(packed(kind, content), node, MessageType.TRAIN, ttl=MESSAGE_TIME)
+        message = Message(packed(kind, content), node, MessageType.TRAIN, ttl=within)
         names = [name for name in self._grid.push_messages([message]) if name]
         return names[0] if names else None
 

@@ -1,6 +1,7 @@
 """Our contents as Flower's records, and back. No pickle is read: numbers are numpy's, all else is JSON."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,18 @@ def unpacked(records: RecordDict) -> tuple[str, Content]:
     """
     try:
         config = records.config_records[PLAIN]
-        plain: Any = json.loads(str(config[PLAIN]), parse_constant=_refused)
+        plain: Any = json.loads(str(config[PLAIN]), parse_constant=_refused, parse_float=_finite)
         arrays = {name: array.numpy() for name, array in records.array_records[ARRAYS].items()}
     except (KeyError, TypeError, ValueError, RecursionError, EOFError) as error:
         raise ValueError("a message of another make") from error
     if not isinstance(plain, dict) or any(array.dtype.kind not in NUMBERS for array in arrays.values()):
         raise ValueError("a message of another make")
     return str(config[KIND]), Content(plain, arrays)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refused(digits)
 
 
 def _refused(constant: str) -> float:

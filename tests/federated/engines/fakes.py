@@ -9,6 +9,7 @@ from torch import Tensor
 
 from federated.clients import Clients, LocalSGD
 from federated.engines.messages import ORDER, Content, Reply
+from federated.engines.places import Place
 from federated.engines.serving import BEGIN
 from federated.objectives import Objective, Vanilla
 from federated.tasks.quadratics import Quadratics
@@ -48,7 +49,7 @@ class FakePost:
     def nodes(self) -> list[int]:
         return list(self.handles)
 
-    def send(self, node: int, kind: str, content: Content) -> str | None:
+    def send(self, node: int, kind: str, content: Content, within: float) -> str | None:
         if node not in self.handles:
             return None
         name = f"message-{len(self.sent)}"
@@ -107,6 +108,9 @@ class QuadraticNode:
 class FakeHost:
     """Welcomes whoever has a name."""
 
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, int | None]] = []
+
     @property
     def about(self) -> dict[str, str]:
         return {"training": "test"}
@@ -118,3 +122,6 @@ class FakeHost:
         if "name" not in answer.plain:
             raise ValueError("no name")
         return answer.plain["name"], answer.plain["users"]
+
+    def took(self, place: Place, answer: Content) -> None:
+        self.taken.append((place.name, place.node))

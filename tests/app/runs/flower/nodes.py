@@ -45,7 +45,7 @@ class LocalPost:
     def nodes(self) -> list[int]:
         return list(self.configs)
 
-    def send(self, node: int, kind: str, content: Content) -> str | None:
+    def send(self, node: int, kind: str, content: Content, within: float) -> str | None:
         if node not in self.configs:
             return None
         name = f"message {len(self.kinds)}"
