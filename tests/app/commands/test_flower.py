@@ -1,17 +1,30 @@
 """What `persarank flower` and `--engine` refuse, each in a sentence; the network itself is tested in e2e."""
 
+import json
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from app.commands.exits import BAD_CONFIG, BAD_DATA, BAD_RUN, USAGE
+from app.commands.exits import BAD_CONFIG, BAD_DATA, BAD_RUN, INTERRUPTED, USAGE
+from app.runs.flower.job import NOW, STOP, _obey, serve
 from app.runs.flower.network import Network
+from app.runs.flower.submitting import ServerError
+from data.schema import DataError
+from federated.patience import Interrupted
+from tests.federated.engines.fakes import FakePost
 
 pytest.importorskip("cryptography", reason="the engine flower is not installed")
 
 Cli = Callable[..., Any]
+
+
+class FleetError(DataError):
+    """One that is of a known kind without being named so."""
 
 
 def test_training_needs_a_network_that_is_up(tiny: Path, tmp_path: Path, cli: Cli) -> None:
@@ -129,3 +142,60 @@ def test_secrets_are_their_owners_alone_and_certificates_name_the_server(tmp_pat
     authority = x509.load_pem_x509_certificate((tmp_path / "ca.pem").read_bytes())
     certificate.verify_directly_issued_by(authority)
     assert not list(tmp_path.glob("ca.key")), "nobody can make further ones"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DataError("no data"), BAD_DATA),
+        (FleetError("no fleet"), BAD_DATA),
+        (FloatingPointError("lost"), BAD_CONFIG),
+        (Interrupted(), INTERRUPTED),
+        (OSError(28, "No space left on device", "file"), USAGE),
+        (ZeroDivisionError("odd"), USAGE),
+    ],
+)
+def test_an_error_of_the_server_has_the_code_that_it_has_here(
+    error: BaseException, code: int, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the server's process, which tells it, to the command that passes it on."""
+
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("app.runs.flower.job.Job.read", failing)
+    serve(FakePost({}), {"job": str(tmp_path)})
+    what, about = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])
+    assert what == "error"
+    monkeypatch.setattr("app.runs.flower.network.Network.require_up", lambda self: None)
+    monkeypatch.setattr(
+        "app.runs.flower.submitting.train_remotely",
+        lambda *_: (_ for _ in ()).throw(ServerError(about["kinds"], about["message"], about["summary"])),
+    )
+    Network(tmp_path, "127.0.0.1", 1, True, 2).save()
+    options = ("--data", tmp_path, "--out", tmp_path / "run", "--engine", "flower", "--network", tmp_path)
+    told = cli("train", *options)
+    assert told.code == code
+    assert ("unexpected" in told.err) == isinstance(error, ZeroDivisionError)
+    assert about["message"] in told.err
+
+
+def test_the_wish_to_stop_is_passed_on_and_so_is_the_second_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr("app.runs.flower.job.os.kill", lambda process, number: heard.append(number))
+    obeying = Thread(target=_obey, args=(tmp_path,), daemon=True)
+    obeying.start()
+    (tmp_path / STOP).write_bytes(b"")
+    until(lambda: len(heard) == 1)
+    (tmp_path / NOW).write_bytes(b"")
+    obeying.join(timeout=20)
+    assert heard == [signal.SIGTERM] * 2
+
+
+def until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.02)

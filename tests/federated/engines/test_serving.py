@@ -16,7 +16,7 @@ from federated.engines.places import Places
 from federated.engines.service import Batch, Service
 from federated.engines.serving import BEGIN, UPDATES, HopelessError, Served
 from federated.objectives import MAML, MoreauEnvelope, Vanilla
-from federated.patience import Unbounded
+from federated.patience import Interrupted, Unbounded
 from federated.schedules import Merge
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
@@ -295,3 +295,47 @@ def test_the_model_that_is_sent_is_the_one_that_is_read() -> None:
     sent: list[Tensor] = [torch.from_numpy(c.arrays["w"]) for _, kind, c in post.sent if kind == UPDATES]
     assert torch.equal(sent[0], START)
     assert torch.equal(sent[1], merges[3].w)
+
+
+def test_a_cohort_that_is_interrupted_passes_over_nobodys_turn() -> None:
+    """One node has answered, the other not yet: neither is merged, so that both are asked again."""
+    server = Server(FakePost({**nodes(2)}, slow=[1, 50]), Cohort(cohort=4), batch_users=4)
+    looks = [0]
+
+    def impatient() -> None:
+        looks[0] += 1
+        if looks[0] > 5:
+            raise Interrupted
+
+    server.fleet._patience = impatient
+    with pytest.raises(Interrupted):
+        server.merges(1)
+    assert server.fleet.traffic.answers == 3, "two have begun, and one of them has computed"
+    turns = {name: dict(waiting) for name, _, _, waiting in server.state.pack().plain["places"]}
+    assert {name: len(waiting) for name, waiting in turns.items()} == {"node 1": 2, "node 2": 2}
+
+
+def test_an_absent_place_does_not_keep_a_hopeless_training_alive() -> None:
+    def failing(kind: str, content: Content) -> Content | None:
+        if kind == BEGIN:
+            return Content({"name": "a", "users": 3})
+        raise ArithmeticError("broken")
+
+    server = Server(FakePost({1: failing}), Arrivals())
+    server.state.places.settle("gone for good", 4, 99)
+    with pytest.raises(HopelessError):
+        server.merges(1)
+
+
+def test_a_rejected_node_does_not_take_a_place(quick: fakes.Clock) -> None:
+    post = FakePost({**nodes(1)})
+    server = Server(post, Arrivals(server_lr=0.1))
+    server.merges(4)
+    post.handles[9] = QuadraticNode.of("node 1", 7, 5)
+    server.fleet._looked = float("-inf")
+    server.merges(20)
+    host = server.served.host
+    assert isinstance(host, FakeHost)
+    assert ("node 1", 9) not in host.taken
+    assert server.state.places.known["node 1"].node == 1
+    assert server.fleet.traffic.rejected >= 1

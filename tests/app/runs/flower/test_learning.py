@@ -1,6 +1,7 @@
 """Runs on nodes: as good as in simulation, resumable, and nothing leaves a node that must not."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,112 @@ def test_the_summary_and_the_evaluation_are_told_for_people(
     assert f"personal {there:.4f}." in said
     assert "orders to 3 nodes with 12 users" in said
     assert "personal − global" not in said, "there is no own model here to compare"
+    rows = [line.split("│")[1].strip() for line in said.splitlines() if line.startswith("│")]
+    assert "global" in rows
+    assert "personal" not in rows, "it would be the common model's"
+
+
+# what a fresh pair of eyes found
+
+
+def test_a_node_with_another_secret_is_left_out_of_the_counts(shared: Path, tmp_path: Path) -> None:
+    post = network(shared, 3, tmp_path)
+    (Path(post.configs[2]["home"]) / "counting.key").write_bytes(bytes(32))
+    summary = trained(post, shared, tmp_path / "run", 60)
+    assert summary["nodes"]["public"]["nodes"] == 2
+    assert summary["network"]["rejected"] == 1
+    assert summary["nodes"]["test"]["users"] == 12, "it learns all the same"
+
+
+def test_who_claims_anothers_place_with_other_users_takes_nothing_from_it(
+    shared: Path, tmp_path: Path
+) -> None:
+    post = network(shared, 3, tmp_path)
+    name = Home(Path(post.configs[1]["home"])).name
+
+    def claiming(kind: str, content: Content) -> Content:
+        claim = {"name": name, "users": 9} if kind == "begin" else {}
+        return Content({**content.plain, **claim}, content.arrays)
+
+    post.spoil = {3: claiming}
+    summary = trained(post, shared, tmp_path / "run", 60)
+    assert summary["nodes"]["test"]["users"] == 8, "of the two whose places these are"
+    assert summary["network"]["users"] == 8
+
+
+def test_a_validation_that_nobody_answers_is_asked_again(shared: Path, tmp_path: Path) -> None:
+    post, asked = network(shared, 2, tmp_path), []
+
+    def forgetful(kind: str, content: Content) -> Content:
+        asked.extend([kind] if kind == "judge" else [])
+        return Content({"order": content.plain["order"]}) if kind == "judge" and len(asked) < 3 else content
+
+    post.spoil = dict.fromkeys(post.configs, forgetful)
+    summary = trained(post, shared, tmp_path / "run", 40)
+    assert summary["finished"] is True
+    assert summary["network"]["rejected"] == 2
+
+
+def test_scores_that_are_not_finite_at_a_node_end_the_training(shared: Path, tmp_path: Path) -> None:
+    post = network(shared, 2, tmp_path)
+    post.spoil = {2: lambda kind, c: Content({**c.plain, "sums": None}) if kind == "judge" else c}
+    with pytest.raises(FloatingPointError, match="no longer finite"):
+        trained(post, shared, tmp_path / "run", 40)
+
+
+def test_a_node_that_has_lost_what_it_kept_is_told_to_begin_again(shared: Path, tmp_path: Path) -> None:
+    post, seen = network(shared, 2, tmp_path), []
+
+    def losing(kind: str, content: Content) -> Content:
+        seen.append(kind)
+        if seen.count("updates") == 2 and kind == "updates":
+            shutil.rmtree(Path(post.configs[2]["home"]) / "trainings")
+        return content
+
+    post.spoil = {2: losing}
+    summary = trained(post, shared, tmp_path / "run", 80)
+    assert seen.count("begin") == 2
+    assert summary["network"]["errors"] >= 1
+    assert summary["nodes"]["test"]["users"] == 12
+
+
+def test_two_trainings_alike_do_not_share_a_folder(shared: Path, tmp_path: Path) -> None:
+    post = network(shared, 2, tmp_path)
+    for name in ("one", "two"):
+        trained(post, shared, tmp_path / name, 24)
+    assert len(list((Path(post.configs[1]["home"]) / "trainings").iterdir())) == 2
+
+
+EMPTY = {"users": 4, "slates": 9, "metrics": {}, "squares": {}}
+LIES_OF_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "more users than it has": ("judge", {"users": 10**400}),
+    "a negative figure": ("judge", {"sums": {"loss": 0.1, "nmrr": -5.0}}),
+    "more users at the rehearsal": ("rehearse", {"users": 500}),
+    "no metrics at all": (
+        "finish",
+        {"splits": dict.fromkeys(("validation", "test"), EMPTY)},
+    ),
+    "a lost number of models": ("finish", {"lost": 10**400}),
+}
+
+
+@pytest.mark.parametrize("name", LIES_OF_NUMBERS)
+def test_one_node_cannot_weigh_more_than_its_users(name: str, shared: Path, tmp_path: Path) -> None:
+    kind, lie = LIES_OF_NUMBERS[name]
+    post = network(shared, 3, tmp_path)
+    post.spoil = {3: lambda said, c: Content({**c.plain, **lie}, c.arrays) if said == kind else c}
+    summary = trained(post, shared, tmp_path / "run", 40)
+    assert summary["network"]["rejected"] >= 1
+    assert summary["nodes"]["test"]["users"] == (8 if kind == "finish" else 12)
+    assert set(summary["nodes"]["test"]["metrics"]) == {"random", "global", "personal"}
+
+
+def test_numbers_that_are_not_finite_are_not_read() -> None:
+    from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+
+    from federated.engines.flower.messages import unpacked
+
+    for number in ("1e999", "-1e999", "NaN", "Infinity"):
+        plain = ConfigRecord({"kind": "judge", "plain": f'{{"users": {number}}}'})
+        with pytest.raises(ValueError, match="another make"):
+            unpacked(RecordDict({"arrays": ArrayRecord(), "plain": plain}))
