@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app.runs.directory import REPORT, Run, RunError, locked, open_run
 from app.runs.scorers import Scorer, model_scorers, yardstick_scorers
-from app.runs.verdict import JUDGED, NOT_FINITE, doubts, exchanged, told
+from app.runs.verdict import ELSEWHERE, JUDGED, NOT_FINITE, OWN, Doubt, doubts, exchanged, told
 from data.feature_sets import Data, open_data
 from data.files import write_bytes
 from data.progress import Tell, silent
@@ -131,7 +131,9 @@ def judge(run: Run, ground: Ground, split: str, permuted: bool = False, tell: Te
     found = doubts({name: m["nmrr"] for name, m in metrics.items() if m is not None}, ground.slates)
     nobody = (run.summary.get("own_models") or {}).get("nobody", False)
     elsewhere = run.summary.get("nodes") is not None
-    if run.settings.personal and not (nobody or elsewhere) and not lost and not found:
+    if run.settings.personal and elsewhere:
+        found.append(Doubt(ELSEWHERE, OWN, f"the users' own models {ELSEWHERE}: here the common one ranks."))
+    elif run.settings.personal and not nobody and not lost and not found:
         own = scorers["personal"]
         assert own is not None, "every run ranks personally"
         found = exchanged(lambda some: own(some, slice(None)), ground.slates)

@@ -23,6 +23,7 @@ WORSE = "worse than what they are made from"
 A_LITTLE_WORSE = "a little worse than what they are made from"
 NOT_PERSONAL = "no better than other users' models"
 NOT_FINITE = "not finite"
+ELSEWHERE = "are on their nodes"
 UNKNOWN_WORTH = "nothing can be said of the model"
 SERIOUS = (CHANCE, WORSE, NOT_FINITE)
 """Something has gone wrong; the others can be true of a sound model that finds little personal to learn."""

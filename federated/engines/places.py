@@ -71,10 +71,6 @@ class Places:
             place.node, place.tries = node, 0
         return place
 
-    def of(self, node: int) -> Place | None:
-        """Where a node lives."""
-        return next((place for place in self.known.values() if place.node == node), None)
-
     def here(self, nodes: Collection[int]) -> Iterator[Place]:
         """The places whose nodes are there."""
         return (place for place in self.known.values() if place.node in nodes)

@@ -118,14 +118,11 @@ class Network:
             NetworkError: it fails.
         """
         command = [program("flwr"), *words, "--format", "json"]
-        done = subprocess.run(
-            command,
-            env=self._environment(SUPERLINK),
-            capture_output=True,
-            text=True,
-            timeout=SOON,
-            check=False,
-        )
+        env = self._environment(SUPERLINK)
+        try:
+            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=SOON, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise NetworkError(f"flwr {' '.join(words[:2])} has not answered within {SOON:.0f} s.") from error
         with suppress(ValueError):
             answer: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
             if answer.get("success", True):

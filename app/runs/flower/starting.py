@@ -8,7 +8,7 @@ from pathlib import Path
 from app.runs.checks import ConfigError
 from app.runs.flower.home import KEY, write_secret
 from app.runs.flower.network import NETWORK, SUPERLINK, Network, NetworkError
-from app.runs.flower.processes import free_port, listens
+from app.runs.flower.processes import LOCAL, free_port, listens
 from data.dealing import deal
 from data.folders import FolderError, filling
 from data.storage import read_manifest
@@ -70,6 +70,11 @@ def _prepared(
         if (fingerprint or network.dealt, nodes, secure) != (network.dealt, network.nodes, network.secure):
             raise ConfigError(
                 f"{directory} holds a network of {network.nodes} nodes with other data or trust: choose "
+                "another --network, or remove it."
+            )
+        if address not in (LOCAL, network.address):
+            raise ConfigError(
+                f"the network in {directory} is of {network.address}, and so are its certificates: choose "
                 "another --network, or remove it."
             )
         network.port = port or (network.port if not listens(network.port) else free_port())

@@ -12,7 +12,7 @@ import pytest
 
 from app.commands.exits import BAD_CONFIG, BAD_DATA, BAD_RUN, INTERRUPTED, USAGE
 from app.runs.flower.job import NOW, STOP, _obey, serve
-from app.runs.flower.network import Network
+from app.runs.flower.network import Network, NetworkError
 from app.runs.flower.submitting import ServerError
 from data.schema import DataError
 from federated.patience import Interrupted
@@ -97,6 +97,19 @@ def test_what_an_engine_cannot_do_is_said(name: str, tiny: Path, tmp_path: Path,
     assert sentence in told.err
     assert told.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_keeps_its_address(tmp_path: Path, cli: Cli) -> None:
+    Network(tmp_path, "127.0.0.1", 1, True, 0).save()
+    told = cli("flower", "up", "--nodes", 0, "--address", "example.org", "--network", tmp_path)
+    assert told.code == BAD_CONFIG
+    assert "is of 127.0.0.1, and so are its certificates" in told.err
+
+
+def test_a_command_of_flower_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.runs.flower.network.SOON", 0.01)
+    with pytest.raises(NetworkError, match="flwr supernode list has not answered"):
+        Network(tmp_path, "127.0.0.1", 1, True, 0).online()
 
 
 def test_a_network_needs_data_that_says_what_may_become_public(tiny: Path, tmp_path: Path, cli: Cli) -> None:

@@ -14,7 +14,7 @@ def test_users_are_numbered_in_the_order_in_which_their_nodes_came() -> None:
     assert first is not None
     assert second is not None
     assert (first.begin, second.begin, places.users) == (0, 3, 5)
-    assert places.of(9) is second
+    assert second.node == 9
     assert [place.name for place in places.here({9, 1})] == ["b"]
 
 
@@ -23,7 +23,8 @@ def test_a_node_that_comes_back_under_another_number_has_its_place_again() -> No
     before = places.settle("a", 3, 7)
     assert places.settle("a", 3, 8) is before
     assert places.users == 3
-    assert places.of(7) is None
+    assert before is not None
+    assert before.node == 8
     assert places.settle("a", 4, 9) is None, "a place does not change its users"
 
 
@@ -61,7 +62,7 @@ def test_a_checkpoint_takes_what_was_under_way_as_not_taken(under_way: bool) -> 
     done, now = place.draw(2), place.draw(1)
     packed = json.loads(json.dumps(places.pack({"a": now} if under_way else {})))
     again = Places.unpack(5, packed)
-    assert (again.users, again.known["b"].begin, again.of(1)) == (7, 4, None)
+    assert (again.users, again.known["b"].begin, again.known["a"].node) == (7, 4, None)
     drawn = again.known["a"].draw(1)
     if under_way:
         assert drawn == now
