@@ -4,14 +4,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from federated.clients import LocalSGD
+from federated.compression import Compression
+from federated.hostile import Attack
 from federated.objectives import MAML, Ditto, MoreauEnvelope, Objective, Proximal, Reptile, Vanilla
+from federated.privacy.guarantee import Privacy
 from federated.schedules import Schedule
 from federated.schedules.alone import Local, Pooled
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
+from federated.server.rules import Defence
 from federated.tasks.ranking_policy import PlackettLuce
 from federated.trees import Growing
+from federated.uploads import Uploads
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Row:
 
     Where there is a ``policy``, users learn from what is paid for rankings drawn by it, not from a loss.
     Where there is ``growing``, trees are grown together by sums, and nothing descends along a gradient.
+    ``privacy`` and what follows it are for algorithms with a server, see `Uploads`.
     """
 
     objective: Objective
@@ -29,6 +35,21 @@ class Row:
     updates: int = 8000
     policy: PlackettLuce | None = None
     growing: Growing | None = None
+    privacy: Privacy | None = None
+    attack: Attack | None = None
+    defence: Defence | None = None
+    compression: Compression | None = None
+
+    @property
+    def uploads(self) -> Uploads:
+        """What becomes of updates on their way into the model.
+
+        Raises:
+            UploadError: what is asked for does not go with the schedule.
+        """
+        found = Uploads(self.privacy, self.attack, self.defence, self.compression)
+        found.require(self.schedule)
+        return found
 
     @property
     def cell(self) -> tuple[str, str]:

@@ -20,7 +20,9 @@ from data.progress import Tell, silent
 from data.randomness import generator, generators
 from federated.objectives import Objective, Positive
 from federated.patience import EndlessError, Patience, Unbounded
+from federated.server.intake import Intake
 from federated.tasks import Batch, Chance, Descent, Slopes, Task
+from federated.uploads import Uploads
 from federated.workers import in_parallel, one_thread
 
 STACK = 50
@@ -82,6 +84,7 @@ class Clients:
 
     Attributes:
         patience: is asked before every gradient.
+        uploads: what becomes of updates on their way into the model, planned.
 
     Raises:
         EndlessError: an update would look at too many samples.
@@ -92,6 +95,7 @@ class Clients:
     local: LocalSGD
     seed: int
     patience: Patience = field(default_factory=Unbounded)
+    uploads: Uploads = field(default_factory=Uploads)
 
     def __post_init__(self) -> None:
         local, objective = self.local, self.objective
@@ -117,6 +121,10 @@ class Clients:
     def samples(self) -> Tensor:
         """(U,) training samples of each user."""
         return self.task.samples
+
+    def intake(self, size: int) -> Intake | None:
+        """What a server does with their updates beside the plain mean, ``size`` in a merge; at its start."""
+        return Intake.start(self.uploads, self.seed, self.number, size)
 
     def deltas(self, users: list[int], counters: list[int], w: Tensor) -> Tensor:
         """Δ_i = w_0 − w_Q (C, P) of C clients.

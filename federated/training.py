@@ -15,15 +15,23 @@ from federated.keeping import Best, better
 from federated.patience import Interrupted, Patience, Unbounded
 from federated.personal import Choice, choose
 from federated.schedules import Merge
+from federated.schedules.cohort import Cohort
 from federated.server.admission import TOO_LARGE, TOO_STALE
 from federated.state import Snapshot
 from federated.tasks import Task
+from federated.tasks.flipping import flipped
+from federated.uploads import FLOAT, WithServer
 from federated.workers import one_thread
 
 
 @dataclass(frozen=True)
 class Merged:
-    """One merge: ``updates`` client updates have arrived by now; the rest as in `schedules.Merge`."""
+    """One merge: ``updates`` client updates have arrived by now; the rest as in `schedules.Merge`.
+
+    Attributes:
+        bytes_up, bytes_down: of all updates that users have sent to a server until now, and of all models that
+            it has sent to them; None without a simulated server.
+    """
 
     updates: int
     version: int
@@ -33,6 +41,8 @@ class Merged:
     in_flight: int
     time: float
     network: dict[str, float] | None = None
+    bytes_up: int | None = None
+    bytes_down: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,10 @@ class Training:
         self._task, self._schedule = task, row.schedule
         self._updates, self._evaluations = updates, evaluations
         learned = task.pooled() if row.schedule.pools else task
-        self._clients = Clients(learned, row.objective, row.local, seed, patience or Unbounded())
+        self._clients = _clients(learned, row, seed, updates, patience or Unbounded())
+        if isinstance(row.schedule, WithServer):
+            size, users = row.schedule.size(self._clients.number), self._clients.number
+            self._clients = replace(self._clients, uploads=row.uploads.planned(updates, users, size))
         self._state = row.schedule.start(self._clients, task.initial(seed))
         self._done, self._version, self._refused_in_a_row, self._held = 0, 0, 0, 0
         self._seconds = 0.0
@@ -213,7 +226,19 @@ class Training:
             in_flight=merge.in_flight,
             time=merge.time,
             network=merge.network,
+            **self._bytes(merge),
         )
+
+    def _bytes(self, merge: Merge) -> dict[str, int]:
+        """What has been sent, by way of messages that are all of one size."""
+        if merge.network is not None or not isinstance(self._schedule, WithServer):
+            return {}
+        arrived, parameters = self._done + merge.held, merge.w.shape[-1]
+        sent = arrived if isinstance(self._schedule, Cohort) else arrived + merge.in_flight - 1
+        return {
+            "bytes_up": arrived * self._clients.uploads.size(parameters),
+            "bytes_down": sent * FLOAT * parameters,
+        }
 
     def _count(self, merge: Merge, arrived: int) -> None:
         self._done += arrived
@@ -286,6 +311,22 @@ class Training:
         smaller = f"a smaller {', '.join(others)} or {last}" if others else f"a smaller {last}"
         remedy = f"{instead}, or {smaller}" if instead else smaller
         return FloatingPointError(f"{what} after {self._done} updates: try {remedy}.")
+
+
+def _clients(task: Task, row: Row, seed: int, updates: int, patience: Patience) -> Clients:
+    """Who learns.
+
+    Raises:
+        UploadError: what is asked for does not go with the schedule, or with so many users.
+    """
+    clients = Clients(task, row.objective, row.local, seed, patience)
+    if not isinstance(row.schedule, WithServer):
+        assert row.uploads.plain, "others refuse"
+        return clients
+    uploads = row.uploads.planned(updates, clients.number, row.schedule.size(clients.number))
+    if uploads.attack is not None and uploads.attack.poisons_data:
+        task = flipped(task, uploads.attack.hostile_users(clients.number, seed))
+    return replace(clients, task=task, uploads=uploads)
 
 
 def train(

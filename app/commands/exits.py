@@ -18,6 +18,7 @@ def code_of(error: Exception) -> int | None:
     from federated.engines import MissingEngineError
     from federated.engines.serving import HopelessError
     from federated.patience import EndlessError
+    from federated.uploads import UploadError
     from ranking.rankers.trees import ModelError
 
     codes: dict[type[BaseException], int] = {
@@ -26,6 +27,7 @@ def code_of(error: Exception) -> int | None:
         DataError: BAD_DATA,
         ConfigError: BAD_CONFIG,
         EndlessError: BAD_CONFIG,
+        UploadError: BAD_CONFIG,
         FloatingPointError: BAD_CONFIG,
         MemoryError: BAD_CONFIG,
         RunError: BAD_RUN,

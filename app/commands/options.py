@@ -12,6 +12,7 @@ from app.commands import completion
 from app.commands.paths import path
 
 TRAINED, LONG, SETTINGS = "What is trained, and how", "How long, and what is kept", "Settings"
+UPLOADS = "What becomes of users' updates"
 """Groups of options in the help of commands that train."""
 
 Data = Annotated[Path, typer.Option("--data", parser=path, metavar="DIR", help="A dataset directory.")]
@@ -92,6 +93,39 @@ Until = Annotated[
         metavar="N",
         help="Stop and save after so many updates; `resume` goes on. [default: all]",
         rich_help_panel=LONG,
+    ),
+]
+
+Privacy = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE …",
+        help="Client-level differential privacy: epsilon=2 delta=1e-3 clip=0.1.",
+        rich_help_panel=UPLOADS,
+    ),
+]
+Attack = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME KEY=VALUE …",
+        help="Simulate hostile users: {attacks}; e.g. sign-flip share=0.1 scale=10.",
+        rich_help_panel=UPLOADS,
+    ),
+]
+Defence = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RULE KEY=VALUE …",
+        help="What the server does against them: {defences}; several joined by +, e.g. clip+trimmed-mean f=4.",
+        rich_help_panel=UPLOADS,
+    ),
+]
+Compress = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE …",
+        help="Send fewer bytes: bits=8 or bits=4, top_k=0.05, or both.",
+        rich_help_panel=UPLOADS,
     ),
 ]
 

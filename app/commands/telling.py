@@ -1,6 +1,7 @@
 """Commands whose help tells what there is: {algorithms} in a help text becomes the names of the table."""
 
 import inspect
+from collections.abc import Collection
 from typing import Any, get_type_hints
 
 import click
@@ -9,9 +10,17 @@ from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from app.commands.known import known
 
+SEVERAL = "…"
+"""How the metavar of an option ends whose value is several words."""
+
 
 class Telling(TyperCommand):
     """A command that completes the help texts of its options and arguments when somebody reads them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options whose value is several words, up to the next option, get them as one."""
+        several = {name for param in self.params if _takes_words(param) for name in param.opts}
+        return super().parse_args(ctx, _joined(args, several))
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
@@ -68,3 +77,20 @@ def _losses(rankers: dict[str, Any], algorithms: dict[str, Any]) -> str:
         if algorithm["losses"]:
             having.setdefault(tuple(algorithm["losses"]), []).append(name)
     return "; ".join(f"of {' and '.join(names)}: {_listed(losses)}" for losses, names in having.items())
+
+
+def _takes_words(param: click.Parameter) -> bool:
+    return isinstance(param, TyperOption) and (param.metavar or "").endswith(SEVERAL)
+
+
+def _joined(args: list[str], several: Collection[str]) -> list[str]:
+    """The line with the words behind each of ``several`` options in one: a first one, and pairs key=value."""
+    found: list[str] = []
+    open_ended = False
+    for word in args:
+        if open_ended and not word.startswith("-") and ("=" in word or found[-1] in several):
+            found[-1:] = [found[-1], word] if found[-1] in several else [f"{found[-1]} {word}"]
+            continue
+        found.append(word)
+        open_ended = word in several
+    return found

@@ -13,20 +13,25 @@ from app.commands.options import (
     LONG,
     SETTINGS,
     Algorithm,
+    Attack,
+    Compress,
     Config,
     Data,
+    Defence,
     Engine,
     Loss,
     Moved,
     Network,
     Objective,
     Preset,
+    Privacy,
     Ranker,
     Run,
     Schedule,
     Sets,
     Until,
 )
+from app.commands.pairs import uploads
 from app.commands.printing import Json, Out, show, warn
 from app.runs.signals import undisturbed
 
@@ -82,6 +87,10 @@ def train(
         int | None,
         typer.Option(metavar="N", help="Keys every random draw. [default: 0]", rich_help_panel=SETTINGS),
     ] = None,
+    privacy: Privacy = None,
+    attack: Attack = None,
+    defence: Defence = None,
+    compress: Compress = None,
     sets: Sets = None,
     config: Config = None,
     preset: Preset = None,
@@ -109,7 +118,8 @@ def train(
     }
     given |= {"loss": loss, "updates": updates, "seed": seed, "evaluations": evaluations}
     given |= {"keep": keep, "checkpoint_every": checkpoint_every, "engine": engine}
-    settings = settings_from(config, given, sets or [], data)
+    pairs = [*uploads({"privacy": privacy, "attack": attack, "defence": defence, "compression": compress})]
+    settings = settings_from(config, given, [*pairs, *(sets or [])], data)
     require_read(settings, given | {"until": until})
 
     def begin(watch: "Watch", phases: "Phases") -> dict[str, Any]:

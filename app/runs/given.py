@@ -1,5 +1,6 @@
 """Settings as they are given: in a TOML file, by a command's own options, and as ``--set`` pairs."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +11,9 @@ from app.runs.presets import with_preset
 from app.runs.settings import SECTIONS, Settings, resolve
 from data.feature_sets import open_data
 from data.files import read_text
+
+SHORT = re.compile(r"[+-]?(\.\d+|\d+\.)(e[+-]?\d+)?", re.IGNORECASE)
+"""Numbers that TOML does not know, but people write: .1 and 1."""
 
 STEPWISE = ("updates", "evaluations", "keep", "checkpoint_every", "until")
 """Options that say how a training goes step by step."""
@@ -88,5 +92,5 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         try:
             ((_, overrides[key.strip()]),) = tomllib.loads(f"v = {value}").items()
         except ValueError:  # no TOML, or more than a value, or a number of thousands of digits
-            overrides[key.strip()] = value
+            overrides[key.strip()] = float(value) if SHORT.fullmatch(value.strip()) else value
     return overrides

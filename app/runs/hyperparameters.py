@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 
 def exactly(kind: type, values: Mapping[str, Any]) -> Any:
@@ -31,3 +31,19 @@ def written(value: Any) -> str:
 def told(value: Any) -> str:
     """A value in a sentence; None is where a hyper-parameter is left out."""
     return "none" if value is None else str(value)
+
+
+def what_is_wrong(section: str, values: Mapping[str, Any], error: ValidationError) -> str:
+    """What is wrong with hyper-parameters that were given."""
+    problem, *others = error.errors()
+    at = str(problem["loc"][0]) if problem["loc"] else ""
+    if problem["type"] == "missing":
+        return f"{section} needs {at}: write {at}=…."
+    named = f"{section}.{at} = {written(values[at])}" if at in values else section
+    words = [o["ctx"]["expected"] for o in others if (o["type"], o["loc"][0]) == ("literal_error", at)]
+    return f"{named}: {' or '.join([problem['msg'].removeprefix('Value error, '), *words])}."
+
+
+def section_of(key: str) -> str:
+    """The section that the name of a hyper-parameter begins with; empty where it has none."""
+    return key.rpartition(".")[0]

@@ -10,7 +10,8 @@ import tomli_w
 from pydantic import ValidationError
 
 from app.runs.checks import ConfigError, known_name, nearest, require_known, whole
-from app.runs.hyperparameters import exactly, told, values_of, written
+from app.runs.hyperparameters import exactly, section_of, told, values_of, what_is_wrong
+from app.runs.uploads import OPTIONAL, with_uploads
 from data.files import expanded
 from data.pinned import pin, read_pinned
 from federated.algorithms import ALGORITHMS, DEFAULT, FITTED, OBJECTIVES, SCHEDULES, Row
@@ -21,7 +22,7 @@ from ranking.rankers import RANKERS, TREES, Ranker
 from ranking.rankers.forest import Trees
 from ranking.rankers.network import Network
 
-SECTIONS = ("ranker", "objective", "schedule", "local", "policy", "growing", "engine")
+SECTIONS = ("ranker", "objective", "schedule", "local", "policy", "growing", *OPTIONAL, "engine")
 ROW = SECTIONS[1:-1]
 """Those that an algorithm brings with it."""
 
@@ -193,6 +194,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
     _require_served(engine, row, ranker_name)
     updates = whole("updates", chosen.get("updates", row.updates), 1, 10**9)
     often = max(500, updates // 16)
+    private = any(section_of(key) == "privacy" for key in overrides)
     plain = Settings(
         algorithm=algorithm,
         ranker_name=ranker_name,
@@ -200,7 +202,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         seed=whole("seed", chosen.get("seed", 0), 0, 2**32 - 1),
         updates=updates,
         evaluations=whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
-        keep=known_name("model to keep", chosen.get("keep", BEST), (LAST, BEST)),
+        keep=known_name("model to keep", chosen.get("keep", LAST if private else BEST), (LAST, BEST)),
         checkpoint_every=whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
         ranker=ranker_of(row, ranker_name),
         row=row,
@@ -209,6 +211,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         engine=ENGINES[engine],
     )
     settings = _override(plain, overrides, begun)
+    settings = dataclasses.replace(settings, row=with_uploads(settings.row, settings.keep, overrides))
     buffer = getattr(settings.row.schedule, "buffer", 1)
     if buffer > settings.updates:
         raise ConfigError(
@@ -267,8 +270,9 @@ def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str]
 
 def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> Settings:
     parts = settings.parts()
-    owner = {f.name: section for section, part in parts.items() for f in dataclasses.fields(part)}
-    names = [*owner, *(f"{section}.{name}" for name, section in owner.items())]
+    kinds = {section: type(part) for section, part in parts.items()} | (OPTIONAL if not settings.fitted else {})
+    owner = {f.name: section for section in reversed(kinds) for f in dataclasses.fields(kinds[section])}
+    names = [*owner, *(f"{s}.{f.name}" for s, kind in kinds.items() for f in dataclasses.fields(kind))]
     changes: dict[str, dict[str, Any]] = {}
     for key, value in overrides.items():
         if key not in names:
@@ -277,19 +281,13 @@ def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> 
         name = key.rpartition(".")[2]
         if name in PATHS and isinstance(value, str) and not begun:
             value = pin(_absolute(key, value))  # a run may be resumed from elsewhere, but with this file only
-        changes.setdefault(owner[name], {})[name] = value
+        changes.setdefault(section_of(key) or owner[name], {})[name] = value
     for section, values in changes.items():  # together, since some settings only make sense together
+        before = values_of(parts[section]) if section in parts else {}
         try:
-            parts[section] = exactly(type(parts[section]), values_of(parts[section]) | values)
+            parts[section] = exactly(kinds[section], before | values)
         except ValidationError as error:
-            problem, *others = error.errors()
-            at = str(problem["loc"][0]) if problem["loc"] else ""
-            named = f"{section}.{at} = {written(values[at])}" if at in values else section
-            words = [
-                o["ctx"]["expected"] for o in others if (o["type"], o["loc"][0]) == ("literal_error", at)
-            ]
-            what = " or ".join([problem["msg"].removeprefix("Value error, "), *words])
-            raise ConfigError(f"{named}: {what}.") from error
+            raise ConfigError(what_is_wrong(section, values, error)) from error
     ranker, engine = parts.pop("ranker"), parts.pop("engine", settings.engine)
     row = dataclasses.replace(settings.row, **parts)
     return dataclasses.replace(settings, ranker=ranker, engine=engine, row=row)

@@ -23,6 +23,7 @@ from federated.schedules import Merge
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.server.admission import SHAPE, refusals
+from federated.server.intake import Intake
 from federated.server.merging import Arrival, Merging
 from federated.state import Snapshot
 
@@ -88,7 +89,7 @@ class Served:
 
     def start(self, clients: Clients, w: Tensor) -> Service:
         """See `Schedule.start`."""
-        return Service(Merging(w), self.places, self.fleet.traffic)
+        return Service(Merging(w, intake=self._intake(clients)), self.places, self.fleet.traffic)
 
     def unpack(self, clients: Clients, snapshot: Snapshot) -> Service:
         """See `Schedule.unpack`; nodes that are there keep their places."""
@@ -98,8 +99,15 @@ class Served:
             if place.node is not None:
                 places.settle(place.name, place.users, place.node)
         self.fleet.traffic = Traffic(**plain["traffic"])
-        server = Merging.unpack(snapshot.tensors, plain)
+        server = Merging.unpack(snapshot.tensors, plain, self._intake(clients))
         return Service(server, places, self.fleet.traffic, plain["time"])
+
+    def size(self, users: int) -> int:
+        """See `uploads.WithServer.size`."""
+        return self.rule.size(users)
+
+    def _intake(self, clients: Clients) -> Intake | None:
+        return clients.intake(self.size(clients.number))
 
     def run(self, clients: Clients, state: Service) -> Iterator[Merge]:
         """See `Schedule.run`."""
@@ -272,22 +280,20 @@ class _Rounds(_Server):
     def _round(self, answers: list[tuple[Batch, Content]], in_flight: int) -> Merge:
         rule, server = self.served.rule, self.state.server
         assert isinstance(rule, Cohort), "arrivals are merged one by one"
-        users, refused, deltas, samples = [], [], [], []
+        users: list[int] = []
+        whys: list[str | None] = []
+        deltas, samples = [], []
         for batch, content in answers:
-            found, held, whys = self.judged(batch, content)
+            found, held, why = self.judged(batch, content)
             self.close(batch)
-            for number, (user, why) in enumerate(zip(batch.turns, whys, strict=True)):
-                if why is not None:
-                    refused.append(why)
-                    continue
-                users.append(self.number(batch, user))
-                deltas.append(found[number])
-                samples.append(held[number])
-        if users:
-            step, server.moments = rule.step(server.moments, torch.stack(deltas), torch.stack(samples))
-            server.w = server.w - step
-            server.version += 1
-        return self.merge(tuple(users), (0,) * len(users), tuple(refused), in_flight)
+            users += [self.number(batch, user) for user in batch.turns]
+            deltas.append(found)
+            samples.append(held)
+            whys += why
+        version = server.w
+        merged, refused = rule.take(server, users, torch.cat(deltas), whys, torch.cat(samples))
+        server.version += server.w is not version
+        return self.merge(merged, (0,) * len(merged), refused, in_flight)
 
 
 def pause(tries: int) -> float:

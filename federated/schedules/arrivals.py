@@ -16,6 +16,7 @@ from federated.objectives import NonNegative, Positive
 from federated.schedules import Merge
 from federated.server.admission import TOO_STALE
 from federated.server.flight import Flight
+from federated.server.intake import Intake
 from federated.server.merging import Arrival, Merging, Taken
 from federated.server.optimisers import ServerOptimiser
 from federated.server.staleness import Weighting, weight
@@ -70,7 +71,8 @@ class Arrivals(Timed, ServerOptimiser):
 
     def start(self, clients: Clients, w: Tensor) -> Flight:
         """See `Schedule.start`."""
-        flight = Flight(Merging(w), Roster(clients.number, clients.seed))
+        server = Merging(w, intake=clients.intake(self.buffer))
+        flight = Flight(server, Roster(clients.number, clients.seed))
         clock = Clock(self, clients.seed, clients.number)
         for user in range(clients.number if self.idle_time else min(self.concurrency, clients.number)):
             if self.idle_time:
@@ -81,7 +83,7 @@ class Arrivals(Timed, ServerOptimiser):
 
     def unpack(self, clients: Clients, snapshot: Snapshot) -> Flight:
         """See `Schedule.unpack`."""
-        return Flight.unpack(clients, snapshot)
+        return Flight.unpack(clients, snapshot, clients.intake(self.buffer))
 
     def run(self, clients: Clients, state: Flight) -> Iterator[Merge]:
         """See `Schedule.run`."""
@@ -105,25 +107,50 @@ class Arrivals(Timed, ServerOptimiser):
             arrival: what.
             users: n.
         """
-        staleness, why = server.version - arrival.version, arrival.why
+        staleness, (delta, why) = server.version - arrival.version, (arrival.delta, arrival.why)
         if why is None and self.max_staleness is not None and staleness > self.max_staleness:
             why = TOO_STALE
+        if server.intake is not None:
+            waiting = [user for user, _ in server.held]
+            delta, why = server.intake.admit(arrival.user, waiting, delta, why, server.w)
         if why is not None:
             return Taken((), (), (why,))
-        self._hold(server, staleness, arrival)
+        self._hold(server, staleness, arrival._replace(delta=delta))
+        if server.intake is not None:
+            return self._merge_intake(server, server.intake, self.server_lr or 1 / users)
         if len(server.held) < self.buffer:
             return None
         merged, late = zip(*server.held, strict=True)
         self._merge(server, self.server_lr or 1 / users)
         return Taken(merged, late, ())
 
+    def size(self, users: int) -> int:
+        """See `uploads.WithServer.size`."""
+        return self.buffer
+
     def _hold(self, server: Merging, staleness: int, arrival: Arrival) -> None:
         """Put one update into the buffer."""
         change = arrival.delta if self.merge == "delta" else arrival.delta + (server.w - arrival.read)
         counts = weight(self.weighting, staleness, self.power, self.slope, self.late)
         change = change if counts == 1 else change * counts
-        server.buffer = change if server.buffer is None else server.buffer + change
         server.held.append((arrival.user, staleness))
+        if server.intake is not None:
+            server.intake.pending.append(change)
+        else:
+            server.buffer = change if server.buffer is None else server.buffer + change
+
+    def _merge_intake(self, server: Merging, intake: Intake, server_lr: float) -> Taken | None:
+        """Empty what waits into the model, once it is enough; the server does more than to average."""
+        users, late = zip(*server.held, strict=True)
+        if not intake.full(users, self.buffer):
+            return None
+        server.held = []
+        found = intake.merge(users, None, self.max_update_norm)
+        if (update := found.update) is not None:
+            step, server.moments = self.server_step(server_lr, server.moments, lambda factor: factor * update)
+            server.w = server.w - step
+            server.version += 1
+        return Taken(tuple(users[k] for k in found.kept), tuple(late[k] for k in found.kept), found.refused)
 
     def _merge(self, server: Merging, server_lr: float) -> None:
         """Empty the buffer into the model."""

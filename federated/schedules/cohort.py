@@ -1,9 +1,9 @@
 """`Cohort`: the synchronous server of FedAvg (McMahan 2017): wait for all of a cohort, then average."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -14,6 +14,8 @@ from federated.clients import Clients
 from federated.objectives import Positive
 from federated.schedules import Merge
 from federated.server.admission import refusals
+from federated.server.intake import Intake
+from federated.server.merging import Merging
 from federated.server.optimisers import Moments, ServerOptimiser
 from federated.state import Snapshot
 from federated.virtual_time.clock import Clock, Timed
@@ -22,17 +24,24 @@ from federated.virtual_time.roster import Roster
 
 @plain_dataclass
 class Rounds:
-    """The state of a synchronous server: model (P,), whose turn is next, virtual time, optimiser's state."""
+    """The state of a synchronous server: model (P,), whose turn is next, virtual time, optimiser's state, and
+    what it does beside the plain mean, if anything."""
 
     w: Tensor
     roster: Roster
     time: float = 0.0
     moments: Moments = field(default_factory=Moments)
+    intake: Intake | None = None
 
     def pack(self) -> Snapshot:
         """See `State.pack`."""
-        plain = {"time": self.time, "taken": self.roster.taken, "waiting": list(self.roster.waiting.items())}
-        return Snapshot({"w": self.w} | self.moments.pack(), plain)
+        plain: dict[str, Any] = {"time": self.time, "taken": self.roster.taken}
+        plain["waiting"] = list(self.roster.waiting.items())
+        tensors = {"w": self.w} | self.moments.pack()
+        if self.intake is not None:
+            more, plain["intake"] = self.intake.pack()
+            tensors |= more
+        return Snapshot(tensors, plain)
 
 
 @dataclass(frozen=True)
@@ -55,17 +64,22 @@ class Cohort(Timed, ServerOptimiser):
 
     def start(self, clients: Clients, w: Tensor) -> Rounds:
         """See `Schedule.start`."""
-        return Rounds(w, Roster(clients.number, clients.seed))
+        roster = Roster(clients.number, clients.seed)
+        return Rounds(w, roster, intake=clients.intake(self.size(clients.number)))
 
     def unpack(self, clients: Clients, snapshot: Snapshot) -> Rounds:
         """See `Schedule.unpack`."""
         plain = snapshot.plain
         roster = Roster(clients.number, clients.seed, plain["taken"], dict(plain["waiting"]))
-        return Rounds(snapshot.tensors["w"], roster, plain["time"], Moments.unpack(snapshot.tensors))
+        intake = clients.intake(self.size(clients.number))
+        if intake is not None:
+            intake.unpack(snapshot.tensors, plain["intake"])
+        moments = Moments.unpack(snapshot.tensors)
+        return Rounds(snapshot.tensors["w"], roster, plain["time"], moments, intake)
 
     def run(self, clients: Clients, state: Rounds) -> Iterator[Merge]:
         """See `Schedule.run`."""
-        size = min(self.cohort, clients.number)
+        size = self.size(clients.number)
         clock = Clock(self, clients.seed, clients.number)
         while True:
             members: dict[int, int] = {}  # user → which of their updates this is
@@ -77,25 +91,79 @@ class Cohort(Timed, ServerOptimiser):
             deltas = clients.deltas(list(members), list(members.values()), state.w.expand(size, -1))
             state.time, state.roster = ends, roster
             why = refusals(deltas, state.w, self.max_update_norm)
-            refused = tuple(reason for reason in why if reason is not None)
-            users = tuple(user for user, reason in zip(members, why, strict=True) if reason is None)
-            if refused and users:
-                deltas = torch.stack([d for d, reason in zip(deltas, why, strict=True) if reason is None])
-            if users:
-                step, state.moments = self.step(state.moments, deltas, clients.samples[torch.tensor(users)])
-                state.w = state.w - step
+            samples = clients.samples[torch.tensor(list(members))]
+            users, refused = self.take(state, list(members), deltas, why, samples)
             yield Merge(state.w, users, (0,) * len(users), refused, size, state.time)
 
-    def step(self, moments: Moments, deltas: Tensor, samples: Tensor) -> tuple[Tensor, Moments]:
-        """What a round's updates take off the model (P,), and the optimiser's state.
+    def size(self, users: int) -> int:
+        """See `uploads.WithServer.size`."""
+        return min(self.cohort, users)
+
+    def take(
+        self,
+        server: Rounds | Merging,
+        users: Sequence[int],
+        deltas: Tensor,
+        whys: Sequence[str | None],
+        samples: Tensor,
+    ) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Merge a round's updates into the model, or refuse them.
 
         Args:
-            moments: the state before.
-            deltas: (C, P) of those whose updates are merged.
-            samples: (C,) that each of them holds.
+            server: its model is changed.
+            users: (C,) whose updates have come.
+            deltas: (C, P) these; anything where one is refused.
+            whys: (C,) why one must not be merged, None if it may.
+            samples: (C,) that each user holds.
+
+        Returns:
+            Whose were merged, and why others were not.
         """
-        share = torch.ones(len(deltas), dtype=deltas.dtype)
-        if self.shares == "samples":
-            share = samples.to(deltas.dtype)
-        share = share / share.sum()
-        return self.server_step(self.server_lr, moments, lambda factor: factor * share @ deltas)
+        if server.intake is not None:
+            return self._take_in(server, server.intake, users, deltas, whys, samples)
+        merged = tuple(user for user, why in zip(users, whys, strict=True) if why is None)
+        refused = tuple(why for why in whys if why is not None)
+        if refused and merged:
+            usable = torch.tensor([why is None for why in whys])
+            deltas, samples = deltas[usable], samples[usable]
+        if merged:
+            share = self._share(samples, deltas.dtype)
+            self._step(server, lambda factor: factor * share @ deltas)
+        return merged, refused
+
+    def _take_in(
+        self,
+        server: Rounds | Merging,
+        intake: Intake,
+        users: Sequence[int],
+        deltas: Tensor,
+        whys: Sequence[str | None],
+        samples: Tensor,
+    ) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """The same by a server that does more than to average."""
+        places: list[int] = []
+        refused: list[str] = []
+        for place, user in enumerate(users):
+            waiting = [users[other] for other in places]
+            delta, why = intake.admit(user, waiting, deltas[place], whys[place], server.w)
+            if why is not None:
+                refused.append(why)
+                continue
+            places.append(place)
+            intake.pending.append(delta)
+        if not places:
+            return (), tuple(refused)
+        share = self._share(samples[places], deltas.dtype)
+        found = intake.merge([users[place] for place in places], share, self.max_update_norm)
+        if (update := found.update) is not None:
+            self._step(server, lambda factor: factor * update)
+        return tuple(users[places[kept]] for kept in found.kept), (*refused, *found.refused)
+
+    def _share(self, samples: Tensor, kind: torch.dtype) -> Tensor:
+        """(C,) p_i of users who hold so many samples (C,)."""
+        share = samples.to(kind) if self.shares == "samples" else torch.ones(len(samples), dtype=kind)
+        return share / share.sum()
+
+    def _step(self, server: Rounds | Merging, times: Callable[[float], Tensor]) -> None:
+        step, server.moments = self.server_step(self.server_lr, server.moments, times)
+        server.w = server.w - step

@@ -14,6 +14,7 @@ from torch import Tensor
 from data.randomness import generator
 from federated.clients import Clients
 from federated.server.admission import refusals
+from federated.server.intake import Intake
 from federated.server.merging import Arrival, Merging
 from federated.state import Snapshot
 from federated.virtual_time.clock import Clock
@@ -97,14 +98,14 @@ class Flight:
         return Snapshot(tensors, plain)
 
     @classmethod
-    def unpack(cls, clients: Clients, snapshot: Snapshot) -> "Flight":
-        """What `pack` packed."""
+    def unpack(cls, clients: Clients, snapshot: Snapshot, intake: Intake | None) -> "Flight":
+        """What `pack` packed; ``intake`` is at its start."""
         tensors, plain = snapshot.tensors, snapshot.plain
         waiting = dict(plain["waiting"])
         jobs = [Job(*job) for job in plain["jobs"]]
         heapify(jobs)
         return cls(
-            server=Merging.unpack(tensors, plain),
+            server=Merging.unpack(tensors, plain, intake),
             roster=Roster(clients.number, clients.seed, plain["taken"], waiting),
             jobs=jobs,
             numbered=plain["numbered"],

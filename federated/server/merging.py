@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from federated.server.intake import Intake
 from federated.server.optimisers import Moments
 
 
@@ -45,6 +46,8 @@ class Merging:
         buffer: sum (P,) of the weighted updates that wait to be merged.
         held: (user, staleness) of each of them.
         moments: the state of the server's optimiser.
+        intake: what it does beside the plain mean, whose ``pending`` stands in the place of the buffer; None:
+            nothing.
     """
 
     w: Tensor
@@ -52,21 +55,31 @@ class Merging:
     buffer: Tensor | None = None
     held: list[tuple[int, int]] = field(default_factory=list)
     moments: Moments = field(default_factory=Moments)
+    intake: Intake | None = None
 
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """As tensors and JSON values of a `Snapshot`."""
         tensors = {"w": self.w} | self.moments.pack()
         if self.buffer is not None:
             tensors["buffer"] = self.buffer
-        return tensors, {"version": self.version, "held": self.held}
+        plain: dict[str, Any] = {"version": self.version, "held": self.held}
+        if self.intake is not None:
+            more, plain["intake"] = self.intake.pack()
+            tensors |= more
+        return tensors, plain
 
     @classmethod
-    def unpack(cls, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> "Merging":
-        """What `pack` packed, among others."""
+    def unpack(
+        cls, tensors: Mapping[str, Tensor], plain: Mapping[str, Any], intake: Intake | None = None
+    ) -> "Merging":
+        """What `pack` packed, among others; ``intake`` is at its start."""
+        if intake is not None:
+            intake.unpack(tensors, plain["intake"])
         return cls(
             w=tensors["w"],
             version=plain["version"],
             buffer=tensors.get("buffer"),
             held=[(user, staleness) for user, staleness in plain["held"]],
             moments=Moments.unpack(tensors),
+            intake=intake,
         )

@@ -4,7 +4,7 @@ f_i(w) = (μ/2)‖w‖² + C · mean over the user's points of h(b (a·v + γ)),
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -79,6 +79,10 @@ class Linear(ByAutograd):
         """See `Task.evaluate`: mean h and accuracy on held-out points, over users."""
         loss, accuracy = self.judge(w)
         return {"loss": float(loss.mean()), "accuracy": float(accuracy.mean())}
+
+    def flipped(self, users: Tensor) -> "Linear":
+        """See `Labelled.flipped`."""
+        return replace(self, labels=torch.where(users[:, None], -self.labels, self.labels))
 
     def pooled(self) -> "Linear":
         """See `Task.pooled`."""

@@ -1,6 +1,6 @@
 """Quadratics f_i(w) = ½ (w − c_i)ᵀ H_i (w − c_i): closed forms that every algorithm is tested on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -56,6 +56,10 @@ class Quadratics(ByAutograd):
         everyone = torch.arange(len(self.centre))
         quiet = (self.curvature, self.centre, torch.zeros_like(self.centre))
         return {"loss": float(self.loss(w.expand(len(everyone), -1), quiet).mean())}
+
+    def flipped(self, users: Tensor) -> "Quadratics":
+        """See `Labelled.flipped`: these users' centres are on the other side of 0."""
+        return replace(self, centre=torch.where(users[:, None], -self.centre, self.centre))
 
     def pooled(self) -> "Quadratics":
         """The mean of all users' quadratics, up to a constant; each sample's noise is the users' mean."""

@@ -266,6 +266,16 @@ class RankingTask(ByAutograd):
         found = losses.new_zeros(len(users)).index_add_(0, whose, losses)
         return found / torch.bincount(whose, minlength=len(users))
 
+    def flipped(self, users: Tensor) -> "RankingTask":
+        """See `Labelled.flipped`: what is wanted becomes unwanted, and everything else wanted.
+
+        Who holds slates on disk gets another column of them in memory.
+        """
+        train = self.train if isinstance(self.train, StoredSlates) else StoredSlates.of(self.train)
+        theirs = users[train.user].repeat_interleave(train.offsets.diff())
+        other = (train.position == 0).to(train.position.dtype)
+        return replace(self, train=replace(train, position=torch.where(theirs, other, train.position)))
+
     def pooled(self) -> "RankingTask":
         """See `Task.pooled`."""
         return replace(self, start=self.start[torch.tensor([0, -1])])

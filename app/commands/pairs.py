@@ -1,0 +1,33 @@
+"""Options whose words are hyper-parameters of one section: `--attack sign-flip share=0.1`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+
+NAMED = {"attack": "kind", "defence": "rule"}
+"""Hyper-parameters that are a word without a key, by section."""
+
+
+def uploads(given: Mapping[str, Sequence[str] | None]) -> Iterator[str]:
+    """The words of options by section, as `--set` has them: ``section.key=value``.
+
+    Raises:
+        UsageError: a word is no pair.
+    """
+    for section, values in given.items():
+        for number, word in enumerate(word for value in values or () for word in value.replace(",", " ").split()):
+            key, equals, _ = word.partition("=")
+            if equals and key:
+                yield f"{section}.{word}"
+            elif not equals and not number and section in NAMED:
+                yield f"{section}.{NAMED[section]}={word}"
+            else:
+                raise click.UsageError(f"--{section} {word}: write key=value, e.g. {EXAMPLES[section]}.")
+
+
+EXAMPLES = {
+    "privacy": "epsilon=2 delta=1e-3",
+    "attack": "sign-flip share=0.1",
+    "defence": "clip+trimmed-mean f=4",
+    "compression": "bits=8",
+}

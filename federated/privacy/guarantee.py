@@ -1,0 +1,129 @@
+"""What a training promises each of its users, and what it takes to keep that.
+
+Client-level (ε, δ)-differential privacy: whether a user took part at all, with all data, changes the probability
+of any series of common models by a factor e^ε at most, but for δ. An update is clipped to a norm C before it
+is sent, all weigh the same, the sum is divided by a number that does not depend on who came, and gets Gaussian
+noise of σ C in every parameter. A user is merged k times at most, which the server enforces; when, and beside
+whom, does not matter, and no amplification by sampling is claimed.
+"""
+
+import math
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from federated.objectives import Positive
+from federated.privacy.accounting import mu_of
+from federated.privacy.noise import Banded, Independent, Keyed, Mechanism, Source, System, Tree
+
+KEYED, SYSTEM = "keyed", "system"
+
+BITS = 20
+"""By default the count of updates below the bound gets noise of a 20th of how many there are (Andrew 2021)."""
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Client-level differential privacy.
+
+    Attributes:
+        epsilon: ε.
+        delta: δ, less than one over the number of users.
+        clip: C, the greatest Euclidean norm of an update; with ``quantile`` where it begins.
+        participations: k, how often a user is merged at most; None: as often as all are when everybody has as
+            many turns.
+        noise: of merges: "independent"; or correlated, for many small merges (DP-FTRL): "tree" (Kairouz 2021),
+            with each user once in a tree, or "banded" (Choquette-Choo 2023), with a user's merges a band apart.
+        leaves: merges in a tree; None: as many as everybody's turn takes.
+        band: merges, at least, from one of a user to the next; None: three quarters of what everybody's
+            turn takes.
+        quantile: if given, C moves towards the norm that this part of the updates is below (Andrew 2021). The
+            count of those below is noised, too, and paid for.
+        clip_lr: how fast C moves, as an exponent.
+        bit_noise: σ_b, of that count; None: a 20th of the updates in a merge, or what ε allows.
+        randomness: where noise comes from: "keyed" by the seed, for simulation: whoever knows it can take the
+            noise off again; "system": the operating system's.
+    """
+
+    epsilon: Annotated[float, Field(gt=0, le=1000)]
+    delta: Annotated[float, Field(gt=0, lt=1)]
+    clip: Positive = 0.1
+    participations: Annotated[int, Field(ge=1)] | None = None
+    noise: Literal["independent", "tree", "banded"] = "independent"
+    leaves: Annotated[int, Field(ge=1)] | None = None
+    band: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
+    clip_lr: Positive = 0.2
+    bit_noise: Positive | None = None
+    randomness: Literal["keyed", "system"] = KEYED
+
+    def planned(self, updates: int, users: int, size: int) -> "Privacy":
+        """With all that depends on the training: so many updates of so many users, ``size`` in a merge.
+
+        Raises:
+            ValueError: δ is no promise to so many users, or updates are more than all may be merged.
+        """
+        if self.delta >= 1 / users:
+            raise ValueError(
+                f"privacy.delta = {self.delta:g} lets one of {users} users be given away entirely: "
+                f"it must be less than 1/{users} = {1 / users:.3g}"
+            )
+        turns = -(-updates // users)
+        participations = self.participations or turns
+        if participations < turns:
+            raise ValueError(
+                f"{updates} updates of {users} users are {turns} each, and privacy.participations allows "
+                f"{participations}: set updates to {participations * users} at most"
+            )
+        merges = max(1, users // size)
+        return replace(
+            self,
+            participations=participations,
+            leaves=self.leaves or merges,
+            band=self.band or max(1, merges * 3 // 4),
+        )
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """How the noise of one merge goes with that of others."""
+        if self.noise == "tree":
+            assert self.leaves is not None, "planned"
+            return Tree(self.leaves)
+        if self.noise == "banded":
+            assert self.band is not None, "planned"
+            return Banded(self.band)
+        return Independent()
+
+    def source(self, seed: int) -> Source:
+        """Where noise comes from."""
+        return Keyed(seed) if self.randomness == KEYED else System()
+
+    def bit_multiplier(self, size: int) -> float:
+        """σ_b, of the count of updates below the bound, of ``size`` in a merge.
+
+        Raises:
+            ValueError: the count alone would tell more than ε allows.
+        """
+        assert self.participations is not None, "planned"
+        least = math.sqrt(self.participations) / (2 * mu_of(self.epsilon, self.delta))
+        found = self.bit_noise or max(size / BITS, 2 * least)
+        if found <= least:
+            raise ValueError(
+                f"privacy.bit_noise = {found:g} tells more than epsilon = {self.epsilon:g} allows: it must be more than {least:.3g}"
+            )
+        return found
+
+    def multiplier(self, size: int) -> float:
+        """σ: noise of a merge is σ C in every parameter. With a count of bits each of a user's k merges tells
+        a bit more, b − ½: μ² = S²/σ² + k/(4 σ_b²), S² the squared sensitivity of the mechanism.
+
+        Raises:
+            ValueError: see `bit_multiplier`.
+        """
+        assert self.participations is not None, "planned"
+        squared = mu_of(self.epsilon, self.delta) ** 2
+        if self.quantile is not None:
+            squared -= self.participations / (4 * self.bit_multiplier(size) ** 2)
+        return math.sqrt(self.mechanism.squared_sensitivity(self.participations) / squared)

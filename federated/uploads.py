@@ -1,0 +1,94 @@
+"""What becomes of updates on their way from a user into the model, beside the plain mean: all of it is optional."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+from federated.compression import Compression
+from federated.hostile import Attack
+from federated.privacy.guarantee import Privacy
+from federated.server.rules import Defence
+
+FLOAT = 4
+"""Bytes of a parameter that is sent as it is."""
+
+
+class UploadError(Exception):
+    """Privacy, a defence or an attack does not fit the schedule, or the number of users."""
+
+
+@runtime_checkable
+class WithServer(Protocol):
+    """What schedules offer that have a server."""
+
+    def size(self, users: int) -> int:
+        """Updates in a merge, of so many users."""
+        ...
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """How updates are sent and merged.
+
+    Attributes:
+        privacy: what users are promised; None: nothing.
+        attack: what hostile users send; None: nobody is hostile.
+        defence: what the server does against them; None: it takes the mean.
+        compression: how updates are made small; None: not at all.
+    """
+
+    privacy: Privacy | None = None
+    attack: Attack | None = None
+    defence: Defence | None = None
+    compression: Compression | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether updates are sent and averaged as they are."""
+        return self == Uploads()
+
+    def __post_init__(self) -> None:
+        if self.privacy is not None and self.defence is not None:
+            raise UploadError(
+                "the noise of privacy is made for a sum of clipped updates, and a robust rule is no sum: leave "
+                "out the defence (clipping already bounds what a hostile user can do), or privacy."
+            )
+
+    def require(self, schedule: object) -> None:
+        """Raise UploadError unless a schedule can do so."""
+        if self.plain:
+            return
+        if not isinstance(schedule, WithServer):
+            asked = next(name for name, part in vars(self).items() if part is not None)
+            raise UploadError(
+                f"{asked} is what a server does, and {type(schedule).__name__.lower()} has none: "
+                "choose the schedule cohort, arrivals or buffered."
+            )
+        if self.privacy is not None and getattr(schedule, "merge", "delta") == "model":
+            raise UploadError("privacy bounds updates, and merge = model mixes whole models: set merge to delta.")
+
+    def planned(self, updates: int, users: int, size: int) -> "Uploads":
+        """With what depends on the training: so many updates of so many users, ``size`` in a merge.
+
+        Raises:
+            UploadError: that does not go together.
+        """
+        try:
+            if self.defence is not None:
+                self.defence.require(size)
+            if self.privacy is None:
+                return self
+            planned = self.privacy.planned(updates, users, size)
+            noise = planned.multiplier(size)
+            if size == 1 and planned.noise == "independent":
+                raise ValueError(
+                    f"each merge would get noise of {noise:.2g} times the clip in every direction, and holds "
+                    "one update of at most 1 clip: set buffer to 20 or more, or choose the schedule cohort, or "
+                    "noise = banded"
+                )
+            return replace(self, privacy=planned)
+        except ValueError as error:
+            raise UploadError(f"{error}.") from error
+
+    def size(self, parameters: int) -> int:
+        """Bytes that a user sends of an update of P parameters."""
+        return self.compression.size(parameters) if self.compression else FLOAT * parameters
