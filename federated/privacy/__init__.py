@@ -1,0 +1,1 @@
+"""Client-level differential privacy: what noise buys, and where it comes from."""
