@@ -1,1 +1,1 @@
-"""Differential privacy of each user towards whoever sees the models: clipping, noise, and what they add up to."""
+"""Client-level differential privacy: what noise buys, and where it comes from."""
