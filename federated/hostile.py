@@ -1,7 +1,7 @@
 """Hostile users, simulated: who they are, and what arrives from them in place of an honest update.
 
-They know everything: what the honest users whose updates are merged with theirs have sent, and how many of them
-are hostile. Where no honest update is merged with theirs, they go by what they would have sent honestly.
+They know everything: what the honest users have sent whose updates are merged with theirs, and how many they
+themselves are. Where no honest update is merged with theirs, they go by what they would have sent honestly.
 """
 
 from collections.abc import Callable
@@ -68,7 +68,9 @@ class Attack:
         return self.kind == "label-flip"
 
     def hostile_users(self, users: int, seed: int) -> Tensor:
-        """(U,) bool, who is hostile: at least one, unless the share is 0. A greater share adds to a smaller one.
+        """(U,) bool, who is hostile: at least one, unless the share is 0.
+
+        Whoever is hostile at one share is so at every greater one.
 
         Args:
             users: U.
@@ -105,7 +107,7 @@ class Attack:
         return arrived
 
     def _lies(self) -> dict[Kind, Callable[[Tensor, Tensor], Tensor]]:
-        """What is sent, from one's own updates (H, P) and those that are known (N, P): (H, P), or (P,) for all."""
+        """Of own updates (H, P) and known ones (N, P), what is sent: (H, P), or (P,) by all alike."""
         return {
             "sign-flip": lambda own, _: own * -(1.0 if self.scale is None else self.scale),
             "scaled": lambda own, _: own * (10.0 if self.scale is None else self.scale),
@@ -124,9 +126,9 @@ class Attack:
 def hidden_deviations(updates: int, hostile: int) -> float:
     """z of ALIE, by how many standard deviations hostile updates can differ and still look honest.
 
-    z = Φ⁻¹((n − f − s)/(n − f)) with s = ⌊n/2⌋ + 1 − f, the honest that must be farther out so that hostile and
-    they are more than half (Baruch 2019, algorithm 3). At least 0; where the hostile are more than half
-    without anybody, 1.5.
+    z = Φ⁻¹((n − f − s)/(n − f)), where s = ⌊n/2⌋ + 1 − f is how many honest updates must lie farther out for
+    them and the hostile ones to be a majority (Baruch 2019). At least 0; and 1.5, ByzFL's figure, where the
+    hostile are a majority by themselves.
 
     Args:
         updates: n of the merge.
@@ -141,7 +143,7 @@ def hidden_deviations(updates: int, hostile: int) -> float:
 
 def _farthest(known: Tensor) -> Tensor:
     """(P,) mean + γp along p = −(standard deviation), with the greatest γ at which it is no farther from any
-    known update than two of these are from each other (min-max; Shejwalkar & Houmansadr 2021, eq. 3).
+    known update than two of these are from each other (min-max; Shejwalkar & Houmansadr 2021).
 
     The paper searches for γ by halving; it is the least of the roots of ‖mean + γp − x_i‖² = bound².
     """

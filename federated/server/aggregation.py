@@ -34,10 +34,10 @@ def median(updates: Tensor) -> Tensor:
 
 
 def krum(updates: Tensor, f: int) -> Tensor:
-    """(P,) the update that is nearest to those around it (Blanchard 2017, section 4).
+    """(P,) the update that is nearest to those around it (Blanchard 2017).
 
-    It has the least mean squared distance to its K − f − 1 nearest others. Blanchard takes one fewer of these;
-    this is ByzFL's count, with which f = 0 looks at all.
+    It has the least mean squared distance to its K − f − 1 nearest others. That count is ByzFL's; Blanchard's
+    is one less.
 
     Args:
         updates: (K, P).
@@ -47,7 +47,7 @@ def krum(updates: Tensor, f: int) -> Tensor:
 
 
 def multi_krum(updates: Tensor, f: int) -> Tensor:
-    """(P,) the mean of the K − f updates that `krum` likes best (Blanchard 2017, section 4).
+    """(P,) the mean of the K − f updates that `krum` likes best (Blanchard 2017).
 
     Args:
         updates: (K, P).
@@ -58,9 +58,9 @@ def multi_krum(updates: Tensor, f: int) -> Tensor:
 
 
 def geometric_median(updates: Tensor, nu: float, iterations: int) -> Tensor:
-    """(P,) about the point with the least sum of distances to all updates (Pillutla 2022, algorithm 2).
+    """(P,) about the point with the least sum of distances to all updates (Pillutla 2022).
 
-    Weiszfeld's algorithm, which here starts at zero, as in ByzFL: z ← Σ β_i x_i / Σ β_i with
+    The smoothed Weiszfeld algorithm, which here starts at zero, as in ByzFL: z ← Σ β_i x_i / Σ β_i with
     β_i = 1 / max(ν, ‖x_i − z‖).
 
     Args:
@@ -76,7 +76,7 @@ def geometric_median(updates: Tensor, nu: float, iterations: int) -> Tensor:
 
 
 def centred_clipping(updates: Tensor, start: Tensor | None, tau: float | None, L: int) -> Tensor:
-    """(P,) the mean, but no update pulls farther than τ from where one starts (Karimireddy 2021, eq. 4).
+    """(P,) the mean, but no update pulls farther than τ from where one starts (Karimireddy 2021).
 
     L times v ← v + (1/K) Σ (x_i − v) min(1, τ / ‖x_i − v‖).
 
@@ -110,7 +110,7 @@ def clip(updates: Tensor, norm: float | None) -> Tensor:
 
 
 def nnm(updates: Tensor, f: int) -> Tensor:
-    """(K, P) each update replaced by the mean of its K − f nearest, itself included (Allouah 2023, algorithm 2).
+    """(K, P) each update replaced by the mean of its K − f nearest, itself included (Allouah 2023).
 
     Args:
         updates: (K, P).
@@ -129,7 +129,8 @@ def _sorted(updates: Tensor) -> Tensor:
 
 def _norms(updates: Tensor) -> Tensor:
     """(K,) Euclidean norms in float64, where the squares of large numbers of 32 bits do not overflow."""
-    return torch.linalg.vector_norm(updates, dim=1, dtype=torch.float64)
+    norms: Tensor = torch.linalg.vector_norm(updates, dim=1, dtype=torch.float64)
+    return norms
 
 
 def _weighted(weights: Tensor, updates: Tensor) -> Tensor:
@@ -138,7 +139,7 @@ def _weighted(weights: Tensor, updates: Tensor) -> Tensor:
 
 
 def _distances(updates: Tensor) -> Tensor:
-    """(K, K) Euclidean distances in float64, by subtraction: products would lose those between near updates."""
+    """(K, K) Euclidean distances in float64, by subtraction: scalar products would round small ones away."""
     number = len(updates)
     distances = torch.zeros(number, number, dtype=torch.float64)
     above = torch.triu_indices(number, number, 1)

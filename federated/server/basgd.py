@@ -50,7 +50,7 @@ class Buffers:
         return self.sums / self.counts[:, None].to(self.sums.dtype)
 
     def aggregate(self) -> Tensor:
-        """(P,) in each coordinate the median of the buffers' means, and empty all; ValueError while one is empty."""
+        """(P,) the coordinate-wise median of the means, and empty all; ValueError while one is empty."""
         aggregated = median(self.means())
         self.sums = self.counts = None
         return aggregated

@@ -1,8 +1,8 @@
 """By which rule a server aggregates updates of which some may be hostile: the table of rules, and `Defence`.
 
-A hostile user may send anything. A rule survives f of them among K updates if, whatever these f are, its result
-stays within a bound that the honest updates alone set (nearest-neighbour mixing makes that bound smaller where
-honest users differ). No rule knows who is hostile: what it leaves out of honest users' updates is its price.
+A hostile user may send anything. A rule survives f hostile updates among K if, whatever they are, its result
+stays within a bound that the honest ones alone set; where honest users differ much, nearest-neighbour mixing
+tightens that bound. No rule knows who is hostile: what honest users lose with the hostile is its price.
 """
 
 from collections.abc import Iterable
@@ -130,8 +130,8 @@ class Defence:
 
         The mean survives none. Neither does clip alone, but then each hostile update moves the mean by at
         most C/K, or by the median norm over K. Rules that take f survive as many as they are told to; the
-        others survive all that they can, which can be more than f. Centred clipping's proof of convergence asks
-        for more, K ≥ 10f.
+        others survive all that they can, which can be more than f. The proof that training with centred
+        clipping converges asks for more, K ≥ 10f.
 
         Args:
             updates: K; for basgd the number of users, of whom it survives as many hostile ones as of buffers.
@@ -169,8 +169,8 @@ class Defence:
             )
         if updates < needed:
             raise ValueError(
-                f"{self.rule} with f = {self.f} needs at least {needed} updates in a merge, which has {updates}: "
-                f"merge at least {needed}, or set a smaller f"
+                f"{self.rule} with f = {self.f} needs at least {needed} updates in a merge, and it has "
+                f"{updates}: merge at least {needed}, or set a smaller f"
             )
 
     def __call__(self, updates: Tensor, before: Tensor | None = None) -> Tensor:
