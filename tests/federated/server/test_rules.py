@@ -1,0 +1,356 @@
+"""Robust rules: naive twins in numpy, closed forms, outliers of any size, and what is refused."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from federated.server import aggregation
+from federated.server.rules import RULES, Defence
+
+Array = NDArray[np.float64]
+DTYPES = (torch.float32, torch.float64)
+ROBUST = ("trimmed-mean", "median", "krum", "multi-krum", "geometric-median", "centred-clipping")
+NAMES = ("mean", *ROBUST)
+PREFIXES = ("", "clip+", "nnm+", "clip+nnm+", "nnm+clip+")
+HUGE = 1e12
+
+
+def drawn(number: int, size: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(number, size, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+# naive twins
+
+
+def naive_scores(x: Array, f: int) -> list[float]:
+    scores = []
+    for i, one in enumerate(x):
+        squares = sorted(float(((one - other) ** 2).sum()) for j, other in enumerate(x) if j != i)
+        scores.append(float(np.mean(squares[: len(x) - f - 1])))
+    return scores
+
+
+def naive_clip(x: Array, norm: float | None) -> Array:
+    norms = sorted(float(np.linalg.norm(one)) for one in x)
+    bound = norms[(len(x) - 1) // 2] if norm is None else norm
+    return np.array([one * min(1.0, bound / max(float(np.linalg.norm(one)), 1e-300)) for one in x])
+
+
+def naive_nnm(x: Array, f: int) -> Array:
+    mixed = []
+    for one in x:
+        nearest = sorted(range(len(x)), key=lambda j: float(np.linalg.norm(one - x[j])))  # noqa: B023
+        mixed.append(x[nearest[: len(x) - f]].mean(0))
+    return np.array(mixed)
+
+
+def naive_trimmed(x: Array, f: int) -> Array:
+    return np.array([np.mean(sorted(column)[f : len(x) - f]) for column in x.T])
+
+
+def naive_geometric_median(x: Array, nu: float, iterations: int) -> Array:
+    z = np.zeros(x.shape[1])
+    for _ in range(iterations):
+        betas = [1 / max(nu, float(np.linalg.norm(one - z))) for one in x]
+        z = np.sum([beta * one for beta, one in zip(betas, x, strict=True)], axis=0) / sum(betas)
+    return z
+
+
+def naive_centred(x: Array, v: Array, tau: float, L: int) -> Array:
+    for _ in range(L):
+        v = v + np.mean([(one - v) * min(1, tau / float(np.linalg.norm(one - v))) for one in x], axis=0)
+    return v
+
+
+TWINS: dict[str, Callable[[Array, int], Array]] = {
+    "mean": lambda x, f: x.mean(0),
+    "trimmed-mean": naive_trimmed,
+    "median": lambda x, f: np.median(x, axis=0),
+    "krum": lambda x, f: x[int(np.argmin(naive_scores(x, f)))],
+    "multi-krum": lambda x, f: x[np.argsort(naive_scores(x, f))[: len(x) - f]].mean(0),
+    "geometric-median": lambda x, f: naive_geometric_median(x, 0.1, 3),
+    "centred-clipping": lambda x, f: naive_centred(x, np.median(x, axis=0), 1.5, 2),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("number", [7, 10])
+def test_rules_are_their_naive_twins(name: str, prefix: str, number: int, dtype: torch.dtype) -> None:
+    updates = drawn(number, 5, number, dtype)
+    kept = updates.clone()
+    expected = updates.double().numpy()
+    for step in prefix.split("+")[:-1]:
+        expected = naive_clip(expected, 2.0) if step == "clip" else naive_nnm(expected, 2)
+    f = 0 if prefix + name in ("mean", "clip+mean") else 2
+    found = Defence(prefix + name, f=f, clip=2.0, tau=1.5, L=2)(updates)
+    assert found.dtype == dtype
+    assert found.shape == (5,)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    np.testing.assert_allclose(found.numpy(), TWINS[name](expected, 2), rtol=tolerance, atol=tolerance)
+    assert torch.equal(updates, kept), "updates are left as they are"
+
+
+@pytest.mark.parametrize("norm", [None, 0.0, 0.5, 2.0])
+@pytest.mark.parametrize("number", [1, 2, 5, 8])
+def test_clipping_is_its_naive_twin(norm: float | None, number: int) -> None:
+    updates = drawn(number, 4, 3)
+    np.testing.assert_allclose(aggregation.clip(updates, norm), naive_clip(updates.numpy(), norm), rtol=1e-12)
+
+
+# closed forms
+
+
+ROWS = torch.tensor([[0.0, 5], [1, 4], [2, 3], [100, -7], [3, 2]])
+
+
+def test_closed_forms() -> None:
+    assert Defence("mean")(ROWS).tolist() == pytest.approx([21.2, 1.4])
+    assert Defence("trimmed-mean", f=1)(ROWS).tolist() == [2, 3]
+    assert Defence("median")(ROWS).tolist() == [2, 3]
+    assert Defence("median")(ROWS[:4]).tolist() == [1.5, 3.5], "the mean of the two in the middle"
+    assert Defence("krum", f=1)(ROWS).tolist() == [1, 4], "of two that are alike near, the first"
+    assert Defence("multi-krum", f=1)(ROWS).tolist() == [1.5, 3.5]
+    assert Defence("nnm", f=1)(ROWS).tolist() == pytest.approx([6.7, 2.725])
+
+
+def test_clipping_scales_what_is_longer_and_nothing_else() -> None:
+    updates = torch.tensor([[3.0, 4], [0.3, 0.4], [0, 0], [-30, 40]])
+    torch.testing.assert_close(
+        aggregation.clip(updates, 1.0), torch.tensor([[0.6, 0.8], [0.3, 0.4], [0, 0], [-0.6, 0.8]])
+    )
+    assert aggregation.clip(updates, None).norm(dim=1).tolist() == pytest.approx([0.5, 0.5, 0, 0.5])
+    assert Defence("clip", clip=100.0)(updates).equal(updates.mean(0))
+    assert not aggregation.clip(torch.zeros(3, 2), None).any()
+
+
+def test_geometric_median_of_an_odd_line_and_of_a_square() -> None:
+    line = torch.tensor([[-1.0], [0.0], [10.0]])
+    assert Defence("geometric-median", nu=1e-6, iterations=2000)(line).item() == pytest.approx(0, abs=1e-2)
+    square = torch.tensor([[0.0, 0], [0, 2], [2, 0], [2, 2]])
+    torch.testing.assert_close(Defence("geometric-median", iterations=300)(square), torch.ones(2))
+
+
+def test_centred_clipping_starts_where_it_is_told_to() -> None:
+    before = torch.tensor([10.0, 0])
+    updates = torch.tensor([[10.0, 3], [10, 0], [1000, 0]])
+    assert Defence("centred-clipping", tau=1.0)(updates, before).tolist() == pytest.approx([10 + 1 / 3, 1 / 3])
+    assert Defence("centred-clipping", tau=0.0)(updates, before).equal(before)
+    assert Defence("centred-clipping", tau=1e6)(updates, before).tolist() == pytest.approx([340, 1])
+    assert Defence("centred-clipping")(updates, before).tolist() == pytest.approx([11, 1]), "τ = 3"
+    assert before.tolist() == [10, 0]
+
+
+def test_f_zero_and_equal_updates() -> None:
+    updates = drawn(6, 3)
+    torch.testing.assert_close(Defence("trimmed-mean", f=0)(updates), updates.mean(0))
+    torch.testing.assert_close(Defence("multi-krum", f=0)(updates), updates.mean(0))
+    same = torch.full((9, 3), 0.25)
+    for name in NAMES:
+        for prefix in PREFIXES:
+            assert Defence(prefix + name)(same).tolist() == pytest.approx([0.25] * 3)
+
+
+# hostile updates
+
+
+def bound(name: str, honest: Tensor) -> float:
+    """How far from zero a result can lie: in the box of the honest, at one of them, or a few times as far."""
+    longest = float(honest.norm(dim=1).max())
+    if name == "geometric-median":
+        return 3 * longest
+    return longest * (honest.shape[1] ** 0.5) + longest
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("name", ROBUST)
+@pytest.mark.parametrize("number", [5, 9, 20])
+def test_as_many_outliers_as_a_rule_survives_do_not_move_it_far(
+    name: str, prefix: str, number: int, dtype: torch.dtype
+) -> None:
+    defence = Defence(prefix + name)
+    f = defence.survives(number)
+    assert f >= 1
+    for seed, size in enumerate((HUGE, -HUGE, 1e18)):
+        updates = drawn(number, 4, seed, dtype)
+        updates[:f] = size
+        updates[0, 1] *= -0.5
+        for before in (None, torch.zeros(4, dtype=dtype)):
+            assert float(defence(updates, before).norm()) <= bound(name, updates[f:])
+
+
+@pytest.mark.parametrize("name", ["trimmed-mean", "median"])
+def test_coordinate_wise_rules_stay_in_the_box_of_the_honest(name: str) -> None:
+    for number in range(3, 12):
+        updates = drawn(number, 6, number)
+        f = Defence(name).survives(number)
+        updates[:f] = HUGE
+        found, honest = Defence(name)(updates), updates[f:]
+        assert (found >= honest.min(0).values).all()
+        assert (found <= honest.max(0).values).all()
+
+
+@pytest.mark.parametrize("prefix", ["", "nnm+"])
+def test_krum_chooses_among_the_honest(prefix: str) -> None:
+    updates = drawn(11, 4, dtype=torch.float32)
+    updates[[0, 3, 5, 9]] = torch.tensor([HUGE, 2 * HUGE, -HUGE, HUGE])[:, None]
+    honest = updates.abs().amax(1) < 100
+    found = Defence(f"{prefix}krum", f=4)(updates)
+    assert (found - aggregation.nnm(updates, 4 if prefix else 0)).norm(dim=1)[honest].min() == 0 or not prefix
+    assert found.abs().max() < 100
+    if not prefix:
+        assert (updates[honest] == found).all(1).any()
+
+
+def test_one_outlier_moves_the_mean_and_one_too_many_moves_the_others() -> None:
+    updates = drawn(7, 3)
+    updates[0] = HUGE
+    assert float(Defence("mean")(updates).norm()) > HUGE / 7
+    assert float(Defence("nnm")(updates).norm()) > HUGE / 49, "mixing alone hands the outlier on"
+    updates[:3] = HUGE
+    assert float(Defence("trimmed-mean", f=2)(updates).norm()) > HUGE / 7
+    updates[:4] = HUGE
+    for name in ("median", "krum", "multi-krum", "geometric-median"):
+        assert float(Defence(name)(updates).norm()) > HUGE / 7
+
+
+def test_clipped_outliers_move_the_mean_by_no_more_than_their_share_of_the_norm() -> None:
+    updates = drawn(10, 3)
+    clean = aggregation.clip(updates, 1.0)
+    for f in range(1, 10):
+        updates[:f] = HUGE
+        moved = Defence("clip", clip=1.0)(updates) - clean.mean(0)
+        assert float(moved.norm()) <= 2 * f / 10 + 1e-9
+
+
+# properties
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(5, 14), st.integers(1, 5), st.integers(0, 10**6), st.sampled_from(NAMES), st.sampled_from(PREFIXES))
+def test_the_order_of_updates_makes_no_difference(
+    number: int, size: int, seed: int, name: str, prefix: str
+) -> None:
+    updates, before = drawn(number, size, seed), torch.zeros(size, dtype=torch.float64)
+    if name == "krum":  # K − f − 1 ≥ 2 others, or two mutual neighbours are alike near and their order decides
+        number = max(number, 6)
+        updates = drawn(number, size, seed)
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(number))
+    defence = Defence(prefix + name)
+    torch.testing.assert_close(defence(updates[order], before), defence(updates, before), rtol=1e-9, atol=1e-9)
+    assert defence(updates, before).equal(defence(updates, before))
+
+
+@pytest.mark.parametrize("name", ["mean", "trimmed-mean", "median", "krum", "multi-krum"])
+def test_rules_move_with_the_updates(name: str) -> None:
+    updates, defence = drawn(9, 4), Defence(name)
+    torch.testing.assert_close(defence(3 * updates + 2), 3 * defence(updates) + 2)
+
+
+# how many, and what is refused
+
+
+def test_how_many_are_survived() -> None:
+    def survived(rule: str, f: int | None = None) -> list[int]:
+        return [Defence(rule, f=f).survives(number) for number in (1, 2, 3, 4, 5, 8, 9, 20)]
+
+    for rule in ("mean", "clip", "nnm", "clip+nnm+mean"):
+        assert survived(rule) == [0] * 8
+    for rule in ("median", "geometric-median", "centred-clipping", "clip+median"):
+        assert survived(rule) == [0, 0, 1, 1, 2, 3, 4, 9]
+    for rule in ("trimmed-mean", "nnm+median"):
+        assert survived(rule) == [0, 0, 1, 1, 1, 2, 3, 6], "by default at most a third"
+        assert survived(rule, f=3) == [0, 0, 0, 0, 0, 3, 3, 3]
+    for rule in ("krum", "multi-krum", "clip+nnm+krum"):
+        assert survived(rule) == [0, 0, 0, 0, 1, 2, 3, 6]
+        assert survived(rule, f=3) == [0, 0, 0, 0, 0, 0, 3, 3]
+    assert [Defence("basgd", buffers=7).survives(users) for users in (6, 7, 100)] == [0, 3, 3]
+
+
+@pytest.mark.parametrize("rule", [p + n for n in (*NAMES, "basgd") for p in PREFIXES if n != "basgd" or not p])
+@pytest.mark.parametrize("f", [None, 0, 1, 3])
+def test_what_is_not_refused_runs_and_survives_what_it_was_asked_to(rule: str, f: int | None) -> None:
+    try:
+        defence = Defence(rule, f=f, buffers=7)
+    except ValueError:
+        assert f
+        assert rule in ("mean", "clip+mean")
+        return
+    robust = not rule.endswith("mean") or rule.endswith("trimmed-mean")
+    for number in range(1, 12):
+        try:
+            defence.require(number)
+        except ValueError as error:
+            told = [int(word) for word in re.findall(r"at least (\d+)", str(error))]
+            assert defence.require(told[-1]) is None if told else rule == "basgd"  # type: ignore[func-returns-value]
+            with pytest.raises(ValueError, match=re.escape(str(error))):
+                defence(drawn(number, 3))
+        else:
+            assert defence(drawn(number, 3)).shape == (3,)
+            assert not robust or defence.survives(number) >= (1 if f is None else f)
+
+
+@pytest.mark.parametrize(
+    ("defence", "updates", "sentence"),
+    [
+        (
+            Defence("trimmed-mean", f=3),
+            6,
+            "trimmed-mean with f = 3 needs at least 7 updates in a merge, and it has 6: merge at least 7, or set a "
+            "smaller f",
+        ),
+        (
+            Defence("clip+krum"),
+            4,
+            "clip+krum survives a hostile update only among 5 updates or more, and a merge has 4: merge at least 5",
+        ),
+        (
+            Defence("basgd", buffers=7),
+            6,
+            "basgd with 7 buffers needs at least 7 users, and there are 6: set fewer buffers",
+        ),
+    ],
+)
+def test_sentences_name_the_smallest_merge(defence: Defence, updates: int, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        defence.require(updates)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"rule": "medain"}, "unknown rule 'medain'; did you mean 'median'?"),
+        ({"rule": "clip+trimed-mean"}, "unknown rule 'trimed-mean'; did you mean 'trimmed-mean'?"),
+        ({"rule": "xyz"}, "unknown rule 'xyz'; known are mean, trimmed-mean"),
+        ({"rule": ""}, "unknown rule ''; known are"),
+        ({"rule": "median+clip"}, "median must come last; clip or nnm can come before it"),
+        ({"rule": "clip+clip"}, "each step can be taken only once"),
+        ({"rule": "clip+basgd"}, "nothing can come before basgd"),
+        ({"rule": "clip", "f": 1}, "rule = clip survives no hostile update: set f = 0, or end with trimmed-mean"),
+        ({"rule": "basgd", "f": 3}, "basgd survives f = 3 with at least 7 buffers"),
+        ({"f": -1}, "greater than or equal to 0"),
+        ({"clip": 0.0}, "greater than 0"),
+        ({"buffers": 2}, "greater than or equal to 3"),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        replace(Defence(), **settings)  # type: ignore[arg-type]
+
+
+def test_the_table_says_of_everything_what_it_is_and_where_it_is_from() -> None:
+    assert {*NAMES, "basgd", "clip", "nnm"} == RULES.keys()
+    for name, rule in RULES.items():
+        assert "\n" not in rule.about
+        assert re.search(r" \d{4}$", rule.source), name
+        Defence(name)
