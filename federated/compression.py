@@ -2,7 +2,7 @@
 
 Only the largest entries (top-k, Stich 2018), and each of them in 8 or 4 bits, rounded at random so that it is
 right on average (QSGD, Alistarh 2017). What is lost is kept by the user and sent with the next update (error
-feedback, Karimireddy 2019, alg. 2): late, but not lost. Clipping what is sent only scales it, and costs no bits.
+feedback, Karimireddy 2019, alg. 2): late, but not lost. Clipping only scales what is sent, and costs no bits.
 """
 
 from collections.abc import Sequence
@@ -122,9 +122,7 @@ class Compression:
         decoded = codes.astype(np.float32) * np.repeat(scales, self.bucket)[: len(codes)]
         return torch.from_numpy(decoded).to(values.dtype)
 
-    def _codes(
-        self, values: Tensor, seed: int, user: int, counter: int
-    ) -> tuple[Codes, NDArray[np.float32]]:
+    def _codes(self, values: Tensor, seed: int, user: int, counter: int) -> tuple[Codes, NDArray[np.float32]]:
         """Codes (k,) and the scales of their buckets: value ≈ code · scale, and equal on average."""
         numbers = values.numpy().astype(np.float32)
         starts = np.arange(0, len(numbers), self.bucket)
@@ -133,7 +131,7 @@ class Compression:
         steps = np.divide(numbers, each, out=np.zeros_like(numbers), where=each > 0)
         chance = generator(seed, "quantise", user, counter).random(len(numbers), np.float32)
         codes = np.clip(np.floor(steps + chance), -self._levels, self._levels)
-        return codes.astype(np.int8), scales
+        return codes.astype(np.int8), scales.astype(np.float32)
 
 
 def _width(parameters: int) -> int:

@@ -29,8 +29,8 @@ class Merged:
     """One merge: ``updates`` client updates have arrived by now; the rest as in `schedules.Merge`.
 
     Attributes:
-        bytes_up, bytes_down: of all updates that users have sent to a server until now, and of all models that
-            it has sent to them; None without a simulated server.
+        bytes_up, bytes_down: of all updates that users have sent to a server until now, and of all models
+            that it has sent to them; None without a simulated server.
     """
 
     updates: int

@@ -1,4 +1,4 @@
-"""What becomes of updates on their way from a user into the model, beside the plain mean: all of it is optional."""
+"""What becomes of updates on their way into the model, beside the plain mean: all of it is optional."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -49,8 +49,8 @@ class Uploads:
     def __post_init__(self) -> None:
         if self.privacy is not None and self.defence is not None:
             raise UploadError(
-                "the noise of privacy is made for a sum of clipped updates, and a robust rule is no sum: leave "
-                "out the defence (clipping already bounds what a hostile user can do), or privacy."
+                "the noise of privacy is made for a sum of clipped updates, and a robust rule is no sum: leave"
+                " out the defence (clipping already bounds what a hostile user can do), or privacy."
             )
 
     def require(self, schedule: object) -> None:
@@ -64,7 +64,9 @@ class Uploads:
                 "choose the schedule cohort, arrivals or buffered."
             )
         if self.privacy is not None and getattr(schedule, "merge", "delta") == "model":
-            raise UploadError("privacy bounds updates, and merge = model mixes whole models: set merge to delta.")
+            raise UploadError(
+                "privacy bounds updates, and merge = model mixes whole models: set merge to delta."
+            )
 
     def planned(self, updates: int, users: int, size: int) -> "Uploads":
         """With what depends on the training: so many updates of so many users, ``size`` in a merge.
@@ -74,15 +76,20 @@ class Uploads:
         """
         try:
             if self.defence is not None:
-                self.defence.require(size)
+                self.defence.require(users if self.defence.in_buffers else size)
+                if "clip" in self.defence.rule and self.defence.clip is None and size < 3:
+                    raise ValueError(
+                        f"clip takes the median norm of a merge, and a merge has {size}: set clip=NORM, or "
+                        "merge 3 or more"
+                    )
             if self.privacy is None:
                 return self
             planned = self.privacy.planned(updates, users, size)
             noise = planned.multiplier(size)
             if size == 1 and planned.noise == "independent":
                 raise ValueError(
-                    f"each merge would get noise of {noise:.2g} times the clip in every direction, and holds "
-                    "one update of at most 1 clip: set buffer to 20 or more, or choose the schedule cohort, or "
+                    f"each merge would hold one update, of 1 clip at most, and get noise of {noise:.3g} clips "
+                    "in every parameter: set buffer = 20 or more, choose the schedule cohort, or set "
                     "noise = banded"
                 )
             return replace(self, privacy=planned)

@@ -116,7 +116,7 @@ Defence = Annotated[
     list[str] | None,
     typer.Option(
         metavar="RULE KEY=VALUE …",
-        help="What the server does against them: {defences}; several joined by +, e.g. clip+trimmed-mean f=4.",
+        help="What the server does against them: {defences}; joined by +, e.g. clip+trimmed-mean f=4.",
         rich_help_panel=UPLOADS,
     ),
 ]

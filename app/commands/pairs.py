@@ -15,7 +15,9 @@ def uploads(given: Mapping[str, Sequence[str] | None]) -> Iterator[str]:
         UsageError: a word is no pair.
     """
     for section, values in given.items():
-        for number, word in enumerate(word for value in values or () for word in value.replace(",", " ").split()):
+        for number, word in enumerate(
+            word for value in values or () for word in value.replace(",", " ").split()
+        ):
             key, equals, _ = word.partition("=")
             if equals and key:
                 yield f"{section}.{word}"

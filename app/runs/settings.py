@@ -270,7 +270,9 @@ def _cell(row: Row, objective: Any, schedule: Any) -> tuple[Row, tuple[str, str]
 
 def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> Settings:
     parts = settings.parts()
-    kinds = {section: type(part) for section, part in parts.items()} | (OPTIONAL if not settings.fitted else {})
+    kinds = {section: type(part) for section, part in parts.items()} | (
+        OPTIONAL if not settings.fitted else {}
+    )
     owner = {f.name: section for section in reversed(kinds) for f in dataclasses.fields(kinds[section])}
     names = [*owner, *(f"{s}.{f.name}" for s, kind in kinds.items() for f in dataclasses.fields(kind))]
     changes: dict[str, dict[str, Any]] = {}

@@ -1,10 +1,10 @@
 """What a training promises each of its users, and what it takes to keep that.
 
-Client-level (ε, δ)-differential privacy: whether a user took part at all, with all data, changes the probability
-of any series of common models by a factor e^ε at most, but for δ. An update is clipped to a norm C before it
-is sent, all weigh the same, the sum is divided by a number that does not depend on who came, and gets Gaussian
-noise of σ C in every parameter. A user is merged k times at most, which the server enforces; when, and beside
-whom, does not matter, and no amplification by sampling is claimed.
+Client-level (ε, δ)-differential privacy: whether a user took part at all, with all their data, changes the
+probability of any series of common models by a factor e^ε at most, but for δ. An update is clipped to a norm C
+before it is sent, all weigh the same, the sum is divided by a number that does not depend on who came, and
+gets Gaussian noise of σ C in every parameter. A user is merged k times at most, which the server enforces;
+when, and beside whom, does not matter, and no amplification by sampling is claimed.
 """
 
 import math
@@ -18,10 +18,8 @@ from federated.objectives import Positive
 from federated.privacy.accounting import mu_of
 from federated.privacy.noise import Banded, Independent, Keyed, Mechanism, Source, System, Tree
 
-KEYED, SYSTEM = "keyed", "system"
-
 BITS = 20
-"""By default the count of updates below the bound gets noise of a 20th of how many there are (Andrew 2021)."""
+"""By default the count of updates below C gets noise of a 20th of how many there are (Andrew 2021)."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +30,11 @@ class Privacy:
         epsilon: ε.
         delta: δ, less than one over the number of users.
         clip: C, the greatest Euclidean norm of an update; with ``quantile`` where it begins.
-        participations: k, how often a user is merged at most; None: as often as all are when everybody has as
-            many turns.
-        noise: of merges: "independent"; or correlated, for many small merges (DP-FTRL): "tree" (Kairouz 2021),
-            with each user once in a tree, or "banded" (Choquette-Choo 2023), with a user's merges a band apart.
+        participations: k, how often a user is merged at most; None: as often as all are when everybody has
+            as many turns.
+        noise: of merges: "independent"; or correlated, for many small merges (DP-FTRL): "tree" (Kairouz
+            2021), with each user once in a tree, or "banded" (Choquette-Choo 2023), with a user's merges a
+            band apart.
         leaves: merges in a tree; None: as many as everybody's turn takes.
         band: merges, at least, from one of a user to the next; None: three quarters of what everybody's
             turn takes.
@@ -57,7 +56,7 @@ class Privacy:
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
     clip_lr: Positive = 0.2
     bit_noise: Positive | None = None
-    randomness: Literal["keyed", "system"] = KEYED
+    randomness: Literal["keyed", "system"] = "keyed"
 
     def planned(self, updates: int, users: int, size: int) -> "Privacy":
         """With all that depends on the training: so many updates of so many users, ``size`` in a merge.
@@ -98,7 +97,7 @@ class Privacy:
 
     def source(self, seed: int) -> Source:
         """Where noise comes from."""
-        return Keyed(seed) if self.randomness == KEYED else System()
+        return Keyed(seed) if self.randomness == "keyed" else System()
 
     def bit_multiplier(self, size: int) -> float:
         """σ_b, of the count of updates below the bound, of ``size`` in a merge.
@@ -111,7 +110,8 @@ class Privacy:
         found = self.bit_noise or max(size / BITS, 2 * least)
         if found <= least:
             raise ValueError(
-                f"privacy.bit_noise = {found:g} tells more than epsilon = {self.epsilon:g} allows: it must be more than {least:.3g}"
+                f"privacy.bit_noise = {found:g} tells more than epsilon = {self.epsilon:g} allows: it must be "
+                f"more than {least:.3g}"
             )
         return found
 

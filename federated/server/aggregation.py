@@ -151,3 +151,19 @@ def _scores(updates: Tensor, f: int) -> Tensor:
     """(K,) the mean squared distance to the K − f − 1 nearest others, as `krum` needs it."""
     squares = _distances(updates).square().sort(dim=1).values
     return squares[:, 1 : len(updates) - f].mean(1)
+
+
+def by_buffers(updates: Tensor, users: Tensor, buffers: int) -> Tensor:
+    """(B, P) the means of the updates of BASGD's B buffers, none of them empty; user u is in buffer u mod B.
+
+    Updates that arrive one by one cannot be compared with each other, but means of buffers can; and a user,
+    however often they send, reaches one buffer only (Yang & Li 2021, algorithm 1).
+
+    Args:
+        updates: (K, P).
+        users: (K,) whose.
+        buffers: B.
+    """
+    place = users % buffers
+    sums = updates.new_zeros(buffers, updates.shape[1]).index_add_(0, place, updates)
+    return sums / torch.bincount(place, minlength=buffers)[:, None].to(sums.dtype)

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from data.randomness import generator
 from federated.server.admission import NOT_FINITE, SHAPE, TOO_LARGE, refusals
 from federated.uploads import Uploads
 
 DOUBLE = "second of a user in a merge"
 SPENT = "all participations spent"
+TOO_FEW = "too few beside it for the rule"
 TOO_SOON = "too soon after the user's last"
 
 ROUNDING = 1e-6
@@ -117,7 +117,7 @@ class Intake:
     def _refusal(self, user: int, waiting: Sequence[int]) -> str | None:
         """Why the update of a user must not be merged beside those of others who wait; None if it may."""
         privacy, defence = self.uploads.privacy, self.uploads.defence
-        if (privacy or defence) and user in waiting:
+        if user in waiting and (privacy or (defence and not defence.in_buffers)):
             return DOUBLE
         if privacy is None:
             return None
@@ -148,9 +148,7 @@ class Intake:
     def full(self, users: Sequence[int], size: int) -> bool:
         """Whether those of whom updates wait are enough for a merge that usually takes ``size``."""
         defence = self.uploads.defence
-        if defence is not None and defence.buckets:
-            return len({user % defence.buckets for user in users}) == defence.buckets
-        return len(users) >= size
+        return len(users) >= size if defence is None else defence.full(users, size)
 
     def merge(self, users: Sequence[int], share: Tensor | None, max_norm: float | None) -> Together:
         """Empty the buffer into one update.
@@ -177,8 +175,8 @@ class Intake:
         whys = refusals(updates, updates[0], max_norm) if self.uploads.attack else [None] * len(updates)
         kept = tuple(place for place, why in enumerate(whys) if why is None)
         refused = tuple(why for why in whys if why is not None)
-        if not kept:
-            return Together(None, kept, refused)
+        if not kept or not self._enough([users[place] for place in kept]):
+            return Together(None, (), (*refused, *[TOO_FEW] * len(kept)))
         if refused:
             updates = updates[list(kept)]
             share = None if share is None else share[list(kept)] / share[list(kept)].sum()
@@ -188,6 +186,19 @@ class Intake:
             self.before = defence(updates, self.before, whose)
             return Together(self.before, kept, refused)
         return Together(updates.mean(0) if share is None else share @ updates, kept, refused)
+
+    def _enough(self, users: Sequence[int]) -> bool:
+        """Whether the updates of these users are enough for the rule, if there is one."""
+        defence = self.uploads.defence
+        if defence is None:
+            return True
+        if defence.in_buffers:
+            return defence.full(users, self.size)
+        try:
+            defence.require(len(users))
+        except ValueError:
+            return False
+        return True
 
     def _private(self, updates: Tensor) -> Tensor:
         """(Σ updates + σ C z)/K (P,), and C for the next merge."""
@@ -204,7 +215,7 @@ class Intake:
         return (total / self.size).to(updates.dtype)
 
     def _part_below(self, updates: int) -> float:
-        """The part of updates that were shorter than C, as far as noise lets it be seen (Andrew 2021, alg. 1).
+        """The part of updates shorter than C, as far as noise lets it be seen (Andrew 2021, alg. 1).
 
         The sum is of b − ½, so that a user changes it by ½ at most.
         """
@@ -252,4 +263,5 @@ def clipped(updates: Tensor, norm: float) -> Tensor:
 
 def _norms(updates: Tensor) -> Tensor:
     """(C,) float64."""
-    return torch.linalg.vector_norm(updates.double(), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(updates.double(), dim=1)
+    return norms

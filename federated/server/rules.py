@@ -122,7 +122,7 @@ class Defence:
 
     @property
     def in_buffers(self) -> bool:
-        """Whether arrivals are collected by user in `basgd.Buffers`, and their means aggregated."""
+        """Whether arrivals are collected in buffers by user, see `aggregation.by_buffers`."""
         return self.rule == "basgd"
 
     def survives(self, updates: int) -> int:
@@ -173,16 +173,32 @@ class Defence:
                 f"{updates}: merge at least {needed}, or set a smaller f"
             )
 
-    def __call__(self, updates: Tensor, before: Tensor | None = None) -> Tensor:
+    def full(self, users: Iterable[int], size: int) -> bool:
+        """Whether those whose updates wait are enough for a merge that takes ``size``.
+
+        Args:
+            users: who waits; with basgd every buffer must hold something.
+            size: K.
+        """
+        waiting = list(users)
+        if self.in_buffers:
+            return len({user % self.buffers for user in waiting}) == self.buffers
+        return len(waiting) >= size
+
+    def __call__(self, updates: Tensor, before: Tensor | None = None, users: Tensor | None = None) -> Tensor:
         """(P,) the aggregate.
 
         Args:
-            updates: (K, P), finite; for basgd the (B, P) means of its buffers.
+            updates: (K, P), finite.
             before: (P,) the last aggregate, from which centred clipping starts; None: from the median.
+            users: (K,) whose; only basgd asks for them.
 
         Raises:
             ValueError: there are too few, see `require`.
         """
+        if self.in_buffers:
+            assert users is not None, "basgd deals them to buffers"
+            updates = aggregation.by_buffers(updates, users, self.buffers)
         self.require(len(updates))
         f = self._f(len(updates))
         *first, last = self.rule.split("+")

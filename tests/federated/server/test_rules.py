@@ -143,7 +143,9 @@ def test_geometric_median_of_an_odd_line_and_of_a_square() -> None:
 def test_centred_clipping_starts_where_it_is_told_to() -> None:
     before = torch.tensor([10.0, 0])
     updates = torch.tensor([[10.0, 3], [10, 0], [1000, 0]])
-    assert Defence("centred-clipping", tau=1.0)(updates, before).tolist() == pytest.approx([10 + 1 / 3, 1 / 3])
+    assert Defence("centred-clipping", tau=1.0)(updates, before).tolist() == pytest.approx(
+        [10 + 1 / 3, 1 / 3]
+    )
     assert Defence("centred-clipping", tau=0.0)(updates, before).equal(before)
     assert Defence("centred-clipping", tau=1e6)(updates, before).tolist() == pytest.approx([340, 1])
     assert Defence("centred-clipping")(updates, before).tolist() == pytest.approx([11, 1]), "τ = 3"
@@ -237,17 +239,27 @@ def test_clipped_outliers_move_the_mean_by_no_more_than_their_share_of_the_norm(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(5, 14), st.integers(1, 5), st.integers(0, 10**6), st.sampled_from(NAMES), st.sampled_from(PREFIXES))
+@given(
+    st.integers(5, 14),
+    st.integers(1, 5),
+    st.integers(0, 10**6),
+    st.sampled_from(NAMES),
+    st.sampled_from(PREFIXES),
+)
 def test_the_order_of_updates_makes_no_difference(
     number: int, size: int, seed: int, name: str, prefix: str
 ) -> None:
     updates, before = drawn(number, size, seed), torch.zeros(size, dtype=torch.float64)
-    if name == "krum":  # K − f − 1 ≥ 2 others, or two mutual neighbours are alike near and their order decides
+    if (
+        name == "krum"
+    ):  # K − f − 1 ≥ 2 others, or two mutual neighbours are alike near and their order decides
         number = max(number, 6)
         updates = drawn(number, size, seed)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(number))
     defence = Defence(prefix + name)
-    torch.testing.assert_close(defence(updates[order], before), defence(updates, before), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        defence(updates[order], before), defence(updates, before), rtol=1e-9, atol=1e-9
+    )
     assert defence(updates, before).equal(defence(updates, before))
 
 
@@ -277,7 +289,9 @@ def test_how_many_are_survived() -> None:
     assert [Defence("basgd", buffers=7).survives(users) for users in (6, 7, 100)] == [0, 3, 3]
 
 
-@pytest.mark.parametrize("rule", [p + n for n in (*NAMES, "basgd") for p in PREFIXES if n != "basgd" or not p])
+@pytest.mark.parametrize(
+    "rule", [p + n for n in (*NAMES, "basgd") for p in PREFIXES if n != "basgd" or not p]
+)
 @pytest.mark.parametrize("f", [None, 0, 1, 3])
 def test_what_is_not_refused_runs_and_survives_what_it_was_asked_to(rule: str, f: int | None) -> None:
     try:
@@ -336,7 +350,10 @@ def test_sentences_name_the_smallest_merge(defence: Defence, updates: int, sente
         ({"rule": "median+clip"}, "median must come last; clip or nnm can come before it"),
         ({"rule": "clip+clip"}, "each step can be taken only once"),
         ({"rule": "clip+basgd"}, "nothing can come before basgd"),
-        ({"rule": "clip", "f": 1}, "rule = clip survives no hostile update: set f = 0, or end with trimmed-mean"),
+        (
+            {"rule": "clip", "f": 1},
+            "rule = clip survives no hostile update: set f = 0, or end with trimmed-mean",
+        ),
         ({"rule": "basgd", "f": 3}, "basgd survives f = 3 with at least 7 buffers"),
         ({"f": -1}, "greater than or equal to 0"),
         ({"clip": 0.0}, "greater than 0"),
