@@ -47,7 +47,7 @@ def naive_clip(x: Array, norm: float | None) -> Array:
 def naive_nnm(x: Array, f: int) -> Array:
     mixed = []
     for one in x:
-        nearest = sorted(range(len(x)), key=lambda j: float(np.linalg.norm(one - x[j])))  # noqa: B023
+        nearest = sorted(range(len(x)), key=lambda j: float(np.linalg.norm(one - x[j])))
         mixed.append(x[nearest[: len(x) - f]].mean(0))
     return np.array(mixed)
 
@@ -66,7 +66,9 @@ def naive_geometric_median(x: Array, nu: float, iterations: int) -> Array:
 
 def naive_centred(x: Array, v: Array, tau: float, L: int) -> Array:
     for _ in range(L):
-        v = v + np.mean([(one - v) * min(1, tau / float(np.linalg.norm(one - v))) for one in x], axis=0)
+        v = v + np.mean(
+            [(one - v) * min(1, tau / max(float(np.linalg.norm(one - v)), 1e-300)) for one in x], axis=0
+        )
     return v
 
 
@@ -120,7 +122,7 @@ def test_closed_forms() -> None:
     assert Defence("median")(ROWS[:4]).tolist() == [1.5, 3.5], "the mean of the two in the middle"
     assert Defence("krum", f=1)(ROWS).tolist() == [1, 4], "of two that are alike near, the first"
     assert Defence("multi-krum", f=1)(ROWS).tolist() == [1.5, 3.5]
-    assert Defence("nnm", f=1)(ROWS).tolist() == pytest.approx([6.7, 2.725])
+    assert Defence("nnm", f=1)(ROWS).tolist() == pytest.approx([6.5, 2.9])
 
 
 def test_clipping_scales_what_is_longer_and_nothing_else() -> None:
@@ -143,7 +145,9 @@ def test_geometric_median_of_an_odd_line_and_of_a_square() -> None:
 def test_centred_clipping_starts_where_it_is_told_to() -> None:
     before = torch.tensor([10.0, 0])
     updates = torch.tensor([[10.0, 3], [10, 0], [1000, 0]])
-    assert Defence("centred-clipping", tau=1.0)(updates, before).tolist() == pytest.approx([10 + 1 / 3, 1 / 3])
+    assert Defence("centred-clipping", tau=1.0)(updates, before).tolist() == pytest.approx(
+        [10 + 1 / 3, 1 / 3]
+    )
     assert Defence("centred-clipping", tau=0.0)(updates, before).equal(before)
     assert Defence("centred-clipping", tau=1e6)(updates, before).tolist() == pytest.approx([340, 1])
     assert Defence("centred-clipping")(updates, before).tolist() == pytest.approx([11, 1]), "τ = 3"
@@ -221,7 +225,7 @@ def test_one_outlier_moves_the_mean_and_one_too_many_moves_the_others() -> None:
     assert float(Defence("trimmed-mean", f=2)(updates).norm()) > HUGE / 7
     updates[:4] = HUGE
     for name in ("median", "krum", "multi-krum", "geometric-median"):
-        assert float(Defence(name)(updates).norm()) > HUGE / 7
+        assert float(Defence(name, iterations=300)(updates).norm()) > HUGE / 7
 
 
 def test_clipped_outliers_move_the_mean_by_no_more_than_their_share_of_the_norm() -> None:
@@ -237,17 +241,27 @@ def test_clipped_outliers_move_the_mean_by_no_more_than_their_share_of_the_norm(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(5, 14), st.integers(1, 5), st.integers(0, 10**6), st.sampled_from(NAMES), st.sampled_from(PREFIXES))
+@given(
+    st.integers(5, 14),
+    st.integers(1, 5),
+    st.integers(0, 10**6),
+    st.sampled_from(NAMES),
+    st.sampled_from(PREFIXES),
+)
 def test_the_order_of_updates_makes_no_difference(
     number: int, size: int, seed: int, name: str, prefix: str
 ) -> None:
     updates, before = drawn(number, size, seed), torch.zeros(size, dtype=torch.float64)
-    if name == "krum":  # K − f − 1 ≥ 2 others, or two mutual neighbours are alike near and their order decides
+    if (
+        name == "krum"
+    ):  # K − f − 1 ≥ 2 others, or two mutual neighbours are alike near and their order decides
         number = max(number, 6)
         updates = drawn(number, size, seed)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(number))
     defence = Defence(prefix + name)
-    torch.testing.assert_close(defence(updates[order], before), defence(updates, before), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        defence(updates[order], before), defence(updates, before), rtol=1e-9, atol=1e-9
+    )
     assert defence(updates, before).equal(defence(updates, before))
 
 
@@ -277,7 +291,9 @@ def test_how_many_are_survived() -> None:
     assert [Defence("basgd", buffers=7).survives(users) for users in (6, 7, 100)] == [0, 3, 3]
 
 
-@pytest.mark.parametrize("rule", [p + n for n in (*NAMES, "basgd") for p in PREFIXES if n != "basgd" or not p])
+@pytest.mark.parametrize(
+    "rule", [p + n for n in (*NAMES, "basgd") for p in PREFIXES if n != "basgd" or not p]
+)
 @pytest.mark.parametrize("f", [None, 0, 1, 3])
 def test_what_is_not_refused_runs_and_survives_what_it_was_asked_to(rule: str, f: int | None) -> None:
     try:
@@ -306,13 +322,14 @@ def test_what_is_not_refused_runs_and_survives_what_it_was_asked_to(rule: str, f
         (
             Defence("trimmed-mean", f=3),
             6,
-            "trimmed-mean with f = 3 needs at least 7 updates in a merge, and it has 6: merge at least 7, or set a "
-            "smaller f",
+            "trimmed-mean with f = 3 needs at least 7 updates in a merge, and it has 6: merge at least 7, "
+            "or set a smaller f",
         ),
         (
             Defence("clip+krum"),
             4,
-            "clip+krum survives a hostile update only among 5 updates or more, and a merge has 4: merge at least 5",
+            "clip+krum survives a hostile update only among 5 updates or more, and a merge has 4: "
+            "merge at least 5",
         ),
         (
             Defence("basgd", buffers=7),
@@ -336,7 +353,10 @@ def test_sentences_name_the_smallest_merge(defence: Defence, updates: int, sente
         ({"rule": "median+clip"}, "median must come last; clip or nnm can come before it"),
         ({"rule": "clip+clip"}, "each step can be taken only once"),
         ({"rule": "clip+basgd"}, "nothing can come before basgd"),
-        ({"rule": "clip", "f": 1}, "rule = clip survives no hostile update: set f = 0, or end with trimmed-mean"),
+        (
+            {"rule": "clip", "f": 1},
+            "rule = clip survives no hostile update: set f = 0, or end with trimmed-mean",
+        ),
         ({"rule": "basgd", "f": 3}, "basgd survives f = 3 with at least 7 buffers"),
         ({"f": -1}, "greater than or equal to 0"),
         ({"clip": 0.0}, "greater than 0"),
