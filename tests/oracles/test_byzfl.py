@@ -1,7 +1,8 @@
 """Robust rules and attacks against ByzFL 0.0.11 (MIT), where it is installed.
 
-Its package imports torchvision, of which rules and attacks need nothing: where that is missing it is imported
-over an empty one. ByzFL computes with torch in 32 bits and with numpy in 64; here it gets numpy.
+The package asks for torchvision, but its rules and attacks do without: `pip install --no-deps byzfl==0.0.11`
+is enough, since they are imported here past the package's own `__init__`. It rounds tensors to 32 bits but
+not numpy's arrays, so it gets arrays.
 """
 
 import importlib.util
