@@ -108,7 +108,7 @@ class Defence:
                 )
         if len(set(steps)) < len(steps):
             raise ValueError(f"rule = {self.rule}: each step can be taken only once")
-        if self.in_buffers and len(steps) > 1:
+        if steps[-1] == "basgd" and len(steps) > 1:
             raise ValueError(f"rule = {self.rule}: nothing can come before basgd")
         if self.f and self._margin is None and "nnm" not in steps:
             robust = _names(False)
