@@ -1,6 +1,7 @@
 """Numbers that the accounting cannot work with, refused with one sentence (ValueError)."""
 
 import math
+from numbers import Integral
 
 
 def positive(name: str, value: float) -> float:
@@ -19,6 +20,6 @@ def between_0_and_1(name: str, value: float) -> float:
 
 def count(name: str, value: int) -> int:
     """The value, if it is a whole number from 1."""
-    if not isinstance(value, int) or value < 1:
+    if not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, not {value}.")
-    return value
+    return int(value)

@@ -165,8 +165,9 @@ class Tree:
             level: f"{PREFIX}node.{level}" for level in range(before.bit_length()) if before >> level & 1
         }
         if before:
-            _expect(state, {name: (number,) for name in nodes.values()}, merge)
-        completed = (before + 1 & -(before + 1)).bit_length() - 1
+            _expect(state, dict.fromkeys(nodes.values(), (number,)), merge)
+        leaf = before + 1
+        completed = (leaf & -leaf).bit_length() - 1
         node = source.normal(number, merge)
         noise = node.clone()
         for level, name in nodes.items():
@@ -198,19 +199,20 @@ class Banded:
         return last_merge is None or merge - last_merge >= self.band
 
     def next(self, state: State, merge: int, number: int, source: Source) -> tuple[Tensor, State]:
-        """See `Mechanism`; y_t = (z_t − Σ_{0<j<b} c_j y_{t−j}) / c_0.
+        """See `Mechanism`; y_t = z_t − Σ_{0<j<b} c_j y_{t−j}, since c_0 = 1.
 
         The state holds the last b − 1 noises (b − 1, P), the latest first, as far as there are so many.
         """
         name, known = f"{PREFIX}recent", min(merge, self.band - 1)
-        recent = torch.zeros(0, number, dtype=torch.float64)
         if known:
             _expect(state, {name: (known, number)}, merge)
-            recent = state[name]
-        column = torch.tensor(accounting.toeplitz_root(self.band), dtype=torch.float64)
-        noise = (source.normal(number, merge) - column[1 : known + 1] @ recent) / column[0]
-        recent = torch.cat([noise[None], recent])[: self.band - 1]
-        return noise, {name: recent} if len(recent) else {}
+        recent = state[name] if known else torch.zeros(0, number, dtype=torch.float64)
+        noise = source.normal(number, merge)
+        for c, earlier in zip(accounting.toeplitz_root(known + 1)[1:], recent, strict=True):
+            noise = noise - c * earlier  # one by one: the same bits wherever the tensors lie
+        if self.band == 1:
+            return noise, {}
+        return noise, {name: torch.cat([noise[None], recent[: self.band - 2]])}
 
 
 def unpack(tensors: Mapping[str, Tensor]) -> State:

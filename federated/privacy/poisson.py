@@ -91,7 +91,8 @@ def _whole_moment(order: float, sigma: float, rate: float) -> float:
 
 def _fractional_moment(order: float, sigma: float, rate: float) -> float:
     """ln A_α of a fractional α (Mironov 2019, section 3.3): two series, left and right of where both
-    densities are equal. Of their terms the absolute values are added, as in dp-accounting: never less than A_α.
+    densities are equal. The absolute values of their terms are added, as in dp-accounting: never less than
+    A_α.
     """
     i = np.arange(float(TERMS))
     j = order - i
