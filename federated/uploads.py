@@ -49,8 +49,8 @@ class Uploads:
     def __post_init__(self) -> None:
         if self.privacy is not None and self.defence is not None:
             raise UploadError(
-                "the noise of privacy is made for a sum of clipped updates, and a robust rule is no sum: leave"
-                " out the defence (clipping already bounds what a hostile user can do), or privacy."
+                "the noise of privacy is made for a sum of clipped updates, and a robust rule is no sum:"
+                " leave out the defence (clipping already bounds what a hostile user can do), or privacy."
             )
 
     def require(self, schedule: object) -> None:
@@ -88,8 +88,8 @@ class Uploads:
             noise = planned.multiplier(size)
             if size == 1 and planned.noise == "independent":
                 raise ValueError(
-                    f"each merge would hold one update, of 1 clip at most, and get noise of {noise:.3g} clips "
-                    "in every parameter: set buffer = 20 or more, choose the schedule cohort, or set "
+                    f"each merge would hold one update, of 1 clip at most, and get noise of {noise:.3g} "
+                    "clips in every parameter: set buffer = 20 or more, choose the schedule cohort, or set "
                     "noise = banded"
                 )
             return replace(self, privacy=planned)

@@ -122,10 +122,10 @@ class Settings:
         choices |= dict(zip(("objective", "schedule"), self.cell or (), strict=False))
         defaults = resolve(choices, {}).sections()
         return {
-            name: (value, defaults[section].get(name))
+            name: (value, defaults.get(section, {}).get(name))
             for section, values in self.sections().items()
             for name, value in values.items()
-            if value != defaults[section].get(name)
+            if value != defaults.get(section, {}).get(name)
         }
 
     def changes(self) -> str:

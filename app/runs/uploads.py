@@ -1,4 +1,4 @@
-"""What becomes of updates on their way into the model: sections of settings that a run has if it asks for them."""
+"""What becomes of updates on their way into the model: sections that a run has if it asks for them."""
 
 from collections.abc import Container
 from dataclasses import replace

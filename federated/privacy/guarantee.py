@@ -1,8 +1,8 @@
 """What a training promises each of its users, and what it takes to keep that.
 
 Client-level (ε, δ)-differential privacy: whether a user took part at all, with all their data, changes the
-probability of any series of common models by a factor e^ε at most, but for δ. An update is clipped to a norm C
-before it is sent, all weigh the same, the sum is divided by a number that does not depend on who came, and
+probability of any series of common models by a factor e^ε at most, but for δ. An update is clipped to a norm
+C before it is sent, all weigh the same, the sum is divided by a number that does not depend on who came, and
 gets Gaussian noise of σ C in every parameter. A user is merged k times at most, which the server enforces;
 when, and beside whom, does not matter, and no amplification by sampling is claimed.
 """
@@ -110,8 +110,8 @@ class Privacy:
         found = self.bit_noise or max(size / BITS, 2 * least)
         if found <= least:
             raise ValueError(
-                f"privacy.bit_noise = {found:g} tells more than epsilon = {self.epsilon:g} allows: it must be "
-                f"more than {least:.3g}"
+                f"privacy.bit_noise = {found:g} tells more than epsilon = {self.epsilon:g} allows: it must "
+                f"be more than {least:.3g}"
             )
         return found
 
