@@ -1,4 +1,4 @@
-"""Google's dp-accounting as an oracle: 100 settings of fixed participations, 100 of Poisson samples, and trees."""
+"""Google's dp-accounting as an oracle: fixed participations and Poisson samples, 100 settings each, and trees."""
 
 import math
 
