@@ -8,7 +8,7 @@ differ in a whole user (replace one) the sensitivity is twice as large: μ doubl
 Every mechanism without sampling is reduced to one Gaussian with sensitivity μ and standard deviation 1
 (Dong, Roth & Su 2022, μ-GDP): μ = √s² / σ, with the squared sensitivity s² in units of C². This holds for a
 user whose participations are chosen in advance and for one whose participations depend on what has been
-published (Denisov 2022, theorem 2.1), as long as the server enforces their number and their distance.
+published (Denisov 2022), as long as the server enforces their number and their distance.
 
 Functions take and return numbers, and raise ValueError with one sentence for an impossible argument.
 """
@@ -84,7 +84,7 @@ def tree_squared_sensitivity(leaves: int, participations: int) -> float:
 
     A merge is a leaf and the noise of a node counts once, when the node's last leaf has come. A leaf lies in
     at most one node of each size 1, 2, 4, … ≤ T: ⌊log₂ T⌋ + 1 = ⌈log₂(T + 1)⌉ = ``T.bit_length()`` of them.
-    That is the ⌈lg(n + 1)⌉ of Kairouz 2021 (theorem 4.1) and what dp-accounting's
+    That is the ⌈lg(n + 1)⌉ of Kairouz 2021 (appendix D) and what dp-accounting's
     `SingleEpochTreeAggregationDpEvent` counts. The ⌈log₂ T⌉ + 1 of other papers is the height of a tree that
     is filled up to a power of two: the same where T is one, and else 1 more than needed, since the online
     algorithm never publishes a node whose leaves have not all come. Trees have noise of their own, so k

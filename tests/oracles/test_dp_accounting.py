@@ -1,4 +1,4 @@
-"""Google's dp-accounting as an oracle: fixed participations and Poisson samples, 100 settings each, and trees."""
+"""Google's dp-accounting as an oracle: fixed participations, Poisson samples (100 settings each), and trees."""
 
 import math
 
