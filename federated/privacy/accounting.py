@@ -1,7 +1,8 @@
 """How private a training with Gaussian noise is: ε and δ of client-level differential privacy.
 
-Two datasets are neighbours if one has all that the other has and one user more, and an absent user adds
-nothing to any sum (add/remove one user). Every update is clipped to a Euclidean norm of at most C, and the
+Two datasets are neighbours if one has all that the other has and one user more (add/remove one user). An
+absent user adds nothing to any sum, and the turns it would have had stay empty: without sampling, that is
+what the guarantee compares, also called zero-out. Every update is clipped to a Euclidean norm of at most C, and the
 noise multiplier σ is the standard deviation of a mechanism's noise divided by C. For two datasets that
 differ in a whole user (replace one) the sensitivity is twice as large: μ doubles.
 

@@ -1,4 +1,4 @@
-"""Google's dp-accounting as an oracle: fixed participations, Poisson samples (100 settings each), and trees."""
+"""Google's dp-accounting as an oracle: 100 settings of fixed participations, 100 of Poisson samples, trees."""
 
 import math
 
