@@ -2,9 +2,9 @@
 
 Two datasets are neighbours if one has all that the other has and one user more (add/remove one user). An
 absent user adds nothing to any sum, and the turns it would have had stay empty: without sampling, that is
-what the guarantee compares, also called zero-out. Every update is clipped to a Euclidean norm of at most C, and the
-noise multiplier σ is the standard deviation of a mechanism's noise divided by C. For two datasets that
-differ in a whole user (replace one) the sensitivity is twice as large: μ doubles.
+what the guarantee compares, also called zero-out. Every update is clipped to a Euclidean norm of at most C,
+and the noise multiplier σ is the standard deviation of a mechanism's noise divided by C. For two datasets
+that differ in a whole user (replace one) the sensitivity is twice as large: μ doubles.
 
 Every mechanism without sampling is reduced to one Gaussian with sensitivity μ and standard deviation 1
 (Dong, Roth & Su 2022, μ-GDP): μ = √s² / σ, with the squared sensitivity s² in units of C². This holds for a
