@@ -1,14 +1,15 @@
 """How private a training with Gaussian noise is: ε and δ of client-level differential privacy.
 
-Two datasets are neighbours if one has all that the other has and one user more, and an absent user adds
-nothing to any sum (add/remove one user). Every update is clipped to a Euclidean norm of at most C, and the
-noise multiplier σ is the standard deviation of a mechanism's noise divided by C. For two datasets that
-differ in a whole user (replace one) the sensitivity is twice as large: μ doubles.
+Two datasets are neighbours if one has all that the other has and one user more (add/remove one user). An
+absent user adds nothing to any sum, and the turns it would have had stay empty: without sampling, that is
+what the guarantee compares, also called zero-out. Every update is clipped to a Euclidean norm of at most C,
+and the noise multiplier σ is the standard deviation of a mechanism's noise divided by C. For two datasets
+that differ in a whole user (replace one) the sensitivity is twice as large: μ doubles.
 
 Every mechanism without sampling is reduced to one Gaussian with sensitivity μ and standard deviation 1
 (Dong, Roth & Su 2022, μ-GDP): μ = √s² / σ, with the squared sensitivity s² in units of C². This holds for a
 user whose participations are chosen in advance and for one whose participations depend on what has been
-published (Denisov 2022, theorem 2.1), as long as the server enforces their number and their distance.
+published (Denisov 2022), as long as the server enforces their number and their distance.
 
 Functions take and return numbers, and raise ValueError with one sentence for an impossible argument.
 """
@@ -84,7 +85,7 @@ def tree_squared_sensitivity(leaves: int, participations: int) -> float:
 
     A merge is a leaf and the noise of a node counts once, when the node's last leaf has come. A leaf lies in
     at most one node of each size 1, 2, 4, … ≤ T: ⌊log₂ T⌋ + 1 = ⌈log₂(T + 1)⌉ = ``T.bit_length()`` of them.
-    That is the ⌈lg(n + 1)⌉ of Kairouz 2021 (theorem 4.1) and what dp-accounting's
+    That is the ⌈lg(n + 1)⌉ of Kairouz 2021 (appendix D) and what dp-accounting's
     `SingleEpochTreeAggregationDpEvent` counts. The ⌈log₂ T⌉ + 1 of other papers is the height of a tree that
     is filled up to a power of two: the same where T is one, and else 1 more than needed, since the online
     algorithm never publishes a node whose leaves have not all come. Trees have noise of their own, so k

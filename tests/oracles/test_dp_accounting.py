@@ -1,4 +1,4 @@
-"""Google's dp-accounting as an oracle: 100 settings of fixed participations, 100 of Poisson samples, and trees."""
+"""Google's dp-accounting as an oracle of fixed participations, Poisson samples and trees."""
 
 import math
 
