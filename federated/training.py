@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from federated.personal import Choice, choose
 from federated.schedules import Merge
 from federated.schedules.cohort import Cohort
 from federated.server.admission import TOO_LARGE, TOO_STALE
+from federated.server.intake import DOUBLE, SPENT, TOO_FEW, TOO_SOON, Intake
 from federated.state import Snapshot
 from federated.tasks import Task
 from federated.tasks.flipping import flipped
@@ -98,6 +100,14 @@ REMEDIES = {
 }
 """What else helps, by the reason why updates were refused."""
 
+PASSED_OVER = {
+    DOUBLE: "try a smaller buffer",
+    SPENT: "try more participations",
+    TOO_SOON: "try a smaller band, or fewer leaves",
+    TOO_FEW: "try a larger cohort or buffer, or another rule",
+}
+"""Reasons that say nothing of updates themselves, and what helps if none was merged."""
+
 
 class Training:
     """A task being trained by an algorithm; while it is ``at_rest`` it can be packed, to go on elsewhere.
@@ -147,6 +157,12 @@ class Training:
     def warm_up(self) -> None:
         """See `Clients.warm_up`."""
         self._clients.warm_up()
+
+    @property
+    def told_of_uploads(self) -> dict[str, Any]:
+        """What a summary tells of privacy, attack and defence, see `Intake.told`; empty without any."""
+        intake: Intake | None = getattr(self._state, "intake", None)
+        return {} if intake is None else intake.told()
 
     def pack(self) -> Snapshot:
         """The training at rest."""
@@ -244,13 +260,18 @@ class Training:
         self._done += arrived
         self._version += bool(merge.users)
         taken = merge.users or merge.held > self._held
-        self._refused_in_a_row = 0 if taken else self._refused_in_a_row + arrived
+        useless = [why for why in merge.refused if why not in PASSED_OVER]
+        self._refused_in_a_row = 0 if taken else self._refused_in_a_row + len(useless)
         self._held = merge.held
         # A user's turns in two passes can be all but two passes apart: so everybody has been asked.
         hopeless = self._refused_in_a_row >= 2 * self._clients.number
         nothing = self._done >= self._updates and self._version == 0
         if hopeless or (nothing and merge.refused):
             why = merge.refused[-1]
+            if why in PASSED_OVER:
+                raise FloatingPointError(
+                    f"all {self._done} updates were refused ({why}): {PASSED_OVER[why]}."
+                )
             what = f"the last {self._refused_in_a_row} updates were refused ({why})"
             raise self.diverged(what, REMEDIES.get(why))
 

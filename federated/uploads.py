@@ -64,9 +64,7 @@ class Uploads:
                 "choose the schedule cohort, arrivals or buffered."
             )
         if self.privacy is not None and getattr(schedule, "merge", "delta") == "model":
-            raise UploadError(
-                "privacy bounds updates, and merge = model mixes whole models: set merge to delta."
-            )
+            raise UploadError("privacy bounds updates, and merge = model mixes models: set merge = delta.")
 
     def planned(self, updates: int, users: int, size: int) -> "Uploads":
         """With what depends on the training: so many updates of so many users, ``size`` in a merge.

@@ -21,6 +21,8 @@ class Tally:
     in_flight_max: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     network: dict[str, float] | None = None
+    bytes_up: int | None = None
+    bytes_down: int | None = None
 
     def staleness(self) -> dict[str, float]:
         """Of all updates that were merged: the mean, and the greatest."""
@@ -35,6 +37,7 @@ class Tally:
         self.staleness_max = max(self.staleness_max, *merge.staleness, 0)
         self.in_flight_max = max(self.in_flight_max, merge.in_flight)
         self.network = merge.network
+        self.bytes_up, self.bytes_down = merge.bytes_up, merge.bytes_down
         for why in merge.refused:
             self.refused[why] = self.refused.get(why, 0) + 1
 

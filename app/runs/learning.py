@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Learned:
         best: where and how good the model was, if it was the best on validation; None: it is the last.
         own_models: how far users' own models go, and by which losses that was chosen; None without any.
         nodes: where users' data and own models are elsewhere, how good all is there; None: they are here.
+        uploads: of privacy, attack and defence, see `Intake.told`.
     """
 
     model: Model
@@ -66,6 +67,7 @@ class Learned:
     best: Best | None = None
     own_models: dict[str, Any] | None = None
     nodes: dict[str, Any] | None = None
+    uploads: dict[str, Any] = field(default_factory=dict)
 
     def kept(self, asked: str) -> dict[str, Any]:
         """Which model this is, and which one was asked for, as a summary has it.
@@ -85,7 +87,8 @@ class Learned:
             whose = f"the own models of {self.diverged} user{'s' if self.diverged > 1 else ''}"
             lost = f"{whose} are {NOT_FINITE}; what they are made from ranks instead."
             found.insert(0, Doubt(NOT_FINITE, OWN, lost))
-        return told([asdict(doubt) for doubt in found]) | ({"nodes": self.nodes} if self.nodes else {})
+        nodes = {"nodes": self.nodes} if self.nodes else {}
+        return told([asdict(doubt) for doubt in found]) | nodes | self.uploads
 
 
 def learn(
@@ -204,8 +207,8 @@ def _train(
         model, nmrr, found, diverged = _judged(settings, task.network, event, slates[1], patience.tell)
     except FloatingPointError as error:
         raise training.diverged(str(error)) from error
-    own = own_models(event.choice)
-    return Learned(model, tally, event.seconds, nmrr, found, diverged, event.best, own)
+    own, uploads = own_models(event.choice), training.told_of_uploads
+    return Learned(model, tally, event.seconds, nmrr, found, diverged, event.best, own, uploads=uploads)
 
 
 def own_models(choice: Choice | None) -> dict[str, Any] | None:

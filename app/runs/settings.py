@@ -194,7 +194,6 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
     _require_served(engine, row, ranker_name)
     updates = whole("updates", chosen.get("updates", row.updates), 1, 10**9)
     often = max(500, updates // 16)
-    private = any(section_of(key) == "privacy" for key in overrides)
     plain = Settings(
         algorithm=algorithm,
         ranker_name=ranker_name,
@@ -202,7 +201,7 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         seed=whole("seed", chosen.get("seed", 0), 0, 2**32 - 1),
         updates=updates,
         evaluations=whole("evaluations", chosen.get("evaluations", 20), 0, 10**6),
-        keep=known_name("model to keep", chosen.get("keep", LAST if private else BEST), (LAST, BEST)),
+        keep=known_name("model to keep", chosen.get("keep", BEST), (LAST, BEST)),
         checkpoint_every=whole("checkpoint_every", chosen.get("checkpoint_every", often), 1, 10**9),
         ranker=ranker_of(row, ranker_name),
         row=row,
@@ -211,7 +210,10 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         engine=ENGINES[engine],
     )
     settings = _override(plain, overrides, begun)
-    settings = dataclasses.replace(settings, row=with_uploads(settings.row, settings.keep, overrides))
+    if settings.row.privacy is not None and "keep" not in chosen:
+        settings = dataclasses.replace(settings, keep=LAST)
+    row = with_uploads(settings.row, settings.keep, engine, overrides)
+    settings = dataclasses.replace(settings, row=row)
     buffer = getattr(settings.row.schedule, "buffer", 1)
     if buffer > settings.updates:
         raise ConfigError(

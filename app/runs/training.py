@@ -248,6 +248,8 @@ def _summary(settings: Settings, out: Path, learned: Learned) -> dict[str, Any]:
         "staleness": tally.staleness(),
         "concurrency": tally.in_flight_max,
         "network": tally.network,
+        "bytes_up": tally.bytes_up,
+        "bytes_down": tally.bytes_down,
         "kept": None if settings.fitted else learned.kept(settings.keep),
         "own_models": learned.own_models,
         "validation_nmrr": learned.nmrr,

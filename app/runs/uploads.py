@@ -1,11 +1,12 @@
 """What becomes of updates on their way into the model: sections that a run has if it asks for them."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from app.runs.checks import ConfigError
 from federated.algorithms import Row
 from federated.compression import Compression
+from federated.engines import SIMULATE
 from federated.hostile import Attack
 from federated.keeping import BEST
 from federated.privacy.guarantee import Privacy
@@ -22,16 +23,17 @@ OPTIONAL: dict[str, type] = {
 """Sections that a run has if one of their hyper-parameters is given."""
 
 
-def with_uploads(row: Row, keep: str, overrides: Container[str]) -> Row:
-    """The algorithm, with the equal weights that privacy needs.
+def with_uploads(row: Row, keep: str, engine: str, overrides: Container[str]) -> Row:
+    """The algorithm, with what privacy needs of it: equal weights, and over real messages real noise.
 
     Args:
         row: the algorithm.
         keep: the model that is kept.
+        engine: where it runs.
         overrides: names of the hyper-parameters that were given.
 
     Raises:
-        ConfigError: what is asked for does not go with the algorithm, or with the model that is kept.
+        ConfigError: what is asked for does not go with the algorithm, the engine, or the model that is kept.
     """
     asked = [name for name in OPTIONAL if getattr(row, name) is not None]
     if asked and row.growing is not None:
@@ -40,18 +42,45 @@ def with_uploads(row: Row, keep: str, overrides: Container[str]) -> Row:
         _ = row.uploads
     except UploadError as error:
         raise ConfigError(str(error)) from error
-    if row.privacy is None:
-        return row
+    _require_engine(row, engine, asked)
+    return row if row.privacy is None else _private(row, row.privacy, keep, engine, overrides)
+
+
+def _require_engine(row: Row, engine: str, asked: Sequence[str]) -> None:
+    known = {SIMULATE: tuple(OPTIONAL), "flower": ("privacy", "defence")}.get(engine, ())
+    for name in asked:
+        if name not in known:
+            raise ConfigError(f"{name} is simulated only: leave it out, or the engine {engine}.")
+    if engine != SIMULATE and row.privacy is not None and row.privacy.quantile is not None:
+        raise ConfigError(
+            f"privacy.quantile needs users who know today's bound, and on the engine {engine} they know the "
+            "first one: leave it out."
+        )
+
+
+def _private(row: Row, privacy: Privacy, keep: str, engine: str, overrides: Container[str]) -> Row:
     if keep == BEST:
         raise ConfigError(
             "keep = best would choose the model by users' validation slates, which the promised epsilon does "
             "not cover: leave it out, and the last model is kept."
         )
+    if engine != SIMULATE and privacy.randomness == "keyed":
+        if _given("privacy", "randomness", overrides):
+            raise ConfigError(
+                f"randomness = keyed could be subtracted by whoever knows the seed: on the engine {engine} "
+                "noise is the operating system's."
+            )
+        row = replace(row, privacy=replace(privacy, randomness="system"))
     if isinstance(row.schedule, Cohort) and row.schedule.shares == "samples":
-        if "shares" in overrides or "schedule.shares" in overrides:
+        if _given("schedule", "shares", overrides):
             raise ConfigError(
                 "shares = samples weighs users by what they hold, and privacy needs equal weights: set "
                 "shares = equal."
             )
         return replace(row, schedule=replace(row.schedule, shares="equal"))
     return row
+
+
+def _given(section: str, name: str, overrides: Container[str]) -> bool:
+    """Whether a hyper-parameter was given, with its section or without."""
+    return name in overrides or f"{section}.{name}" in overrides

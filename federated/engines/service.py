@@ -8,6 +8,7 @@ from torch import Tensor
 
 from federated.engines.fleet import Traffic
 from federated.engines.places import Places
+from federated.server.intake import Intake
 from federated.server.merging import Merging
 from federated.state import Snapshot
 
@@ -45,6 +46,11 @@ class Service:
     def w(self) -> Tensor:
         """(P,) the present model."""
         return self.server.w
+
+    @property
+    def intake(self) -> Intake | None:
+        """See `Merging`."""
+        return self.server.intake
 
     @property
     def elapsed(self) -> float:

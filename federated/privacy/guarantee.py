@@ -9,13 +9,13 @@ when, and beside whom, does not matter, and no amplification by sampling is clai
 
 import math
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from federated.objectives import Positive
-from federated.privacy.accounting import mu_of
+from federated.privacy.accounting import epsilon_of, mu_of
 from federated.privacy.noise import Banded, Independent, Keyed, Mechanism, Source, System, Tree
 
 BITS = 20
@@ -127,3 +127,27 @@ class Privacy:
         if self.quantile is not None:
             squared -= self.participations / (4 * self.bit_multiplier(size) ** 2)
         return math.sqrt(self.mechanism.squared_sensitivity(self.participations) / squared)
+
+    def told(self, size: int, most: int) -> dict[str, Any]:
+        """What a summary tells, with what has really been spent.
+
+        Args:
+            size: updates in a merge.
+            most: how often the user was merged who was merged most often.
+        """
+        noise = self.multiplier(size)
+        bits = None if self.quantile is None else self.bit_multiplier(size)
+        squared = self.mechanism.squared_sensitivity(max(most, 1)) / noise**2
+        squared += 0 if bits is None else most / (4 * bits**2)
+        return {
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "spent_epsilon": epsilon_of(self.delta, math.sqrt(squared)) if most else 0.0,
+            "participations": self.participations,
+            "most_participations": most,
+            "noise": self.noise,
+            "noise_multiplier": noise,
+            "bit_noise": bits,
+            "updates_in_a_merge": size,
+            "randomness": self.randomness,
+        }

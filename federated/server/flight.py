@@ -58,6 +58,11 @@ class Flight:
         """(P,) the present model."""
         return self.server.w
 
+    @property
+    def intake(self) -> Intake | None:
+        """See `Merging`."""
+        return self.server.intake
+
     def book_next(self, clock: Clock, now: float) -> None:
         """Give a free place to the next in turn."""
         user, counter, begin = self.roster.next({job.user for job in self.jobs}, clock.back, now)

@@ -225,6 +225,24 @@ class Intake:
         total = self.below - updates / 2 + privacy.bit_multiplier(self.size) * noise
         return total / self.size + 0.5
 
+    def told(self) -> dict[str, Any]:
+        """What a summary tells of privacy, by `Privacy.told`, attack and defence; only of what there is."""
+        uploads, found = self.uploads, dict[str, Any]()
+        if uploads.privacy is not None:
+            most = max(self.taken.values(), default=0)
+            found["privacy"] = uploads.privacy.told(self.size, most) | {
+                "merges": self.merges,
+                "last_clip": self.clip,
+                "zeroed": self.zeroed,
+            }
+        if uploads.attack is not None:
+            found["attack"] = {"kind": uploads.attack.kind, "users": int(self.hostile.sum())}
+        if uploads.defence is not None:
+            users = len(self.hostile) if uploads.defence.in_buffers else self.size
+            survived = uploads.defence.survives(users)
+            found["defence"] = {"rule": uploads.defence.rule, "survives": survived, "updates": self.size}
+        return found
+
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """As tensors and JSON values of a `Snapshot`."""
         tensors = {f"{TENSORS}noise.{name}": value for name, value in self.noise.items()}

@@ -4,6 +4,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,12 +14,16 @@ from data.schema import DataError
 from federated import checkpoint
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import LocalSGD
+from federated.compression import Compression
+from federated.hostile import Attack
 from federated.objectives import MAML, MoreauEnvelope, Vanilla
 from federated.patience import Interrupted, Patience, Unbounded
+from federated.privacy.guarantee import Privacy
 from federated.schedules import Schedule
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
+from federated.server.rules import Defence
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import PlackettLuce, learned
@@ -53,6 +58,31 @@ VARIANTS["maml, mixing"] = Row(MAML(0.05, 2), Arrivals(merge="model", server_lr=
 VARIANTS["memrl, arrivals"] = Row(MEMRL.objective, Arrivals(buffer=2), "", policy=PlackettLuce(rankings=3))
 VARIANTS["memrl, a bad network"] = Row(MEMRL.objective, SCHEDULES["a bad network"], "", policy=MEMRL.policy)
 VARIANTS["maml paid by rankings"] = Row(MAML(0.002), Cohort(cohort=5), "", policy=PlackettLuce(rankings=2))
+PRIVACY = Privacy(epsilon=5.0, delta=0.01, clip=0.5)
+MEDIAN = Defence("nnm+median")
+ADAPTIVE, TREE, BAND = (
+    replace(PRIVACY, quantile=0.5),
+    replace(PRIVACY, noise="tree"),
+    replace(PRIVACY, noise="banded"),
+)
+UPLOADS: dict[str, tuple[Schedule, dict[str, Any]]] = {
+    "private": (Cohort(cohort=4, shares="equal"), {"privacy": PRIVACY}),
+    "private, a buffer": (Arrivals(concurrency=6, buffer=3), {"privacy": ADAPTIVE}),
+    "private, trees": (Arrivals(concurrency=2, buffer=1), {"privacy": replace(TREE, participations=30)}),
+    "private, a band": (Arrivals(concurrency=4, server_lr=0.1), {"privacy": BAND}),
+    "hostile, a cohort": (Cohort(cohort=5), {"attack": Attack("alie", 0.25), "defence": MEDIAN}),
+    "hostile, a buffer": (Arrivals(buffer=4), {"attack": Attack("gaussian", 0.25), "defence": MEDIAN}),
+    "hostile, from before": (Cohort(cohort=5), {"defence": Defence("centred-clipping")}),
+    "hostile, flipping": (Arrivals(buffer=2), {"attack": Attack("label-flip", 0.25)}),
+    "hostile, basgd": (Arrivals(concurrency=3), {"defence": Defence("basgd", buffers=3)}),
+    "small": (Arrivals(concurrency=4), {"compression": Compression(bits=4)}),
+    "small, a cohort": (Cohort(cohort=4), {"compression": Compression(bits=8, top_k=0.1)}),
+    "all at once": (
+        Arrivals(concurrency=6, buffer=3),
+        {"privacy": PRIVACY, "compression": Compression(top_k=0.1), "attack": Attack("ipm", 0.25)},
+    ),
+}
+VARIANTS |= {name: Row(Vanilla(), schedule, "", **uploads) for name, (schedule, uploads) in UPLOADS.items()}
 ROWS = ALGORITHMS | VARIANTS
 
 

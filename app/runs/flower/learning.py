@@ -77,7 +77,8 @@ class OnFlower:
         event, tally = follow(
             training, settings, dataset, out, watch, phases, patience, stop, snapshot, until
         )
-        return _finished(settings, nodes, network, event, tally)
+        learned = _finished(settings, nodes, network, event, tally)
+        return replace(learned, uploads=training.told_of_uploads)
 
     def _wait(self, fleet: Fleet, number: int, phases: Phases) -> None:
         """Until so many nodes are there."""

@@ -21,6 +21,7 @@ from data.storage import read
 from federated.clients import Clients
 from federated.engines.messages import ORDER, Content
 from federated.personal import Rehearsals, told
+from federated.server.intake import clipped
 from ranking.metrics import slate_metrics
 from ranking.models import NeuralModel
 from ranking.public_tables import PublicTables
@@ -68,6 +69,8 @@ class Order:
         users, counters = (_whole(self.content.plain[name]) for name in ("users", "counters"))
         w = self._w.expand(len(users), -1)
         deltas = self._clients.deltas(users, counters, w)
+        if (privacy := self._settings.row.privacy) is not None:
+            deltas = clipped(deltas, privacy.clip)
         samples = self._clients.samples[torch.tensor(users)]
         return Content({}, {"deltas": deltas.numpy(), "samples": samples.numpy().astype(np.int64)})
 

@@ -1,0 +1,296 @@
+"""A server that clips, adds noise, resists, and reads small updates: closed forms, and what it refuses."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+import torch
+from torch import Tensor
+
+from federated.algorithms import Row
+from federated.clients import Clients, LocalSGD
+from federated.compression import Compression
+from federated.hostile import Attack
+from federated.objectives import Vanilla
+from federated.privacy.accounting import mu_of
+from federated.privacy.guarantee import Privacy
+from federated.privacy.noise import Keyed
+from federated.schedules import Merge
+from federated.schedules.alone import Local
+from federated.schedules.arrivals import Arrivals
+from federated.schedules.cohort import Cohort
+from federated.server.admission import TOO_LARGE
+from federated.server.intake import DOUBLE, SPENT, TOO_SOON, Intake, clipped
+from federated.server.rules import Defence
+from federated.tasks.quadratics import Quadratics
+from federated.training import Finished, Merged, Training
+from federated.uploads import UploadError, Uploads
+
+SEED, USERS, SIZE = 5, 8, 4
+PRIVACY = Privacy(epsilon=2.0, delta=1e-3, clip=1.0)
+NOISELESS = Privacy(epsilon=1000.0, delta=1e-3, clip=1.0)
+ALL = Cohort(cohort=USERS, shares="equal")
+
+
+def centres(users: int = USERS) -> Tensor:
+    return torch.randn(users, SIZE, generator=torch.Generator().manual_seed(1)) * 2
+
+
+def task(centre: Tensor) -> Quadratics:
+    """One step with lr = 1 from w goes to the user's centre: an update is w − centre."""
+    users = len(centre)
+    return Quadratics(torch.eye(SIZE).expand(users, -1, -1), centre, torch.zeros(users, 1, SIZE))
+
+
+def row(schedule: Arrivals | Cohort | Local, **uploads: object) -> Row:
+    return Row(Vanilla(), schedule, "", LocalSGD(lr=1.0, local_steps=1), **uploads)  # type: ignore[arg-type]
+
+
+def learned(how: Row, centre: Tensor, updates: int) -> tuple[Tensor, list[Merged]]:
+    *events, end = Training(task(centre), how, SEED, updates, evaluations=0).events()
+    assert isinstance(end, Finished)
+    return end.learned, [event for event in events if isinstance(event, Merged)]
+
+
+def shortened(updates: Tensor, norm: float) -> Tensor:
+    lengths = updates.norm(dim=1, keepdim=True)
+    return torch.where(lengths > norm, updates * norm / lengths, updates)
+
+
+def test_a_round_is_the_sum_of_clipped_updates_with_noise_over_their_number() -> None:
+    """One round: w₁ = −(Σ clip(−c_i) + σ C z)/n, with σ of a single participation."""
+    centre, clip = centres(), 0.7
+    found, _ = learned(row(ALL, privacy=replace(PRIVACY, clip=clip)), centre, USERS)
+    sigma = 1 / mu_of(2, 1e-3)
+    noise = sigma * clip * Keyed(SEED).normal(SIZE, 0)
+    expected = -(shortened(-centre, clip).double().sum(0) + noise) / USERS
+    assert torch.allclose(found.double(), expected, atol=2e-6)
+
+
+def test_the_divisor_is_the_buffer_whoever_was_in_it() -> None:
+    """Three updates a merge: what is left without the noise is a sum of three that were clipped."""
+    how = row(Arrivals(concurrency=USERS, buffer=3, server_lr=0.5), privacy=PRIVACY)
+    clients = Training(task(centres()), how, SEED, 80, 0)._clients
+    state = how.schedule.start(clients, torch.zeros(SIZE))
+    w = state.w
+    done = (merge for merge in how.schedule.run(clients, state) if merge.users)
+    for number, merge in enumerate(islice(done, 4)):
+        noise = math.sqrt(10) / mu_of(2, 1e-3) * Keyed(SEED).normal(SIZE, number)
+        moved = -(merge.w - w).double() * 3 / 0.5 - noise
+        assert 1 < moved.norm() <= 3 + 1e-4, "and each of norm 1 at most"
+        w = merge.w
+
+
+@pytest.mark.parametrize("size", [1, 20, 200])
+def test_no_amplification_is_claimed_for_who_is_asked_in_turn(size: int) -> None:
+    """Cohorts of 20 of 200 users are asked as often as cohorts of all: σ is √k/μ, whatever their size."""
+    planned = PRIVACY.planned(updates=4000, users=200, size=size)
+    assert planned.participations == 20
+    assert planned.multiplier(size) == pytest.approx(math.sqrt(20) / mu_of(2, 1e-3), rel=1e-12)
+    assert planned.multiplier(size) == pytest.approx(6.46, abs=5e-3), "privacy.md, section 1"
+
+
+def test_nobody_is_merged_more_often_than_promised() -> None:
+    """Who works in loops of their own pace comes again and again, and is refused after k times."""
+    loops = Arrivals(idle_time=0.5, delay_law="log-normal", delay_spread=1.5, buffer=2, server_lr=0.1)
+    how = row(loops, privacy=replace(PRIVACY, participations=4))
+    _, merges = learned(how, centres(), 32)
+    counts = Counter(user for merge in merges for user in merge.users)
+    reasons = Counter(reason for merge in merges for reason in merge.refused)
+    assert max(counts.values()) == 4
+    assert reasons[SPENT] > 0
+    assert set(reasons) <= {SPENT, DOUBLE}
+
+
+def test_a_user_is_in_a_merge_once() -> None:
+    loops = Arrivals(idle_time=0.1, delay_law="log-normal", buffer=3, server_lr=0.1)
+    for uploads in ({"privacy": replace(PRIVACY, participations=60)}, {"defence": Defence("median")}):
+        _, merges = learned(row(loops, **uploads), centres(), 60)
+        assert all(len(set(merge.users)) == len(merge.users) for merge in merges)
+        assert any(DOUBLE in merge.refused for merge in merges)
+
+
+@pytest.mark.parametrize("noise", ["tree", "banded"])
+def test_correlated_noise_keeps_the_distance_that_it_is_paid_for(noise: str) -> None:
+    how = row(
+        Arrivals(concurrency=4, buffer=1, server_lr=0.1),
+        privacy=replace(PRIVACY, noise=noise, leaves=8, band=5, participations=40),  # type: ignore[arg-type]
+    )
+    _, merges = learned(how, centres(), 60)
+    last: dict[int, int] = {}
+    taken = [merge.users[0] for merge in merges if merge.users]
+    for number, user in enumerate(taken):
+        if user in last:
+            near = last[user] // 8 == number // 8 if noise == "tree" else number - last[user] < 5
+            assert not near
+        last[user] = number
+    assert any(TOO_SOON in merge.refused for merge in merges)
+
+
+def test_the_clip_moves_towards_the_quantile_of_the_norms() -> None:
+    """Andrew 2021: too many above C, and it grows; too many below, and it shrinks. Not the other way round."""
+    norms = torch.arange(1.0, USERS + 1)
+    updates = torch.nn.functional.one_hot(torch.arange(USERS) % SIZE, SIZE) * norms[:, None]
+    for begin in (0.1, 50.0):
+        privacy = replace(NOISELESS, clip=begin, quantile=0.5, clip_lr=0.3, participations=400, bit_noise=0.5)
+        intake = Intake.start(Uploads(privacy).planned(USERS * 400, USERS, USERS), SEED, USERS, USERS)
+        assert intake is not None
+        for _ in range(300):
+            for user in range(USERS):
+                sent, why = intake.admit(user, range(user), updates[user], None, updates[user])
+                assert why is None
+                intake.pending.append(sent)
+            intake.merge(range(USERS), None, None)
+        assert intake.clip == pytest.approx(4.5, abs=1.5), f"from {begin} to between the middle norms"
+
+
+def test_what_the_count_of_bits_tells_is_paid_for() -> None:
+    planned = replace(PRIVACY, quantile=0.5).planned(2000, 200, 200)
+    sigma, bits = planned.multiplier(200), planned.bit_multiplier(200)
+    assert bits == 10, "a 20th of the updates in a merge"
+    assert 10 / sigma**2 + 10 / (4 * bits**2) == pytest.approx(mu_of(2, 1e-3) ** 2)
+    few = replace(PRIVACY, quantile=0.5).planned(2000, 200, 20)
+    assert few.bit_multiplier(20) == pytest.approx(math.sqrt(10) / mu_of(2, 1e-3)), "or what ε allows"
+    with pytest.raises(ValueError, match=r"bit_noise = 1 tells more than epsilon = 2 allows"):
+        replace(PRIVACY, quantile=0.5, bit_noise=1.0).planned(2000, 200, 200).multiplier(200)
+
+
+def test_what_has_been_spent_is_what_really_happened() -> None:
+    planned = PRIVACY.planned(4000, 200, 200)
+    assert planned.told(200, 20)["spent_epsilon"] == pytest.approx(2)
+    assert planned.told(200, 5)["spent_epsilon"] < 1
+    assert planned.told(200, 0)["spent_epsilon"] == 0
+
+
+def test_an_unusable_update_counts_as_zeros_and_changes_no_merge() -> None:
+    """Were it left out, whether a merge happens would tell of it."""
+    intake = Intake.start(Uploads(PRIVACY).planned(6, 3, 3), SEED, 3, 3)
+    assert intake is not None
+    w = torch.zeros(SIZE)
+    for user, (delta, why) in enumerate([(w + torch.nan, "not finite"), (w[:0], TOO_LARGE), (w + 9, None)]):
+        sent, refused = intake.admit(user, [], delta, why, w)
+        assert refused is None
+        intake.pending.append(sent)
+    assert intake.zeroed == 2
+    update = intake.merge([0, 1, 2], None, None).update
+    assert update is not None
+    noise = intake.uploads.privacy.multiplier(3) * Keyed(SEED).normal(SIZE, 0)  # type: ignore[union-attr]
+    assert torch.allclose(update.double() * 3, 0.5 + noise, atol=1e-5)
+
+
+def test_clipped_updates_are_never_longer_than_promised() -> None:
+    updates = torch.randn(500, 3000, generator=torch.Generator().manual_seed(0)) * 7
+    updates[0, 0] = torch.inf
+    updates[1, 5] = torch.nan
+    updates[2] = 1e-9
+    found = clipped(updates, 0.3)
+    assert found.double().norm(dim=1).max() <= 0.3
+    assert found[:2].abs().sum() == 0
+    assert torch.equal(found[2], updates[2])
+    assert found[3:].double().norm(dim=1).min() > 0.3 * (1 - 2e-6)
+
+
+SCHEDULES = {
+    "cohort": Cohort(cohort=USERS),
+    "buffer": Arrivals(concurrency=3, buffer=5, server_lr=1.0),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_one_hostile_user_moves_the_mean_anywhere_and_a_robust_rule_not(schedule: Arrivals | Cohort) -> None:
+    centre = 1 + 0.01 * centres()
+    attack = Attack(kind="sign-flip", share=0.125, scale=1e4)
+    lost, _ = learned(row(schedule, attack=attack), centre, 4 * USERS)
+    assert (lost - 1).norm() > 100
+    for rule in ("trimmed-mean", "median", "multi-krum", "nnm+trimmed-mean", "clip+median"):
+        found, merges = learned(row(schedule, attack=attack, defence=Defence(rule)), centre, 4 * USERS)
+        assert (found - 1).norm() < 0.2, rule
+        assert sum(len(merge.users) for merge in merges) > 2 * USERS
+
+
+def test_what_a_hostile_user_sends_is_held_against_the_bound() -> None:
+    attack = Attack(kind="scaled", share=0.25, scale=1e6)
+    _, merges = learned(row(Cohort(cohort=USERS, max_update_norm=100.0), attack=attack), centres(), 2 * USERS)
+    assert Counter(reason for merge in merges for reason in merge.refused) == {TOO_LARGE: 4}
+
+
+def test_privacy_clips_who_does_not_clip() -> None:
+    attack = Attack(kind="scaled", share=0.25, scale=1e6)
+    found, _ = learned(row(ALL, privacy=NOISELESS, attack=attack), centres(), USERS)
+    assert found.norm() <= 1.01
+
+
+def test_flipped_labels_pull_the_other_way() -> None:
+    found, _ = learned(row(ALL, attack=Attack(kind="label-flip", share=0.25)), torch.ones(USERS, SIZE), USERS)
+    assert torch.allclose(found, torch.full((SIZE,), 0.5)), "six users at 1 and two at −1"
+
+
+def test_basgd_waits_until_every_buffer_holds_something() -> None:
+    defence = Defence("basgd", buffers=4)
+    _, merges = learned(row(Arrivals(concurrency=3, server_lr=0.2), defence=defence), centres(), 64)
+    done = [merge for merge in merges if merge.users]
+    assert done
+    for merge in done:
+        assert {user % 4 for user in merge.users} == {0, 1, 2, 3}
+        assert len([user for user in merge.users if user % 4 == merge.users[-1] % 4]) == 1
+
+
+@pytest.mark.parametrize("compression", [Compression(bits=8), Compression(bits=4), Compression(top_k=0.25)])
+def test_what_compression_holds_back_comes_with_the_next_update(compression: Compression) -> None:
+    intake = Intake.start(Uploads(compression=compression), SEED, 1, 1)
+    assert intake is not None
+    updates = torch.randn(50, 16, generator=torch.Generator().manual_seed(2))
+    sent = [intake.admit(0, [], update, None, update)[0] for update in updates]
+    assert torch.allclose(torch.stack(sent).sum(0) + intake.residual[0], updates.sum(0), atol=1e-4)
+    forgetful = Intake.start(Uploads(compression=replace(compression, error_feedback=False)), SEED, 1, 1)
+    assert forgetful is not None
+    assert torch.equal(forgetful.admit(0, [], updates[0], None, updates[0])[0], sent[0])
+    assert not forgetful.residual
+
+
+def test_bytes_are_counted() -> None:
+    centre = centres()
+    for schedule, down in ((ALL, 16), (Arrivals(concurrency=3), 18)):
+        _, plain = learned(row(schedule), centre, 16)
+        _, small = learned(row(schedule, compression=Compression(bits=8)), centre, 16)
+        assert (plain[-1].bytes_up, plain[-1].bytes_down) == (16 * SIZE * 4, down * SIZE * 4)
+        assert (small[-1].bytes_up, small[-1].bytes_down) == (16 * (SIZE + 4), down * SIZE * 4)
+    _, alone = learned(row(Local()), centre, 16)
+    assert alone[-1].bytes_up is None
+
+
+REFUSED = {
+    "privacy without a server": (Local(), {"privacy": PRIVACY}, "choose the schedule cohort"),
+    "one update a merge": (
+        Arrivals(),
+        {"privacy": PRIVACY},
+        "noise of .* clips in every parameter: set buffer",
+    ),
+    "delta for so many": (ALL, {"privacy": replace(PRIVACY, delta=0.2)}, "less than 1/8 = 0.125"),
+    "too few participations": (
+        ALL,
+        {"privacy": replace(PRIVACY, participations=1)},
+        "set updates to 8 at most",
+    ),
+    "mixing": (Arrivals(merge="model", buffer=4), {"privacy": PRIVACY}, "set merge = delta"),
+    "two sums": (ALL, {"privacy": PRIVACY, "defence": Defence("median")}, "a robust rule is no sum"),
+    "few for the rule": (Cohort(cohort=4), {"defence": Defence("krum")}, "merge at least 5"),
+    "one to clip": (Arrivals(), {"defence": Defence("clip")}, "set clip=NORM"),
+    "fewer users than buffers": (Arrivals(), {"defence": Defence("basgd", buffers=9)}, "set fewer buffers"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_go_together_is_refused(name: str) -> None:
+    schedule, uploads, sentence = REFUSED[name]
+    with pytest.raises(UploadError, match=sentence):
+        learned(row(schedule, **uploads), centres(), 16)  # type: ignore[arg-type]
+
+
+def test_nothing_asked_for_is_nothing_done() -> None:
+    assert Intake.start(Uploads(), SEED, USERS, USERS) is None
+    clients = Clients(task(centres()), Vanilla(), LocalSGD(), SEED)
+    assert clients.intake(3) is None
+    assert isinstance(next(ALL.run(clients, ALL.start(clients, torch.zeros(SIZE)))), Merge)
