@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.folders import FolderError, filling, remove
+from data.privacy import RELEASE, rules_of
 from data.progress import Tell, silent
-from data.public_counts import OPTION, Bounds, bounds_of
-from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
+from data.public_counts import OPTION, bounds_of
+from data.schema import PUBLIC_SCHEMA, SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.validation import SlateChecks, validate, validate_base, validate_truth
 
 FORMAT, FEATURES = "persarank-dataset", "persarank-features"
@@ -26,7 +27,7 @@ TABLES = {FORMAT: tuple(SCHEMAS), FEATURES: ("users", "slates", "candidates")}
 
 VERSION = 1
 MANIFEST = "manifest.json"
-TRUTH = "truth/"
+TRUTH, PUBLIC = "truth/", "public.parquet"
 BUILDING = ".persarank.partial"
 """Where the files of a dataset lie until all are finished."""
 
@@ -142,6 +143,8 @@ def _write_tables(dataset: Dataset, slates: Iterable[pa.Table], building: Path) 
     for name, schema in TRUTH_SCHEMAS.items():
         if dataset.truth:
             parts[f"truth/{name}.parquet"] = [dataset.truth[name]], schema
+    if dataset.public is not None:
+        parts[PUBLIC] = [dataset.public], PUBLIC_SCHEMA
     files = {}
     for name, (tables, schema) in parts.items():
         files[name] = write_table(building / name, tables, schema)
@@ -187,7 +190,7 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def discard(directory: Path) -> None:
     """Remove the files of a dataset, and nothing else."""
     tables = [f"{name}.parquet" for name in SCHEMAS] + [f"{TRUTH}{name}.parquet" for name in TRUTH_SCHEMAS]
-    remove(directory, [MANIFEST, *tables])
+    remove(directory, [MANIFEST, PUBLIC, *tables])
 
 
 def _fingerprint(manifest: Mapping[str, Any]) -> str:
@@ -195,6 +198,8 @@ def _fingerprint(manifest: Mapping[str, Any]) -> str:
     files = manifest["files"]
     bounds = bounds_of(manifest)
     told = files if bounds is None else {"files": files, OPTION: bounds}
+    if RELEASE in manifest:
+        told = {**told, RELEASE: manifest[RELEASE]}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -219,7 +224,8 @@ def read(directory: Path, truth: bool = False, tell: Tell = silent) -> Dataset:
     if truth and any(name.startswith(TRUTH) for name in files):
         truths = {n: read_table(directory / f"{TRUTH}{n}.parquet", s) for n, s in TRUTH_SCHEMAS.items()}
     require_unchanged(directory, files, () if truth else TRUTH)
-    dataset = Dataset(**tables, manifest=manifest, truth=truths)
+    public = read_table(directory / PUBLIC, PUBLIC_SCHEMA) if PUBLIC in files else None
+    dataset = Dataset(**tables, manifest=manifest, truth=truths, public=public)
     validate(dataset, tell)
     return dataset
 
@@ -261,7 +267,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     if manifest.get("fingerprint") != _fingerprint(manifest):
         raise DataError(f"{path} has changed since it was written: its fingerprint is not that of its files.")
     try:
-        Bounds.of(manifest)
+        rules_of(manifest)
     except DataError as error:
         raise DataError(f"{path} is damaged: {error}") from error
     return manifest
