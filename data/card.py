@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data.log_slates import popularity_of
 from data.privacy import Release, rules_of
-from data.public_counts import UNPROVEN
+from data.public_counts import UNPROVEN, Bounds
 from data.schema import Dataset, column, in_split, ragged
 
 
@@ -115,23 +115,21 @@ def _public_counts(dataset: Dataset) -> dict[str, Any]:
     rules = rules_of(dataset.manifest)
     if rules is None:
         return {}
-    texts = dataset.queries.column("text").to_pylist()
     release = Release.of(dataset)
+    said: dict[str, Any] = {"public_counts": asdict(rules), "privacy": UNPROVEN}
+    if release:
+        said["privacy"] = release.in_words()
+        said["released"] = {spent.name: spent.released for spent in release.tables.values()}
+    here = _in_index(dataset, release or Bounds.of(dataset.manifest))
+    return said | {"test_searches_in_index": {"central": _in_index(dataset, None), "here": here}}
+
+
+def _in_index(dataset: Dataset, rules: Bounds | Release | None) -> float | None:
+    """The share of test searches whose query counts by some rules; None without test searches."""
+    texts = dataset.queries.column("text").to_pylist()
+    known = popularity_of(dataset.events, texts, rules).count > 0
     query = column(dataset.events, "query_id")[in_split(dataset.events, "test")]
-    indexed = {
-        name: float((popularity_of(dataset.events, texts, by).count > 0)[query].mean())
-        if len(query)
-        else None
-        for name, by in (("central", None), ("here", release or rules))
-    }
-    return {
-        "public_counts": asdict(rules),
-        "privacy": release.in_words() if release else UNPROVEN,
-        **(
-            {"released": {spent.name: spent.released for spent in release.tables.values()}} if release else {}
-        ),
-        "test_searches_in_index": indexed,
-    }
+    return float(known[query].mean()) if len(query) else None
 
 
 def _moment(microseconds: np.int64) -> str:

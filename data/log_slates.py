@@ -97,9 +97,9 @@ def _released_counts(events: pa.Table, texts: Sequence[str], release: Release) -
     """What was released, and which events their users take off it; nothing else is counted."""
     part, bounds = release.part(0), release.bounds(0)
     place = pc.index_in(pa.array(texts, pa.string()), value_set=part.column("first"))
+    of_query = part.take(place)
     count, tellers = (
-        part.column(name).take(place).fill_null(0).to_numpy().astype(np.int64)
-        for name in ("count", "tellers")
+        of_query.column(name).fill_null(0).to_numpy().astype(np.int64) for name in ("count", "tellers")
     )
     user, query = (column(events, name).astype(np.int64) for name in ("user_id", "query_id"))
     training = in_split(events, "train")

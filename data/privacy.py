@@ -58,9 +58,7 @@ class Budget:
         for name, low, high in (("epsilon", 0.01, 100), ("delta", 1e-12, 0.5)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise PrivacyError(
-                    f"public {name} = {value!r}: it must be a number from {low:g} to {high:g}."
-                )
+                raise PrivacyError(f"public {name} = {value!r}: it must be from {low:g} to {high:g}.")
         try:
             Bounds(1, self.things, self.times)
         except DataError as error:
@@ -204,9 +202,7 @@ def _tables_of(manifest: Mapping[str, Any]) -> dict[int, Spending]:
     try:
         found = {int(kind): Spending(**spent) for kind, spent in manifest[RELEASE]["tables"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"public counts were released as {manifest.get(RELEASE)!r}, which is damaged."
-        ) from error
+        raise DataError("what is said of the release of public counts cannot be understood.") from error
     for spent in found.values():
         Bounds(spent.threshold)
     return found
@@ -235,5 +231,6 @@ def require_mechanism() -> None:
     """Raise PrivacyError unless the package that makes noise is installed."""
     if find_spec("opendp") is None:
         raise PrivacyError(
-            "public counts with differential privacy need the package opendp: pip install 'persarank[privacy]'."
+            "public counts with differential privacy need the package opendp: "
+            "pip install 'persarank[privacy]'."
         )

@@ -98,5 +98,5 @@ def in_groups(dataset: Dataset) -> bool:
 def name_of(what: Counted) -> str:
     """A table in words."""
     if isinstance(what, Step):
-        return f"{what.then} after {what.given}" + (f", {what.back} before" if what.back > 1 else "")
+        return f"{what.then} after {what.given}" + (f" {what.back} back" if what.back > 1 else "")
     return {QUERY: "queries", GROUP: "queries in groups"}[what]

@@ -1,6 +1,6 @@
 """The options that say which searches make a query popular, of commands that make datasets."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import click
@@ -127,9 +127,9 @@ def rules_of(
     _require(budget, counts == PRIVATE, PRIVATE)
     _require({"users": users}, counts not in (CENTRAL, PRIVATE), FEDERATED)
     _require({"things": things, "times": times}, counts != CENTRAL, f"{FEDERATED} or {PRIVATE}")
-    told = {name: value for name, value in (bounds | budget).items() if value is not None}
+    told = {name: value for name, value in bounds.items() if value is not None}
     if counts == PRIVATE:
-        return _budget(told)
+        return _budget(epsilon, delta, told)
     return None if counts == CENTRAL else Bounds(**told)
 
 
@@ -142,20 +142,20 @@ def _threshold(counts: str) -> int:
     return int(number)
 
 
-def _require(given: dict[str, float | None], fits: bool, needed: str) -> None:
+def _require(given: Mapping[str, float | None], fits: bool, needed: str) -> None:
     """Refuse options beside a --public-counts that knows nothing of them."""
     for name, value in given.items():
         if value is not None and not fits:
             raise click.UsageError(f"--public-{name} needs --public-counts {needed}.")
 
 
-def _budget(told: dict[str, float]) -> "Budget":
-    from data.privacy import Budget, PrivacyError, require_mechanism
+def _budget(epsilon: float | None, delta: float | None, bounds: Mapping[str, int]) -> "Budget":
+    from data.privacy import DELTA, Budget, PrivacyError, require_mechanism
 
-    if "epsilon" not in told:
+    if epsilon is None:
         raise click.UsageError("--public-counts dp needs --public-epsilon, e.g. --public-epsilon 4.")
     try:
-        budget = Budget(**told)  # type: ignore[arg-type]
+        budget = Budget(epsilon, DELTA if delta is None else delta, **bounds)
     except PrivacyError as error:
         raise click.UsageError(str(error)) from error
     require_mechanism()
