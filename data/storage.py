@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.folders import FolderError, filling, remove
-from data.privacy import RELEASE, rules_of
+from data.privacy import RELEASE, Budget, rules_of
 from data.progress import Tell, silent
 from data.public_counts import OPTION, bounds_of
 from data.schema import PUBLIC_SCHEMA, SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
@@ -267,9 +267,11 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     if manifest.get("fingerprint") != _fingerprint(manifest):
         raise DataError(f"{path} has changed since it was written: its fingerprint is not that of its files.")
     try:
-        rules_of(manifest)
+        rules = rules_of(manifest)
     except DataError as error:
         raise DataError(f"{path} is damaged: {error}") from error
+    if isinstance(rules, Budget) and PUBLIC not in files:
+        raise DataError(f"{path} is damaged: it does not list {PUBLIC}.")
     return manifest
 
 
