@@ -1,4 +1,4 @@
-"""What noise does, measured: its scale, what one user's things reach, and how far neighbours are told apart."""
+"""What noise does, measured: its scale, what one user's things reach, and if neighbours can be told apart."""
 
 import math
 

@@ -38,7 +38,7 @@ def test_what_is_no_budget(name: str, value: Any) -> None:
 
 def test_delta_goes_by_the_number_of_users() -> None:
     Budget(1, 1e-3).require_users(999)
-    with pytest.raises(PrivacyError, match="1/1000 = 0.001: give a smaller --public-delta"):
+    with pytest.raises(PrivacyError, match=r"1/1000 = 0\.001: give a smaller --public-delta"):
         Budget(1, 1e-3).require_users(1000)
 
 

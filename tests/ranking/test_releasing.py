@@ -278,7 +278,7 @@ def test_what_a_release_needs(tmp_path: Path) -> None:
     options = ImportOptions(min_events=3, public_counts=Budget(1.0, 0.125))
     with pytest.raises(PrivacyError, match="nobody is there to release"):
         import_log(tmp_path / "log.csv", "user", "time", "query", None, options)
-    with pytest.raises(PrivacyError, match="1/8 = 0.125"):
+    with pytest.raises(PrivacyError, match=r"1/8 = 0\.125"):
         imported(tmp_path / "log.csv", Budget(1.0, 0.125))
     strict = simulate(3, 0)
     strict = replace(strict, manifest={**strict.manifest, "options": {"strict_time": True}})

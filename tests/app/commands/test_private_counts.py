@@ -96,9 +96,14 @@ def test_without_opendp(tmp_path: Path, cli: Any, monkeypatch: pytest.MonkeyPatc
 def test_a_run_on_private_counts(tmp_path: Path, cli: Any) -> None:
     """Made, shown, checked, trained on and evaluated; the release that was stored is all that is read."""
     pytest.importorskip("opendp", reason="needs the extra privacy")
-    log_of(tmp_path / "log.csv", users=12)
+    rows = [
+        f"u{u},2024-01-{d:02},{'shared' if d % 2 else f'secret of {u}'},g{u % 2}\n"
+        for u in range(12)
+        for d in range(1, 29)
+    ]
+    (tmp_path / "log.csv").write_text("user,time,query,group\n" + "".join(rows))
     private = (*DP, "--public-epsilon", 40, "--public-delta", 0.05, "--public-things", 6)
-    made = ("data", "import", tmp_path / "log.csv", *COLUMNS, "--group", "group")
+    made = ("data", "import", tmp_path / "log.csv", *COLUMNS, "--group", "group", "--typed", 1)
     called = cli(*made, "--out", tmp_path / "d", *private)
     assert called.code == 0, called.err
     shown = " ".join(called.out.replace("│", " ").split())
@@ -117,4 +122,6 @@ def test_a_run_on_private_counts(tmp_path: Path, cli: Any) -> None:
     trained = cli("train", "--data", tmp_path / "d", "--out", run, "--updates", 20, "--evaluations", 0)
     assert trained.code == 0, trained.err
     assert cli("evaluate", run).code == 0
-    assert json.loads(cli("suggest", run, "g", "--user", "u1", "--json").out)
+    offered = cli("suggest", run, "s", "--user", "u1", "--json").out
+    assert "secret of 1" in offered
+    assert not any(f"secret of {other}" in offered for other in (0, 2, 3))
