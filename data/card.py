@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data.public_counts import Bounds
-from data.schema import Dataset, column, ragged
+from data.log_slates import popularity_of
+from data.privacy import Release, rules_of
+from data.public_counts import UNPROVEN, Bounds
+from data.schema import Dataset, column, in_split, ragged
 
 
 class SlateFigures:
@@ -98,10 +100,36 @@ def card(dataset: Dataset, figures: SlateFigures | None = None) -> dict[str, Any
         "repeat_rate": float(repeated.mean()),
         "repeat_lag_share": {f"<={k}": float((lags <= k).mean()) if len(lags) else None for k in (1, 5, 20)},
         "pool_recall": 1 - figures.missed / figures.slates,
-        **({"public_counts": asdict(bounds)} if (bounds := Bounds.of(dataset.manifest)) else {}),
+        **_public_counts(dataset),
         "missed": dataset.manifest.get("missed", 0),
         "left_out": dataset.manifest.get("left_out", {}),
     }
+
+
+def _public_counts(dataset: Dataset) -> dict[str, Any]:
+    """By which rules public counts were made, in words, and what of the users' searches they cover.
+
+    The shares are of test searches whose query is in the index: counted of everyone's training period, and
+    as it is here. They are exact figures for whoever holds the data, and no part of what is public.
+    """
+    rules = rules_of(dataset.manifest)
+    if rules is None:
+        return {}
+    release = Release.of(dataset)
+    said: dict[str, Any] = {"public_counts": asdict(rules), "privacy": UNPROVEN}
+    if release:
+        said["privacy"] = release.in_words()
+        said["released"] = {spent.name: spent.released for spent in release.tables.values()}
+    here = _in_index(dataset, release or Bounds.of(dataset.manifest))
+    return said | {"test_searches_in_index": {"central": _in_index(dataset, None), "here": here}}
+
+
+def _in_index(dataset: Dataset, rules: Bounds | Release | None) -> float | None:
+    """The share of test searches whose query counts by some rules; None without test searches."""
+    texts = dataset.queries.column("text").to_pylist()
+    known = popularity_of(dataset.events, texts, rules).count > 0
+    query = column(dataset.events, "query_id")[in_split(dataset.events, "test")]
+    return float(known[query].mean()) if len(query) else None
 
 
 def _moment(microseconds: np.int64) -> str:

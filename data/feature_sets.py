@@ -21,10 +21,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.arrays import Int
+from data.manifests import FEATURES
 from data.progress import READING, Tell, silent
 from data.schema import SCHEMAS, SPLITS, DataError, Dataset, column, in_split, schema_of
 from data.storage import (
-    FEATURES,
     read,
     read_manifest,
     read_table,

@@ -8,7 +8,7 @@ collected before. With ``strict_time`` nothing later than the event counts, whoe
 whose query is not in its own pool is a declared miss.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,11 +19,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.log_slates import POOLS, Made, log_slates
+from data.privacy import RELEASE, Budget, PrivacyError, Release
 from data.progress import Tell, silent
 from data.public_counts import TIMELESS, Bounds
 from data.reading.columns import LONGEST_QUERY, clean
 from data.reading.log import Log, read_log
 from data.reading.rows import Reading
+from data.renumbering import with_queries
 from data.schema import SCHEMAS, DataError, Dataset, column, in_split
 from data.splits import time_split
 
@@ -45,7 +47,8 @@ class ImportOptions:
         history: own events, at most, that a pool may look back on.
         seed: for the drawn prefix lengths.
         strict_time: pools and public counts hold only what anyone had done before the event.
-        public_counts: pools and public counts hold only what users make public together; None: everything.
+        public_counts: pools and public counts hold only what users make public together, or what is
+            released of it within a budget; None: everything.
         one_node: whether these are the users of one node of several: then they may be fewer than have to
             share a query for it to be public. It changes nothing else, and is not written down.
         reading: how the file is read where it leaves that open.
@@ -57,7 +60,7 @@ class ImportOptions:
     history: int = 100
     seed: int = 0
     strict_time: bool = False
-    public_counts: Bounds | None = None
+    public_counts: Bounds | Budget | None = None
     one_node: bool = False
     reading: Reading = field(default_factory=Reading)
 
@@ -82,6 +85,10 @@ MISSES = "misses"
 NO_REPEATS = "no query is among the completions of its prefix: the log has no repeats to learn from."
 
 
+Releasing = Callable[[Dataset, Budget], Dataset]
+"""See `ranking.releasing.released`."""
+
+
 def import_log(
     file: Path,
     user: str,
@@ -90,9 +97,10 @@ def import_log(
     group: str | None = None,
     options: ImportOptions | None = None,
     now: datetime | None = None,
+    releasing: Releasing | None = None,
 ) -> Dataset:
     """Read a log and build its dataset in memory; arguments and errors as in `open_log`."""
-    coming = open_log(file, user, time, query, group, options, now)
+    coming = open_log(file, user, time, query, group, options, now, releasing=releasing)
     slates = pa.concat_tables(coming.slates()).combine_chunks()
     return replace(coming.dataset, slates=slates, manifest=coming.manifest())
 
@@ -106,6 +114,7 @@ def open_log(
     options: ImportOptions | None = None,
     now: datetime | None = None,
     tell: Tell = silent,
+    releasing: Releasing | None = None,
 ) -> "Coming":
     """Read a log, and prepare to make its slates.
 
@@ -115,8 +124,10 @@ def open_log(
         options: how it becomes a dataset.
         now: the clock of the import: later times than tomorrow's are refused.
         tell: is told how far it is.
+        releasing: makes public counts within a budget, where the options have one.
 
     Raises:
+        PrivacyError: the budget does not fit so many users, or nobody is there to make the release.
         DataError: an unreadable file, a missing column, a cell that cannot be read for certain (its
             place is named), an empty log, or no user with enough events.
     """
@@ -132,7 +143,7 @@ def open_log(
     log = log.of_users(enough)
     log.left_out["users with too few events"] = int((~enough).sum())
     source = {"file": file.name, "user": user, "time": time, "query": query, "group": group}
-    return Coming(log, options, {"kind": "imported", "source": source}, times, tell)
+    return Coming(log, options, {"kind": "imported", "source": source}, times, tell, releasing)
 
 
 class Coming:
@@ -143,17 +154,24 @@ class Coming:
     """
 
     def __init__(
-        self, log: Log, options: ImportOptions, origin: dict[str, Any], times: str, tell: Tell
+        self,
+        log: Log,
+        options: ImportOptions,
+        origin: dict[str, Any],
+        times: str,
+        tell: Tell,
+        releasing: Releasing | None = None,
     ) -> None:
         self._options, self._origin, self._times, self._tell = options, origin, times, tell
         self._left_out = log.left_out
-        bounds = options.public_counts
-        if bounds and not options.one_node:
-            bounds.require_users(len(log.users))
+        rules = options.public_counts
+        if isinstance(rules, Bounds) and not options.one_node:
+            rules.require_users(len(log.users))
+        self._rules = self._release(log, rules, releasing) if isinstance(rules, Budget) else rules
         if options.drop_missed:
             log = self._with_something_to_learn(log)
-        self._texts = log.queries
-        self.dataset = _tables(log)
+        self.dataset = self._tables(log)
+        self._texts: list[str] = self.dataset.queries.column("text").to_pylist()
         self._found = np.zeros(len(log.user), bool)
 
     def slates(self) -> Iterator[pa.Table]:
@@ -178,22 +196,39 @@ class Coming:
         missed = int((~self._found).sum())
         dropped = self._options.drop_missed
         left_out = self._left_out | ({"events whose query is not in its pool": missed} if dropped else {})
+        said = {RELEASE: self._rules.said()} if isinstance(self._rules, Release) else {}
         return {
             **self._origin,
+            **said,
             "reading": reading,
             "options": chosen,
             "left_out": left_out | self._without_test_slate(),
             "missed": 0 if dropped else missed,
         }
 
+    def _release(self, log: Log, budget: Budget, releasing: Releasing | None) -> Release:
+        """The public counts of all users there are, once: who is left out later has a part in them."""
+        if releasing is None:
+            raise PrivacyError("nobody is there to release public counts within a budget.")
+        release = Release.of(releasing(replace(_tables(log), manifest=self._origin), budget))
+        assert release is not None
+        return release
+
+    def _tables(self, log: Log) -> Dataset:
+        """Users, queries and events of a log; what was released is known, whoever searched it."""
+        if not isinstance(self._rules, Release):
+            return _tables(log)
+        known = {*log.queries, *self._rules.part(0).column("first").to_pylist()}
+        return with_queries(replace(_tables(log), public=self._rules.table), known)
+
     def _made(self, events: pa.Table, texts: list[str], phase: str = POOLS) -> Iterator[Made]:
-        options, bounds = self._options, self._options.public_counts
+        options, rules = self._options, self._rules
 
         def tell(_: str, done: int, total: int) -> None:
             self._tell(phase, done, total)
 
         return log_slates(
-            events, texts, options.typed, options.history, options.seed, options.strict_time, bounds, tell
+            events, texts, options.typed, options.history, options.seed, options.strict_time, rules, tell
         )
 
     def _without_test_slate(self) -> dict[str, int]:
@@ -211,8 +246,9 @@ class Coming:
         """
         gone = 0
         while True:
-            events = _tables(log).events
-            found = np.concatenate([made.found for made in self._made(events, log.queries, MISSES)])
+            tables = self._tables(log)
+            events, texts = tables.events, tables.queries.column("text").to_pylist()
+            found = np.concatenate([made.found for made in self._made(events, texts, MISSES)])
             kept: NDArray[np.bool_] = np.bincount(log.user[found & in_split(events, "train")]) > 0
             kept = np.append(kept, np.zeros(len(log.users) - len(kept), bool))
             if kept.all():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data.pools import Pools, Searches, pools
 from data.prefixes import Prefixes
+from data.privacy import Release
 from data.progress import Tell, silent
 from data.public_counts import UNTOLD, Bounds
 from data.randomness import integers
@@ -38,7 +39,7 @@ def log_slates(
     history: int,
     seed: int,
     strict: bool = False,
-    bounds: Bounds | None = None,
+    bounds: Bounds | Release | None = None,
     tell: Tell = silent,
 ) -> Iterator[Made]:
     """The slates of all events, in their order, some thousands at a time; each event has one.
@@ -50,12 +51,13 @@ def log_slates(
         history: own events, at most, that a pool may look back on.
         seed: for the drawn lengths.
         strict: count nothing that happened at the event's time or later, whoever did it.
-        bounds: of what is counted; None: all training events. Not with ``strict``.
+        bounds: of what is counted, or what was released of it; None: all training events. Not with
+            ``strict``.
         tell: is told how far it is.
     """
     query = column(events, "query_id").astype(np.int64)
     length = _typed(texts, query, typed, seed)
-    yield from slates_of(events, texts, length, history, own_counts(events, len(texts), bounds), strict, tell)
+    yield from slates_of(events, texts, length, history, popularity_of(events, texts, bounds), strict, tell)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,29 @@ def own_counts(events: pa.Table, queries: int, bounds: Bounds | None) -> Popular
         told[training] = bounds.told(user[training], query[training])
         counted = told > UNTOLD
     return Popularity(np.bincount(query[counted], minlength=queries), told)
+
+
+def popularity_of(events: pa.Table, texts: Sequence[str], rules: Bounds | Release | None) -> Popularity:
+    """What makes queries popular; arguments as of `log_slates`."""
+    if isinstance(rules, Release):
+        return _released_counts(events, texts, rules)
+    return own_counts(events, len(texts), rules)
+
+
+def _released_counts(events: pa.Table, texts: Sequence[str], release: Release) -> Popularity:
+    """What was released, and which events their users take off it; nothing else is counted."""
+    part, bounds = release.part(0), release.bounds(0)
+    place = pc.index_in(pa.array(texts, pa.string()), value_set=part.column("first"))
+    of_query = part.take(place)
+    count, tellers = (
+        of_query.column(name).fill_null(0).to_numpy().astype(np.int64) for name in ("count", "tellers")
+    )
+    user, query = (column(events, name).astype(np.int64) for name in ("user_id", "query_id"))
+    training = in_split(events, "train")
+    told = np.full(len(query), UNTOLD, np.int8)
+    chosen = bounds.chosen(user[training], query[training])
+    told[training] = bounds.becoming(chosen, tellers[query[training]])
+    return Popularity(count, told)
 
 
 def slates_of(

@@ -20,6 +20,14 @@ from data.schema import DataError
 OPTION = "public_counts"
 """Among a dataset's options: the bounds. Without it, or with None, all training events count."""
 
+RELEASED = (
+    "the public counts of this data were released once, with noise: nodes cannot count them again. "
+    "Make it with --public-counts federated."
+)
+
+UNPROVEN = "not differential privacy: what many share is told exactly, of each user only so much"
+"""What public counts within bounds are, in words."""
+
 TIMELESS = "public counts that are summed once know no moments: leave strict time out."
 
 UNTOLD, COUNTED, ALONE = 0, 1, 2
@@ -52,11 +60,13 @@ class Bounds:
         """Those of a dataset; None where all training events count.
 
         Raises:
-            DataError: they are none.
+            DataError: they are none, or its counts were released with noise, see `privacy.Budget`.
         """
         told = bounds_of(manifest)
         if told is None:
             return None
+        if isinstance(told, Mapping) and "epsilon" in told:
+            raise DataError(RELEASED)
         if manifest["options"].get("strict_time"):
             raise DataError(TIMELESS)
         try:

@@ -39,6 +39,7 @@ def with_queries(dataset: Dataset, texts: Collection[str]) -> Dataset:
         with_columns(slates, "slates", **lists),
         dataset.manifest,
         dataset.truth,
+        dataset.public,
     )
 
 

@@ -7,6 +7,7 @@ A dataset is a directory::
     queries.parquet   every distinct query, with its topic and public count where known
     events.parquet    one row per submitted query, by user and then time
     slates.parquet    one row per ranking moment: prefix, pool and reference
+    public.parquet    public counts, where they were released with noise: nothing else knows of everyone's
     truth/            simulated data only, read by nothing but the oracle: the users' true weights
                       and the true utility of every candidate
 
@@ -58,11 +59,18 @@ TRUTH_SCHEMAS: dict[str, pa.Schema] = {
     "weights": schema_of(user_id=pa.int32(), cluster=pa.int32(), weights=pa.list_(pa.float64())),
     "utilities": schema_of(slate_id=pa.int64(), utility=pa.list_(pa.float64())),
 }
+PUBLIC_SCHEMA = schema_of(
+    kind=pa.int8(), first=pa.string(), second=pa.string(), count=pa.int64(), tellers=pa.int64()
+)
+"""Things that users tell of together; see `ranking.public_tables.PublicTables`."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset in memory. ``truth`` is empty for imported logs and stays on disk until asked for."""
+    """A dataset in memory. ``truth`` is empty for imported logs and stays on disk until asked for.
+
+    ``public`` are public counts that were released with noise, see `privacy.Release`; None: there are none.
+    """
 
     users: pa.Table
     queries: pa.Table
@@ -70,6 +78,7 @@ class Dataset:
     slates: pa.Table
     manifest: Mapping[str, Any] = field(default_factory=dict)
     truth: Mapping[str, pa.Table] = field(default_factory=dict)
+    public: pa.Table | None = None
 
     @property
     def fingerprint(self) -> str:

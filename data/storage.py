@@ -15,18 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.folders import FolderError, filling, remove
+from data.manifests import FORMAT, MANIFEST, TABLES, VERSION, fingerprint, parsed
+from data.privacy import Budget, rules_of
 from data.progress import Tell, silent
-from data.public_counts import OPTION, Bounds, bounds_of
-from data.schema import SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
+from data.schema import PUBLIC_SCHEMA, SCHEMAS, TRUTH_SCHEMAS, DataError, Dataset
 from data.validation import SlateChecks, validate, validate_base, validate_truth
 
-FORMAT, FEATURES = "persarank-dataset", "persarank-features"
-TABLES = {FORMAT: tuple(SCHEMAS), FEATURES: ("users", "slates", "candidates")}
-"""What a manifest says it is of, and the tables that it then must list."""
-
-VERSION = 1
-MANIFEST = "manifest.json"
-TRUTH = "truth/"
+TRUTH, PUBLIC = "truth/", "public.parquet"
 BUILDING = ".persarank.partial"
 """Where the files of a dataset lie until all are finished."""
 
@@ -97,7 +92,7 @@ def write_manifest(
         said: what is to be said beside them.
     """
     finished = {"format": kind, "version": VERSION, **said, "files": files}
-    finished["fingerprint"] = _fingerprint(finished)
+    finished["fingerprint"] = fingerprint(finished)
     (building / MANIFEST).write_text(json.dumps(finished, indent=2) + "\n")
     return finished
 
@@ -142,6 +137,8 @@ def _write_tables(dataset: Dataset, slates: Iterable[pa.Table], building: Path) 
     for name, schema in TRUTH_SCHEMAS.items():
         if dataset.truth:
             parts[f"truth/{name}.parquet"] = [dataset.truth[name]], schema
+    if dataset.public is not None:
+        parts[PUBLIC] = [dataset.public], PUBLIC_SCHEMA
     files = {}
     for name, (tables, schema) in parts.items():
         files[name] = write_table(building / name, tables, schema)
@@ -187,15 +184,7 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def discard(directory: Path) -> None:
     """Remove the files of a dataset, and nothing else."""
     tables = [f"{name}.parquet" for name in SCHEMAS] + [f"{TRUTH}{name}.parquet" for name in TRUTH_SCHEMAS]
-    remove(directory, [MANIFEST, *tables])
-
-
-def _fingerprint(manifest: Mapping[str, Any]) -> str:
-    """A short text that is equal for equal files, of which the same is counted."""
-    files = manifest["files"]
-    bounds = bounds_of(manifest)
-    told = files if bounds is None else {"files": files, OPTION: bounds}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    remove(directory, [MANIFEST, PUBLIC, *tables])
 
 
 def read(directory: Path, truth: bool = False, tell: Tell = silent) -> Dataset:
@@ -219,7 +208,8 @@ def read(directory: Path, truth: bool = False, tell: Tell = silent) -> Dataset:
     if truth and any(name.startswith(TRUTH) for name in files):
         truths = {n: read_table(directory / f"{TRUTH}{n}.parquet", s) for n, s in TRUTH_SCHEMAS.items()}
     require_unchanged(directory, files, () if truth else TRUTH)
-    dataset = Dataset(**tables, manifest=manifest, truth=truths)
+    public = read_table(directory / PUBLIC, PUBLIC_SCHEMA) if PUBLIC in files else None
+    dataset = Dataset(**tables, manifest=manifest, truth=truths, public=public)
     validate(dataset, tell)
     return dataset
 
@@ -247,7 +237,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     Raises:
         DataError: there is none, or it is damaged.
     """
-    manifest = _parsed_manifest(directory)
+    manifest = parsed(directory / MANIFEST)
     path, files = directory / MANIFEST, manifest["files"]
     truths = [f"{TRUTH}{name}.parquet" for name in TRUTH_SCHEMAS]
     tables = TABLES[manifest["format"]]
@@ -258,31 +248,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     for name, entry in files.items():
         if not isinstance(entry, dict) or "sha256" not in entry:
             raise DataError(f"{path} is damaged: it has no checksum for {name!r}.")
-    if manifest.get("fingerprint") != _fingerprint(manifest):
+    if manifest.get("fingerprint") != fingerprint(manifest):
         raise DataError(f"{path} has changed since it was written: its fingerprint is not that of its files.")
     try:
-        Bounds.of(manifest)
+        rules = rules_of(manifest)
     except DataError as error:
         raise DataError(f"{path} is damaged: {error}") from error
-    return manifest
-
-
-def _parsed_manifest(directory: Path) -> dict[str, Any]:
-    path = directory / MANIFEST
-    if not path.is_file():
-        raise DataError(f"{directory} is not a PersaRank dataset: it has no manifest.json.")
-    try:
-        manifest = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") not in list(TABLES):
-        raise DataError(f"{path} is not the manifest of a PersaRank dataset.")
-    if not isinstance(manifest.get("options", {}), dict):
-        raise DataError(f"{path} is damaged: its options are {manifest['options']!r}.")
-    if manifest.get("version") != VERSION or not isinstance(manifest.get("files"), dict):
-        raise DataError(
-            f"{path} has version {manifest.get('version')}: this program reads version {VERSION}."
-        )
+    if isinstance(rules, Budget) and PUBLIC not in files:
+        raise DataError(f"{path} is damaged: it does not list {PUBLIC}.")
     return manifest
 
 

@@ -144,6 +144,7 @@ class Rows:
         left[rows] -= self.past.counted(what).before(number, known.counted[some])
         if (alone := self.past.alone(what)) is not None:
             left[rows[alone[number]]] = 0
+        np.maximum(left, 0, out=left)  # noise may have made less of it than the user told
         return left
 
     @cached_property

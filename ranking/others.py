@@ -33,6 +33,8 @@ class Others(PublicStatistics):
         self.off = np.bincount(query, minlength=len(public.texts))
         alone = self._alone(own, QUERY)
         self.off[alone] = (public.count - public.outside)[alone]
+        # Noise may have made less of it than the user told.
+        self.off = np.minimum(self.off, public.count - public.outside)
         self.count = public.count - self.off
         self._mine = {what: Totals.of(self.happenings(own, what)[1]) for what in (GROUP, *STEPS)}
         self._hidden = {what: self._alone(own, what) for what in (GROUP, *STEPS)}
@@ -46,7 +48,8 @@ class Others(PublicStatistics):
 
     def _left(self, what: Counted, key: Int, counted: Int) -> Int:
         """(N,) what is left of public counts for others."""
-        return np.where(among(key, self._hidden[what]), 0, counted - self._mine[what].total(key))
+        left = np.maximum(counted - self._mine[what].total(key), 0)
+        return np.where(among(key, self._hidden[what]), 0, left)
 
     def _add(self, texts: Sequence[str]) -> None:
         words = dict(self.words)

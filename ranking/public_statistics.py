@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.arrays import Int, Occurrences, Totals, among
+from data.privacy import Release
 from data.public_counts import UNTOLD, Bounds, Sums
 from data.schema import DataError, Dataset, column
 from ranking.events import COUNTED, GROUP, QUERY, Counted, Events, Step
@@ -32,7 +33,8 @@ class PublicStatistics:
         own: what the dataset's users tell, by what is counted; empty where public counts have no bounds.
 
     Raises:
-        DataError: there are tables, but no bounds; or the tables lack what these users have told.
+        DataError: there are tables, but no bounds; or the tables lack what these users have told, or the
+            dataset's own were released with noise.
     """
 
     def __init__(self, dataset: Dataset, tables: PublicTables | None = None, told: bool = True) -> None:
@@ -56,7 +58,10 @@ class PublicStatistics:
         self._told: dict[Counted, NDArray[np.int8]] | None = None
         self._totals: dict[Counted, Totals] = {}
         self._when: dict[Counted, Occurrences] = {}
-        if bounds := Bounds.of(dataset.manifest):
+        release = Release.of(dataset) if tables is None else None
+        if release:
+            self._count_released(release, events)
+        elif bounds := Bounds.of(dataset.manifest):
             self._count_within(bounds, events, tables, told)
         elif tables is not None:
             raise DataError("what users tell together counts only where the data says within which bounds.")
@@ -89,6 +94,19 @@ class PublicStatistics:
             self._totals[what] = Totals(public.thing[enough], public.count[enough])
             self._told[what] = np.full(len(events.user), UNTOLD, np.int8)
             self._told[what][some] = bounds.becoming(chosen & told, public.tellers_of(thing))
+
+    def _count_released(self, release: Release, events: Events) -> None:
+        """Only what was released counts. Of it users take off what they have told, on their own devices."""
+        names, tables, self._told = self.names(), PublicTables(release.table), {}
+        tables.require()
+        for kind, what in enumerate(COUNTED):
+            bounds = release.bounds(kind)
+            some, thing = self.happenings(events, what)
+            public = _known(names, what, tables.part(what))
+            self._totals[what] = Totals(public.thing, public.count)
+            self._told[what] = np.full(len(events.user), UNTOLD, np.int8)
+            chosen = bounds.chosen(events.user[some], thing)
+            self._told[what][some] = bounds.becoming(chosen, public.tellers_of(thing))
 
     def names(self) -> Names:
         """The texts of what is counted."""

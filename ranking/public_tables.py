@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from data.arrays import Int
 from data.packing import packed, unpacked
 from data.public_counts import Bounds
-from data.schema import schema_of
+from data.schema import PUBLIC_SCHEMA
 from ranking.events import COUNTED, QUERY, Counted
 from ranking.naming import Part, parts
 
@@ -78,9 +78,7 @@ class _Table:
 
     table: pa.Table
 
-    SCHEMA = schema_of(
-        kind=pa.int8(), first=pa.string(), second=pa.string(), count=pa.int64(), tellers=pa.int64()
-    )
+    SCHEMA = PUBLIC_SCHEMA
     """``kind`` is a number in `events.COUNTED`; for the others see `naming.Part`."""
 
     @classmethod

@@ -9,7 +9,7 @@ from app.commands.feature_import import data_import_features
 from app.commands.log_import import data_import
 from app.commands.paths import path
 from app.commands.printing import Json, Out, show
-from app.commands.public_options import CENTRAL, Counts, Things, Times, Users, bounds_of
+from app.commands.public_options import CENTRAL, Counts, Delta, Epsilon, Things, Times, Users, rules_of
 from app.commands.telling import Telling
 from app.runs.signals import undisturbed
 
@@ -36,18 +36,28 @@ def data_simulate(
     public_users: Users = None,
     public_things: Things = None,
     public_times: Times = None,
+    public_epsilon: Epsilon = None,
+    public_delta: Delta = None,
     as_json: Json = False,
 ) -> None:
     """Simulate searches of users with tastes of their own, and the truth behind them."""
     from app.commands.progress import ProgressBars
     from app.reports import tables
     from data.card import card
+    from data.privacy import Budget
     from data.simulator import simulate
     from data.storage import fill, fresh
+    from ranking.releasing import released
 
-    bounds = bounds_of(public_counts, public_users, public_things, public_times)
+    bounded = public_users, public_things, public_times
+    rules = rules_of(public_counts, *bounded, public_epsilon, public_delta)
     with fresh(out), ProgressBars(quiet=as_json) as bars:
-        dataset = fill(simulate(users, seed, strength, bars.tell, bounds), out)
+        if isinstance(rules, Budget):
+            rules.require_users(users)
+            dataset = released(simulate(users, seed, strength, bars.tell), rules)
+        else:
+            dataset = simulate(users, seed, strength, bars.tell, rules)
+        dataset = fill(dataset, out)
     with undisturbed():
         show(tables.card, card(dataset), as_json)
 

@@ -14,6 +14,7 @@ def code_of(error: Exception) -> int | None:
     from app.runs.flower.network import NetworkError
     from app.runs.flower.submitting import ServerError
     from app.runs.training import NotFiniteError, UnfinishedError
+    from data.privacy import PrivacyError
     from data.schema import DataError
     from federated.engines import MissingEngineError
     from federated.engines.serving import HopelessError
@@ -26,6 +27,7 @@ def code_of(error: Exception) -> int | None:
         UnfinishedError: INTERRUPTED,
         DataError: BAD_DATA,
         ConfigError: BAD_CONFIG,
+        PrivacyError: BAD_CONFIG,
         EndlessError: BAD_CONFIG,
         UploadError: BAD_CONFIG,
         FloatingPointError: BAD_CONFIG,

@@ -12,13 +12,15 @@ from app.commands.paths import path
 from app.commands.printing import Json, Out, show
 from app.commands.public_options import (
     CENTRAL,
-    FEDERATED,
+    LOG_NAMES,
     NODES,
+    Delta,
+    Epsilon,
     LogCounts,
     Things,
     Times,
     Users,
-    bounds_of,
+    rules_of,
 )
 from app.runs.signals import undisturbed
 
@@ -162,6 +164,8 @@ def data_import(
     public_users: Users = None,
     public_things: Things = None,
     public_times: Times = None,
+    public_epsilon: Epsilon = None,
+    public_delta: Delta = None,
     as_json: Json = False,
 ) -> None:
     """Turn a search log into a dataset."""
@@ -171,11 +175,12 @@ def data_import(
     from data.log_import import ImportOptions, Reading, open_log
     from data.schema import DataError
     from data.storage import fill_parts, fresh
+    from ranking.releasing import released
 
     one_of("--protocol", protocol, PROTOCOLS)
-    known = (CENTRAL, FEDERATED, NODES)
-    bounds = bounds_of(public_counts, public_users, public_things, public_times, known)
-    if strict_time and bounds:
+    bounded = public_users, public_things, public_times
+    rules = rules_of(public_counts, *bounded, public_epsilon, public_delta, LOG_NAMES)
+    if strict_time and rules:
         raise click.UsageError("--strict-time needs --public-counts central.")
     published = protocol == "published"
     try:
@@ -196,13 +201,13 @@ def data_import(
         drop_missed=drop_missed or published,
         seed=seed,
         strict_time=strict_time,
-        public_counts=bounds,
+        public_counts=rules,
         one_node=public_counts == NODES,
         reading=reading,
     )
     figures = SlateFigures()
     with fresh(out), ProgressBars(quiet=as_json) as bars:
-        coming = open_log(file, user, time, query, group, chosen, tell=bars.tell)
+        coming = open_log(file, user, time, query, group, chosen, tell=bars.tell, releasing=released)
         manifest = fill_parts(coming.dataset, figures.seeing(coming.slates()), coming.manifest, out)
     with undisturbed():
         show(tables.card, card(replace(coming.dataset, manifest=manifest), figures), as_json)

@@ -19,8 +19,9 @@ from app.runs.settings import Settings, resolve
 from data.files import write_bytes
 from data.folders import TakenError, require_free
 from data.log_import import PUBLISHED, import_log
+from data.manifests import MANIFEST
 from data.simulator import STRENGTH, simulate
-from data.storage import MANIFEST, read_manifest, sha256, write
+from data.storage import read_manifest, sha256, write
 from federated import checkpoint
 from ranking.persistence import checked
 

@@ -12,9 +12,10 @@ from app.runs.settings import resolve
 from app.runs.training import train_run
 from app.suggestions.demo import DATA, REPORT, RUNS
 from data.folders import FolderError, require_free
+from data.manifests import MANIFEST
 from data.simulator import simulate
-from data.storage import MANIFEST, read, write
 from data.storage import discard as discard_dataset
+from data.storage import read, write
 from federated.training import Event
 
 Watching = Callable[[str, int], AbstractContextManager[tuple[Watch, Phases]]]

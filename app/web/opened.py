@@ -18,7 +18,8 @@ from app.runs.directory import CONFIG, SUMMARY, open_started
 from app.suggestions.suggester import Suggester, of_run
 from app.web.server import VARIABLE
 from data.files import what_is_wrong
-from data.storage import MANIFEST, read_manifest
+from data.manifests import MANIFEST
+from data.storage import read_manifest
 from ranking.persistence import INDEX
 
 RUNS, SEARCHES = "runs", "searches"

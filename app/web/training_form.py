@@ -14,8 +14,9 @@ from app.runs.given import parse_overrides
 from app.runs.presets import PRESETS, with_preset
 from app.runs.settings import PAID, Settings, resolve
 from app.web.literal import literal
+from data.manifests import FEATURES
 from data.schema import DataError
-from data.storage import FEATURES, read_manifest
+from data.storage import read_manifest
 from federated.algorithms import ALGORITHMS, DEFAULT, FITTED, OBJECTIVES, SCHEDULES
 from ranking.rankers import RANKERS, TREES
 

@@ -11,9 +11,10 @@ import pytest
 
 import data.storage
 from data.folders import held
+from data.manifests import MANIFEST
 from data.schema import DataError, Dataset
 from data.simulator import simulate
-from data.storage import BUILDING, MANIFEST, fill_parts, fresh, read, write
+from data.storage import BUILDING, fill_parts, fresh, read, write
 
 
 @pytest.fixture(scope="module")

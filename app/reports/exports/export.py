@@ -27,9 +27,10 @@ from app.reports.exports.trec import run_name, write_qrels, write_run
 from app.runs.directory import CONFIG, open_run
 from app.runs.scorers import Scorer, model_scorers, yardstick_scorers
 from data.feature_sets import open_data
+from data.manifests import MANIFEST
 from data.progress import Tell, silent
 from data.schema import DataError, column
-from data.storage import MANIFEST, read_manifest, whole
+from data.storage import read_manifest, whole
 from ranking.metrics import CUTOFF, slate_metrics
 from ranking.ordering import lists
 from ranking.slates import StoredSlates
