@@ -26,8 +26,9 @@ def known() -> Mapping[str, Any]:
 
     Returns:
         ``algorithms``, ``objectives``, ``schedules``, ``rankers`` and ``presets`` by name; the lists
-        ``keep``, ``splits``, ``metrics``, ``formats`` and ``engines``; ``default``, the names that are taken
-        where none is given; ``own``, by objective, the hyper-parameters that `resume` can change.
+        ``keep``, ``splits``, ``metrics``, ``formats``, ``engines``, ``attacks`` and ``defences``;
+        ``default``, the names that are taken where none is given; ``own``, by objective, the
+        hyper-parameters that `resume` can change.
         Hyper-parameters are told with the words that they may be; an algorithm that tells the ranker's tells
         them in their place.
     """
@@ -73,7 +74,9 @@ def _gathered() -> dict[str, Any]:
     from data.schema import SPLITS
     from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
     from federated.engines import ENGINES
+    from federated.hostile import ATTACKS
     from federated.keeping import BEST, LAST
+    from federated.server.rules import RULES
     from ranking.metrics import METRICS
     from ranking.rankers import RANKERS, TREES
 
@@ -109,6 +112,8 @@ def _gathered() -> dict[str, Any]:
         "metrics": list(METRICS),
         "formats": list(FORMATS),
         "engines": list(ENGINES),
+        "attacks": list(ATTACKS),
+        "defences": list(RULES),
     }
 
 

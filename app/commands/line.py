@@ -15,6 +15,7 @@ from app.commands.evaluate import evaluate
 from app.commands.export import export
 from app.commands.flower import flower_commands
 from app.commands.listing import list_tables
+from app.commands.privacy import privacy
 from app.commands.report import compare, report
 from app.commands.reproduce import reproduce
 from app.commands.suggest import suggest
@@ -35,7 +36,7 @@ commands.add_typer(data_commands, name="data", rich_help_panel="Data and trainin
 commands.add_typer(flower_commands, name="flower", rich_help_panel="Data and training")
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Data and training": (train, resume, tune),
-    "What came of it": (suggest, evaluate, report, compare, export),
+    "What came of it": (suggest, evaluate, privacy, report, compare, export),
     "To look at": (app, demo, reproduce),
 }
 """The commands, in the groups in which help shows them."""

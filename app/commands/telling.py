@@ -56,6 +56,8 @@ def _names() -> dict[str, str]:
         "metrics",
         "formats",
         "engines",
+        "attacks",
+        "defences",
     )
     told = {kind: _listed(found[kind]) for kind in lists}
     told |= {f"default_{axis}": name for axis, name in found["default"].items()}

@@ -9,10 +9,16 @@ from rich.console import Console
 from app.reports.layout import draw
 from app.reports.tables import plain
 from app.runs.presets import PRESETS
+from app.runs.uploads import OPTIONAL
 from federated.algorithms import ALGORITHMS, FITTED, OBJECTIVES, SCHEDULES
 from federated.clients import LocalSGD
 from federated.engines import ENGINES
+from federated.hostile import ATTACKS
+from federated.server.rules import RULES
 from ranking.rankers import RANKERS, TREES
+
+OPTIONS = {"privacy": "privacy", "attack": "attack", "defence": "defence", "compression": "compress"}
+"""Options of `persarank train` by the section that their words belong to."""
 
 
 def table_of_everything() -> dict[str, Any]:
@@ -55,6 +61,13 @@ def table_of_everything() -> dict[str, Any]:
         "schedules": _parts(SCHEDULES),
         "local": dataclasses.asdict(LocalSGD()),
         "engines": _parts(ENGINES),
+        "attacks": [{"name": name, **about._asdict()} for name, about in ATTACKS.items()],
+        "defences": [
+            {"name": name, "about": rule.about, "source": rule.source} for name, rule in RULES.items()
+        ],
+        "uploads": {
+            name: sorted(f.name for f in dataclasses.fields(kind)) for name, kind in OPTIONAL.items()
+        },
         "rankers": [
             {
                 "name": name,
@@ -90,6 +103,11 @@ def tables(result: dict[str, Any], console: Console) -> None:
     draw(console, ("", "--set"), [("all", _settings(result["local"]))], title="Clients")
     engines = [(part["name"], _settings(part["settings"])) for part in result["engines"]]
     draw(console, ("--engine", "--set"), engines, title="Engines")
+    for title, option in (("Attacks", "--attack"), ("Defences", "--defence")):
+        known = [(one["name"], one["about"], one["source"]) for one in result[title.lower()]]
+        draw(console, (option, "what", "source"), known, title=title)
+    uploads = [(f"--{OPTIONS[name]}", ", ".join(keys)) for name, keys in result["uploads"].items()]
+    draw(console, ("", "KEY=VALUE"), uploads, title="What becomes of users' updates")
     rankers = [
         (
             row["name"],

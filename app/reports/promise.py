@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from app.reports.printing import say
+from app.reports.layout import say
 from app.runs.directory import Run
 from data.privacy import Budget, rules_of
 from federated.objectives.strength import AUTO
@@ -24,8 +24,9 @@ def promise(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
         manifest: of the dataset it was trained on.
 
     Returns:
-        ``privacy`` of the updates, as the summary has it, or None; ``public_counts``, their rules, or None where
-        all training events count; ``total``, the ε and δ of both, None unless both have one; ``sentences``.
+        ``privacy`` of the updates, as the summary has it, or None; ``public_counts``, their rules, or None
+        where all training events count; ``total``, the ε and δ of both, None unless both have one; and the
+        ``sentences``.
 
     Raises:
         DataError: the manifest says nothing that can be understood of public counts.
@@ -64,20 +65,24 @@ def _who_sees(run: Run) -> str:
         return "All searches are on one machine: whoever runs it sees them."
     if row.growing is not None:
         return (
-            "The server sees, of each user, counts of candidates by node and bin of the trees; it must add them "
+            "The server sees, of each user, counts of candidates by node and bin of the trees; it must add "
+            "them "
             "up under encryption, or it can tell much of one user by them."
         )
     if run.settings.fitted or isinstance(schedule, Local):
         return "Every user trains alone: nothing of the training leaves the device."
     if isinstance(schedule, Gossip):
         return (
-            "There is no server. Neighbours in the network see running sums of each other's models, and by their "
+            "There is no server. Neighbours in the network see running sums of each other's models, and by "
+            "their "
             "differences something of each other's updates; never searches, slates or features."
         )
     clip = " clipped" if run.summary.get("privacy") else ""
     return (
-        f"The server sees each user's{clip} updates one by one, when they come and whose they are; never searches, "
-        "slates or features. What it learns by that is not bounded: it is trusted, or adds updates up encrypted."
+        f"The server sees each user's{clip} updates one by one, when they come and whose they are; never "
+        f"searches, "
+        "slates or features. What it learns by that is not bounded: it is trusted, or adds updates up "
+        "encrypted."
     )
 
 
@@ -99,20 +104,26 @@ def _protected(private: Mapping[str, Any]) -> list[str]:
         "tree": "the Gaussian noise of binary trees (DP-FTRL)",
         "banded": "banded Gaussian noise (DP-FTRL)",
     }[private["noise"]]
-    clip = f"{private['last_clip']:.3g}" + (", which follows a noised quantile" if private["bit_noise"] else "")
+    clip = f"{private['last_clip']:.3g}" + (
+        ", which follows a noised quantile" if private["bit_noise"] else ""
+    )
     promised = (
         f"Whoever sees all common models, from first to last, learns of one user's training within epsilon = "
-        f"{private['epsilon']:g}, delta = {private['delta']:g}{so_far}: client-level differential privacy, with all "
-        f"that a user has against zeros in their place. It holds for {private['participations']} merges of a user at "
+        f"{private['epsilon']:g}, delta = {private['delta']:g}{so_far}: client-level differential privacy, "
+        f"with all "
+        f"that a user has against zeros in their place. It holds for {private['participations']} merges of "
+        f"a user at "
         f"most, in any order (the most was {private['most_participations']}; no amplification by sampling is "
-        f"claimed), by {means}: {private['noise_multiplier']:.3g} times the clip (now {clip}) on a sum that is "
+        f"claimed), by {means}: {private['noise_multiplier']:.3g} times the clip (now {clip}) on a sum that "
+        f"is "
         f"always divided by {private['updates_in_a_merge']}."
     )
     source = (
-        "That noise is drawn from the run's seed, which is a simulation: whoever knows the seed can take it off."
+        "That noise is drawn from the run's seed, which is a simulation: whoever knows the seed can take it "
+        "off."
         if private["randomness"] == "keyed"
-        else "That noise comes from the operating system. It is floating-point noise, not proof against whoever "
-        "reads single bits (Mironov 2012)."
+        else "That noise comes from the operating system. It is floating-point noise, not proof against "
+        "whoever reads single bits (Mironov 2012)."
     )
     return [promised, source]
 
@@ -121,7 +132,8 @@ def _public(counts: object) -> str:
     """What is said of public counts."""
     if counts is None:
         return (
-            "Public counts, of what is popular, are exact counts of everybody's training searches: they are not "
+            "Public counts, of what is popular, are exact counts of everybody's training searches: they are "
+            "not "
             "protected at all."
         )
     if isinstance(counts, Budget):
@@ -142,10 +154,17 @@ def _not_covered(run: Run, private: Mapping[str, Any] | None) -> list[str]:
     found = []
     objective = run.settings.row.objective
     if run.settings.personal:
-        where = "stay on their nodes" if run.summary.get("nodes") else (
-            "belong on users' devices, though this directory holds them all, since the run simulates everybody"
+        where = (
+            "stay on their nodes"
+            if run.summary.get("nodes")
+            else (
+                "belong on users' devices, though this directory holds them all, since the run simulates "
+                "everybody"
+            )
         )
-        found.append(f"Users' own models are made of a user's own searches and protected by nothing: they {where}.")
+        found.append(
+            f"Users' own models are made of a user's own searches and protected by nothing: they {where}."
+        )
     chosen = [name for name in objective.personal_settings if getattr(objective, name) == AUTO]
     if chosen and objective.personal:
         found.append(

@@ -130,7 +130,7 @@ def test_correlated_noise_keeps_the_distance_that_it_is_paid_for(noise: str) -> 
 
 
 def test_the_clip_moves_towards_the_quantile_of_the_norms() -> None:
-    """Andrew 2021: too many above C, and it grows; too many below, and it shrinks. Not the other way round."""
+    """Andrew 2021: too many above C, and it grows; too many below, and it shrinks: not the other way."""
     norms = torch.arange(1.0, USERS + 1)
     updates = torch.nn.functional.one_hot(torch.arange(USERS) % SIZE, SIZE) * norms[:, None]
     for begin in (0.1, 50.0):

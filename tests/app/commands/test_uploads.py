@@ -1,0 +1,193 @@
+"""`--privacy`, `--attack`, `--defence` and `--compress`, and what a run promises by them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.commands.exits import BAD_CONFIG, USAGE
+from app.runs.checks import ConfigError
+from app.runs.given import parse_overrides
+from app.runs.settings import resolve
+from federated.keeping import BEST, LAST
+
+Cli = Callable[..., Any]
+
+COHORT = ("--algorithm", "fedavg", "--set", "cohort=20")
+FEW = ("--updates", 40, "--evaluations", 0, "--json")
+
+
+def trained(cli: Cli, data: Path, out: Path, *options: object) -> dict[str, Any]:
+    done = cli("train", "--data", data, "--out", out, *FEW, *options)
+    assert done.code == 0, done.err
+    summary: dict[str, Any] = json.loads(done.out)
+    return summary
+
+
+def test_words_behind_an_option_are_its_hyper_parameters(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    options = (
+        ("--privacy", "epsilon=4", "delta=1e-2", "clip=.5", "--seed", 3),
+        ("--seed", 3, "--privacy", "epsilon=4 delta=1e-2,clip=.5"),
+        ("--seed", 3, "--privacy", "epsilon=4", "--privacy", "delta=.01", "--set", "privacy.clip=0.5"),
+    )
+    configs = []
+    for number, words in enumerate(options):
+        trained(cli, tiny, tmp_path / str(number), *COHORT, *words)
+        configs.append((tmp_path / str(number) / "config.toml").read_text())
+    assert len(set(configs)) == 1
+    assert "[privacy]\nepsilon = 4.0\ndelta = 0.01\nclip = 0.5\n" in configs[0]
+    assert 'keep = "last"' in configs[0]
+    assert 'shares = "equal"' in configs[0]
+
+
+def test_a_private_run_says_what_it_promises(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    words = ("--privacy", "epsilon=2", "delta=1e-3", "clip=0.5")
+    summary = trained(cli, tiny, tmp_path / "run", *COHORT, *words)
+    private = summary["privacy"]
+    assert (private["participations"], private["most_participations"], private["merges"]) == (2, 2, 2)
+    assert private["spent_epsilon"] == pytest.approx(2)
+    told = cli("privacy", tmp_path / "run")
+    said = " ".join(told.out.split())
+    for words in (
+        "epsilon = 2, delta = 0.001: client-level differential privacy",
+        "2 merges of a user at most",
+        "no amplification by sampling is claimed",
+        f"{private['noise_multiplier']:.3g} times the clip (now 0.5)",
+        "always divided by 20",
+        "whoever knows the seed can take it off",
+        "Public counts, of what is popular, are exact",
+    ):
+        assert words in said
+    result = json.loads(cli("privacy", tmp_path / "run", "--json").out)
+    assert result["privacy"] == private
+    assert result["total"] is None, "public counts are not protected"
+    assert " ".join(result["sentences"]) == said
+
+
+PROMISES: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
+    "pooled": (("--algorithm", "pooled"), ("whoever runs it sees them", "no differential privacy")),
+    "alone": (("--algorithm", "local"), ("nothing of the training leaves the device",)),
+    "gossip": (("--algorithm", "push-sum"), ("There is no server",)),
+    "trees": (("--ranker", "forest", "--algorithm", "federated"), ("counts of candidates by node and bin",)),
+    "own models": (
+        ("--algorithm", "persa-fl-ditto"),
+        ("belong on users' devices", "How far they go (lam) is chosen by mean validation losses"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_runs_without_privacy_say_so(name: str, cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    options, words = PROMISES[name]
+    few = () if "forest" in options else ("--updates", 40, "--evaluations", 0)
+    assert cli("train", "--data", tiny, "--out", tmp_path / "run", *few, *options).code == 0
+    said = " ".join(cli("privacy", tmp_path / "run").out.split())
+    assert all(each in said for each in words), said
+    assert "no differential privacy" in said or "tell much of one user" in said
+    assert "epsilon" not in said
+
+
+def test_hostile_users_defences_and_bytes_are_in_the_summary(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    words = ("--attack", "sign-flip", "share=.1", "scale=10", "--defence", "clip+trimmed-mean", "f=3")
+    summary = trained(cli, tiny, tmp_path / "run", *COHORT, *words, "--compress", "bits=8")
+    assert summary["attack"] == {"kind": "sign-flip", "users": 2}
+    assert summary["defence"] == {"rule": "clip+trimmed-mean", "survives": 3, "updates": 20}
+    assert summary["bytes_up"] < 0.26 * summary["bytes_down"]
+
+
+def test_a_stopped_private_run_goes_on_to_the_same_model(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    words = (*COHORT, "--privacy", "epsilon=2", "delta=1e-3", "quantile=.5", "--compress", "bits=4")
+    trained(cli, tiny, tmp_path / "whole", *words)
+    trained(cli, tiny, tmp_path / "parts", *words, "--until", 20)
+    assert json.loads((tmp_path / "parts" / "summary.json").read_text())["privacy"]["spent_epsilon"] < 2
+    assert cli("resume", tmp_path / "parts").code == 0
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
+
+
+REFUSED: dict[str, tuple[tuple[object, ...], int, str]] = {
+    "a word without a key": (("--privacy", "much"), USAGE, "--privacy much: write key=value, e.g. epsilon=2"),
+    "two names": (("--attack", "alie", "--attack", "ipm"), USAGE, "--attack ipm: write key=value"),
+    "no epsilon": (("--privacy", "clip=1"), BAD_CONFIG, "privacy needs epsilon: write epsilon="),
+    "no delta": (("--privacy", "epsilon=1"), BAD_CONFIG, "privacy needs delta: write delta="),
+    "epsilon 0": (("--privacy", "epsilon=0", "delta=.001"), BAD_CONFIG, "privacy.epsilon = 0"),
+    "epsilon nan": (("--privacy", "epsilon=nan", "delta=.001"), BAD_CONFIG, "privacy.epsilon = nan"),
+    "delta 1": (("--privacy", "epsilon=1", "delta=1"), BAD_CONFIG, "privacy.delta = 1"),
+    "delta for 20": (("--privacy", "epsilon=1", "delta=.06"), BAD_CONFIG, "less than 1/20 = 0.05"),
+    "keep best": (("--privacy", "epsilon=1", "delta=.01", "--keep", "best"), BAD_CONFIG, "keep = best would"),
+    "weights": (
+        ("--privacy", "epsilon=1", "delta=.01", "--set", "shares=samples"),
+        BAD_CONFIG,
+        "privacy needs equal weights",
+    ),
+    "privacy and a rule": (
+        ("--privacy", "epsilon=1", "delta=.01", "--defence", "median"),
+        BAD_CONFIG,
+        "a robust rule is no sum",
+    ),
+    "too many participations": (
+        ("--privacy", "epsilon=1", "delta=.01", "participations=1"),
+        BAD_CONFIG,
+        "set updates to 20 at most",
+    ),
+    "an unknown key": (("--privacy", "epsilom=1"), BAD_CONFIG, "did you mean 'privacy.epsilon'?"),
+    "an unknown attack": (("--attack", "sign-flop"), BAD_CONFIG, "attack.kind = 'sign-flop'"),
+    "half the users": (("--attack", "alie", "share=.6"), BAD_CONFIG, "attack.share = 0.6"),
+    "an unknown rule": (("--defence", "medain"), BAD_CONFIG, "did you mean 'median'?"),
+    "a rule too great": (("--defence", "krum", "f=9"), BAD_CONFIG, "needs at least 21 updates in a merge"),
+    "nothing smaller": (("--compress", "bits=32"), BAD_CONFIG, "set bits to 8 or 4, or top_k below 1"),
+    "other bits": (("--compress", "bits=7"), BAD_CONFIG, "compression.bits = 7"),
+    "without a server": (
+        ("--algorithm", "local", "--compress", "bits=8"),
+        BAD_CONFIG,
+        "compression is what a server does",
+    ),
+    "trees": (
+        ("--ranker", "lightgbm", "--algorithm", "pooled", "--compress", "bits=8"),
+        BAD_CONFIG,
+        "unknown",
+    ),
+    "unbuffered": (
+        ("--algorithm", "persa-fl-me", "--privacy", "epsilon=2", "delta=.01"),
+        BAD_CONFIG,
+        "in every parameter: set buffer = 20 or more, choose the schedule cohort, or set noise = banded",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_is_said_in_a_sentence(name: str, cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    options, code, sentence = REFUSED[name]
+    own = () if "--algorithm" in options else COHORT
+    told = cli("train", "--data", tiny, "--out", tmp_path / "run", *own, *options)
+    assert (told.code, sentence in told.err) == (code, True), told.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_privacy_keeps_the_last_model_and_weighs_equally() -> None:
+    pairs = parse_overrides(["epsilon=2", "delta=0.001"])
+    private = resolve({"algorithm": "fedavg"}, pairs)
+    assert (private.keep, private.row.schedule.shares) == (LAST, "equal")
+    usual = resolve({"algorithm": "fedavg"}, {})
+    assert (usual.keep, usual.row.schedule.shares) == (BEST, "samples")
+
+
+def test_over_real_messages_noise_is_the_operating_systems() -> None:
+    flower = {"algorithm": "persa-fl-me-buffered", "engine": "flower"}
+    private = {"privacy.epsilon": 2, "privacy.delta": 0.001}
+    assert resolve(flower, private).row.privacy.randomness == "system"  # type: ignore[union-attr]
+    for more, sentence in (
+        ({"privacy.randomness": "keyed"}, "could be subtracted"),
+        ({"privacy.quantile": 0.5}, "leave it out"),
+        ({"attack.kind": "alie"}, "attack is simulated only"),
+        ({"compression.bits": 8}, "compression is simulated only"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            resolve(flower, private | more)
+
+
+@pytest.mark.parametrize(("written", "value"), [("share=.1", 0.1), ("share=1.", 1.0), ("share=-.5e1", -5.0)])
+def test_numbers_are_read_as_people_write_them(written: str, value: float) -> None:
+    assert parse_overrides([written]) == {"share": value}
