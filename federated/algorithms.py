@@ -14,9 +14,9 @@ from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
 from federated.server.rules import Defence
+from federated.server.uploads import Uploads
 from federated.tasks.ranking_policy import PlackettLuce
 from federated.trees import Growing
-from federated.uploads import Uploads
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from data.randomness import generator, generators
 from federated.objectives import Objective, Positive
 from federated.patience import EndlessError, Patience, Unbounded
 from federated.server.intake import Intake
+from federated.server.uploads import Uploads
 from federated.tasks import Batch, Chance, Descent, Slopes, Task
-from federated.uploads import Uploads
 from federated.workers import in_parallel, one_thread
 
 STACK = 50

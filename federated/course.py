@@ -11,9 +11,10 @@ from torch import Tensor
 
 from federated.algorithms import Row
 from federated.clients import LocalSGD
+from federated.events import Event
 from federated.objectives import Vanilla
 from federated.tasks.idle import Idle
-from federated.training import Event, Training
+from federated.training import Training
 
 
 def course(

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,101 +12,19 @@ from torch import Tensor
 from data.progress import Tell, silent
 from federated.algorithms import Row
 from federated.clients import Clients
+from federated.divergence import LOST, PASSED_OVER, REMEDIES, diverged
+from federated.events import Evaluated, Event, Finished, Merged
 from federated.keeping import Best, better
+from federated.learners import clients_of
 from federated.patience import Interrupted, Patience, Unbounded
-from federated.personal import Choice, choose
+from federated.personal import choose
 from federated.schedules import Merge
 from federated.schedules.cohort import Cohort
-from federated.server.admission import TOO_LARGE, TOO_STALE
-from federated.server.intake import DOUBLE, SPENT, TOO_FEW, TOO_SOON, Intake
+from federated.server.intake import Intake
+from federated.server.uploads import FLOAT, WithServer
 from federated.state import Snapshot
 from federated.tasks import Task
-from federated.tasks.flipping import flipped
-from federated.uploads import FLOAT, WithServer
 from federated.workers import one_thread
-
-
-@dataclass(frozen=True)
-class Merged:
-    """One merge: ``updates`` client updates have arrived by now; the rest as in `schedules.Merge`.
-
-    Attributes:
-        bytes_up, bytes_down: of all updates that users have sent to a server until now, and of all models
-            that it has sent to them; None without a simulated server.
-    """
-
-    updates: int
-    version: int
-    users: tuple[int, ...]
-    staleness: tuple[int, ...]
-    refused: tuple[str, ...]
-    in_flight: int
-    time: float
-    network: dict[str, float] | None = None
-    bytes_up: int | None = None
-    bytes_down: int | None = None
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """Validation figures after ``updates``: of the common model, or without one of the users' own."""
-
-    updates: int
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The end: what was learned, and how long it took.
-
-    Attributes:
-        learned: what the schedule ends with, or the best on the way: (P,) a model for everyone, or (U, P)
-            one for each user where there is no server or everyone trained alone.
-        adapted: (U, P) what the objective makes of it for each user; None where it makes nothing, and where
-            some of that is not finite.
-        seconds: wall time of training, without evaluations and personalisation.
-        diverged: how many of the users' adapted models are not finite.
-        best: where on the way the learned model stood, if it was chosen by validation; None: it is the last.
-        choice: how far users' own models go; ``adapted`` is None also where nobody is better off with one.
-    """
-
-    updates: int
-    learned: Tensor
-    adapted: Tensor | None
-    seconds: float
-    diverged: int = 0
-    best: Best | None = None
-    choice: Choice | None = None
-
-    @property
-    def common(self) -> Tensor | None:
-        """(P,) the model for everyone, None where there is none."""
-        return self.learned if self.learned.dim() == 1 else None
-
-    @property
-    def personal(self) -> Tensor | None:
-        """(U, P) the users' own models, None where they have no others than the common one."""
-        return self.learned if self.adapted is None and self.common is None else self.adapted
-
-
-Event = Merged | Evaluated | Finished
-
-STEPS = ("lr", "server_lr", "alpha", "inner_lr", "lam", "mu")
-"""Hyper-parameters that make a model diverge when they are too large, where an algorithm has them."""
-
-REMEDIES = {
-    TOO_LARGE: "a larger max_update_norm",
-    TOO_STALE: "a larger max_staleness, or fewer users in flight",
-}
-"""What else helps, by the reason why updates were refused."""
-
-PASSED_OVER = {
-    DOUBLE: "try a smaller buffer",
-    SPENT: "try more participations",
-    TOO_SOON: "try a smaller band, or fewer leaves",
-    TOO_FEW: "try a larger cohort or buffer, or another rule",
-}
-"""Reasons that say nothing of updates themselves, and what helps if none was merged."""
 
 
 class Training:
@@ -141,7 +59,7 @@ class Training:
         self._task, self._schedule = task, row.schedule
         self._updates, self._evaluations = updates, evaluations
         learned = task.pooled() if row.schedule.pools else task
-        self._clients = _clients(learned, row, seed, updates, patience or Unbounded())
+        self._clients = clients_of(learned, row, seed, updates, patience or Unbounded())
         if isinstance(row.schedule, WithServer):
             size, users = row.schedule.size(self._clients.number), self._clients.number
             self._clients = replace(self._clients, uploads=row.uploads.planned(updates, users, size))
@@ -323,31 +241,10 @@ class Training:
         if not torch.isfinite(w).all():
             raise self.diverged()
 
-    def diverged(
-        self, what: str = "the model is no longer finite", instead: str | None = None
-    ) -> FloatingPointError:
-        """The error of a training whose model is lost, with what would help."""
+    def diverged(self, what: str = LOST, instead: str | None = None) -> FloatingPointError:
+        """See `divergence.diverged`."""
         parts = (self._clients.local, self._clients.objective, self._schedule)
-        *others, last = [name for name in STEPS if any(hasattr(part, name) for part in parts)]
-        smaller = f"a smaller {', '.join(others)} or {last}" if others else f"a smaller {last}"
-        remedy = f"{instead}, or {smaller}" if instead else smaller
-        return FloatingPointError(f"{what} after {self._done} updates: try {remedy}.")
-
-
-def _clients(task: Task, row: Row, seed: int, updates: int, patience: Patience) -> Clients:
-    """Who learns.
-
-    Raises:
-        UploadError: what is asked for does not go with the schedule, or with so many users.
-    """
-    clients = Clients(task, row.objective, row.local, seed, patience)
-    if not isinstance(row.schedule, WithServer):
-        assert row.uploads.plain, "others refuse"
-        return clients
-    uploads = row.uploads.planned(updates, clients.number, row.schedule.size(clients.number))
-    if uploads.attack is not None and uploads.attack.poisons_data:
-        task = flipped(task, uploads.attack.hostile_users(clients.number, seed))
-    return replace(clients, task=task, uploads=uploads)
+        return diverged(parts, self._done, what, instead)
 
 
 def train(

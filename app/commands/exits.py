@@ -19,7 +19,7 @@ def code_of(error: Exception) -> int | None:
     from federated.engines import MissingEngineError
     from federated.engines.serving import HopelessError
     from federated.patience import EndlessError
-    from federated.uploads import UploadError
+    from federated.server.uploads import UploadError
     from ranking.rankers.trees import ModelError
 
     codes: dict[type[BaseException], int] = {

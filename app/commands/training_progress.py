@@ -4,7 +4,7 @@ import time
 from collections import deque
 
 from app.commands.progress import ProgressBars
-from federated.training import Evaluated, Event, Finished, Merged
+from federated.events import Evaluated, Event, Finished, Merged
 
 RECENT = 200
 """Updates over which staleness is averaged."""

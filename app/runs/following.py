@@ -11,8 +11,9 @@ from app.runs.phases import TRAINING, Phases
 from app.runs.settings import Settings
 from app.runs.stop import Patience, Stop
 from federated import checkpoint
+from federated.events import Event, Finished
 from federated.state import Snapshot
-from federated.training import Event, Finished, Training
+from federated.training import Training
 
 Watch = Callable[[Event], None]
 

@@ -25,8 +25,9 @@ from data.feature_sets import Data
 from data.progress import UNKNOWN
 from federated.clients import PERSONAL
 from federated.course import course
+from federated.events import Finished, Merged
 from federated.tasks.ranking import VALIDATION
-from federated.training import Finished, Merged, Training
+from federated.training import Training
 from ranking.building import FEATURES
 from ranking.slates import StoredSlates
 from ranking.sources import Source, source_of

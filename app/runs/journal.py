@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from federated.training import Evaluated, Event, Merged
+from federated.events import Evaluated, Event, Merged
 
 
 @dataclass

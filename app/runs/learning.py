@@ -23,13 +23,14 @@ from data.files import write_bytes
 from data.folders import remove
 from data.progress import UNKNOWN, Tell
 from data.schema import Dataset
+from federated.events import Finished
 from federated.keeping import BEST, LAST, Best
 from federated.personal import Choice
 from federated.schedules import Schedule
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy, learned
-from federated.training import Finished, Training
+from federated.training import Training
 from ranking.building import FEATURES
 from ranking.models import Model, NeuralModel
 from ranking.rankers import RANKERS

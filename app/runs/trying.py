@@ -17,10 +17,11 @@ from app.runs.settings import Settings
 from app.runs.verdict import A_FEW, COMPARED_SLATES, COMPARED_USERS, validated
 from data.progress import silent
 from federated.clients import FEW, Clients
+from federated.events import Merged
 from federated.personal import CHOOSERS
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import RankingPolicy
-from federated.training import Merged, Training
+from federated.training import Training
 from ranking.models import TreeModel
 from ranking.slates import StoredSlates
 

@@ -12,7 +12,7 @@ from federated.keeping import BEST
 from federated.privacy.guarantee import Privacy
 from federated.schedules.cohort import Cohort
 from federated.server.rules import Defence
-from federated.uploads import UploadError
+from federated.server.uploads import UploadError
 
 OPTIONAL: dict[str, type] = {
     "privacy": Privacy,

@@ -16,7 +16,7 @@ from data.manifests import MANIFEST
 from data.simulator import simulate
 from data.storage import discard as discard_dataset
 from data.storage import read, write
-from federated.training import Event
+from federated.events import Event
 
 Watching = Callable[[str, int], AbstractContextManager[tuple[Watch, Phases]]]
 """Opens, for a training of this title and so many updates, what sees its events and its phases."""

@@ -14,8 +14,8 @@ from torch import Tensor
 from federated.clients import Clients
 from federated.objectives import NonNegative, Positive
 from federated.schedules import Merge
+from federated.schedules.flight import Flight
 from federated.server.admission import TOO_STALE
-from federated.server.flight import Flight
 from federated.server.intake import Intake
 from federated.server.merging import Arrival, Merging, Taken
 from federated.server.optimisers import ServerOptimiser

@@ -112,7 +112,7 @@ class Cohort(Timed, ServerOptimiser):
         Args:
             server: its model is changed.
             users: (C,) whose updates have come.
-            deltas: (C, P) these; anything where one is refused.
+            deltas: (C, P) these; anything, of any shape, where one is refused.
             whys: (C,) why one must not be merged, None if it may.
             samples: (C,) that each user holds.
 
@@ -124,8 +124,8 @@ class Cohort(Timed, ServerOptimiser):
         merged = tuple(user for user, why in zip(users, whys, strict=True) if why is None)
         refused = tuple(why for why in whys if why is not None)
         if refused and merged:
-            usable = torch.tensor([why is None for why in whys])
-            deltas, samples = deltas[usable], samples[usable]
+            deltas = torch.stack([delta for delta, why in zip(deltas, whys, strict=True) if why is None])
+            samples = samples[torch.tensor([why is None for why in whys])]
         if merged:
             share = self._share(samples, deltas.dtype)
             self._step(server, lambda factor: factor * share @ deltas)

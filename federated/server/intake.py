@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from federated.server.admission import NOT_FINITE, SHAPE, TOO_LARGE, refusals
-from federated.uploads import Uploads
+from federated.server.uploads import Uploads
 
 DOUBLE = "second of a user in a merge"
 SPENT = "all participations spent"

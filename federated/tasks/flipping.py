@@ -5,7 +5,6 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from federated.tasks import Task
-from federated.uploads import UploadError
 
 
 @runtime_checkable
@@ -15,16 +14,3 @@ class Labelled(Protocol):
     def flipped(self, users: Tensor) -> Task:
         """The same, with the labels of some users (U,) bool turned round in what they learn from."""
         ...
-
-
-def flipped(task: Task, users: Tensor) -> Task:
-    """See `Labelled.flipped`.
-
-    Raises:
-        UploadError: the task has no labels.
-    """
-    if not isinstance(task, Labelled):
-        raise UploadError(
-            "label-flip needs labels, and users learn from something else here: choose another attack."
-        )
-    return task.flipped(users)

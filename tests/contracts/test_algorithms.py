@@ -9,11 +9,12 @@ import torch
 
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import Clients
+from federated.events import Evaluated, Finished, Merged
 from federated.objectives import MAML
 from federated.schedules.gossip import Gossip
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import learned
-from federated.training import Evaluated, Finished, Merged, train
+from federated.training import train
 from ranking.metrics import slate_metrics
 from ranking.scoring import network_scores
 

@@ -5,8 +5,9 @@ import torch
 
 from federated.algorithms import OBJECTIVES, SCHEDULES, Row
 from federated.clients import Clients
+from federated.events import Finished
 from federated.tasks.ranking import RankingTask
-from federated.training import Finished, train
+from federated.training import train
 from tests.contracts.test_algorithms import unchosen
 
 UPDATES = 24

@@ -10,6 +10,7 @@ from data.randomness import generator
 from federated import checkpoint
 from federated.algorithms import OBJECTIVES, Row
 from federated.clients import Clients, LocalSGD
+from federated.events import Finished
 from federated.objectives import MAML, MoreauEnvelope, Reptile
 from federated.schedules import Schedule
 from federated.schedules.alone import Local
@@ -18,7 +19,7 @@ from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
 from federated.tasks.gaussian_policy import GaussianPolicy
 from federated.tasks.navigation import Navigation, draw_goals
-from federated.training import Finished, Training
+from federated.training import Training
 
 MEMRL = MoreauEnvelope(0.1, 3, 0.5, tolerance=0, personal_steps=2, inner_batches="fresh")
 LOCAL = LocalSGD(lr=3.0, local_steps=1, batch_size=3)

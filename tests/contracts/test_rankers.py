@@ -12,8 +12,9 @@ from torch import Tensor
 
 from federated.algorithms import ALGORITHMS
 from federated.clients import LocalSGD
+from federated.events import Finished
 from federated.tasks.ranking import RankingTask
-from federated.training import Finished, train
+from federated.training import train
 from ranking.metrics import slate_metrics
 from ranking.models import Model, NeuralModel, TreeModel
 from ranking.persistence import load, save

@@ -15,6 +15,7 @@ from federated import checkpoint
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import LocalSGD
 from federated.compression import Compression
+from federated.events import Evaluated, Event, Finished, Merged
 from federated.hostile import Attack
 from federated.objectives import MAML, MoreauEnvelope, Vanilla
 from federated.patience import Interrupted, Patience, Unbounded
@@ -27,7 +28,7 @@ from federated.server.rules import Defence
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import PlackettLuce, learned
-from federated.training import Evaluated, Event, Finished, Merged, Training
+from federated.training import Training
 
 SEED, UPDATES, EVALUATIONS, MOMENTS = 3, 60, 7, 3
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from federated.training import Event
+from federated.events import Event
 
 ROOT = Path(__file__).resolve().parents[2]
 OK, INTERRUPTED, BAD_RUN = 0, 1, 5

@@ -42,7 +42,7 @@ import data.storage
 from app.runs.journal import Journal
 from app.runs.stop import Patience
 from federated.clients import PERSONAL
-from federated.training import Event
+from federated.events import Event
 from ranking.building import FEATURES
 
 

@@ -14,7 +14,7 @@ from data.folders import held
 from data.schema import Dataset
 from data.simulator import simulate
 from data.storage import write
-from federated.training import Event
+from federated.events import Event
 from tests.e2e.crashes import (
     BAD_RUN,
     METRICS,

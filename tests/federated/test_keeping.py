@@ -7,10 +7,11 @@ import torch
 
 from federated import checkpoint
 from federated.algorithms import ALGORITHMS
+from federated.events import Evaluated, Event, Finished
 from federated.keeping import Best, better
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import learned
-from federated.training import Evaluated, Event, Finished, Training
+from federated.training import Training
 
 SEED, UPDATES, EVALUATIONS = 2, 64, 8
 ROWS = ["fedavg", "fedbuff", "persa-fl-me", "local", "pooled", "push-sum", "pars-push-me", "memrl"]

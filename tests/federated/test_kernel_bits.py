@@ -10,8 +10,9 @@ from torch import Tensor
 from data.schema import Dataset
 from federated.algorithms import ALGORITHMS
 from federated.clients import Clients
+from federated.events import Finished
 from federated.tasks.ranking import RankingTask
-from federated.training import Finished, train
+from federated.training import train
 from ranking.building import build
 from ranking.public_statistics import PublicStatistics
 from ranking.rankers.mlp import MLP

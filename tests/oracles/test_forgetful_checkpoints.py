@@ -7,7 +7,7 @@ import pytest
 
 from federated.schedules.alone import Turns
 from federated.schedules.cohort import Rounds
-from federated.server.flight import Flight
+from federated.schedules.flight import Flight
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.training import Training

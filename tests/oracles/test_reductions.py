@@ -10,13 +10,14 @@ from torch import Tensor
 
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import Clients, LocalSGD
+from federated.events import Finished
 from federated.objectives import MAML, Ditto, MoreauEnvelope, Proximal, Vanilla
 from federated.schedules import Merge
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.tasks.quadratics import Quadratics
 from federated.tasks.ranking import RankingTask
-from federated.training import Finished, train
+from federated.training import train
 
 LOCAL = LocalSGD(lr=0.05, local_steps=3, batch_size=2)
 

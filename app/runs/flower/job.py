@@ -28,7 +28,7 @@ from data.files import what_is_wrong, write_bytes
 from data.public_counts import Bounds
 from data.storage import read_manifest
 from federated.engines.messages import Post
-from federated.training import Evaluated, Event, Merged
+from federated.events import Evaluated, Event, Merged
 
 JOB, EVENTS, SETTINGS = "job.json", "events.jsonl", "settings.toml"
 STOP, NOW = "stop", "now"

@@ -23,13 +23,14 @@ from federated.engines.fleet import Fleet
 from federated.engines.messages import Post
 from federated.engines.places import Places
 from federated.engines.serving import Served
+from federated.events import Finished
 from federated.keeping import BEST
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.state import Snapshot
 from federated.tasks.idle import Idle
 from federated.tasks.ranking import initial
-from federated.training import Finished, Training
+from federated.training import Training
 from ranking.models import NeuralModel
 from ranking.rankers.network import Network
 

@@ -17,7 +17,7 @@ from app.runs.settings import Settings
 from app.runs.shell import command
 from app.runs.stop import Stop
 from data.files import write_bytes
-from federated.training import Evaluated, Merged
+from federated.events import Evaluated, Merged
 
 JOBS = "jobs"
 LOOK = 0.1

@@ -16,7 +16,7 @@ from data.folders import LOCK
 from federated.algorithms import ALGORITHMS
 from federated.clients import Clients
 from federated.course import course
-from federated.training import Merged
+from federated.events import Merged
 from ranking.rankers.forest import Forest
 from ranking.rankers.trees import Constant
 from ranking.slates import Slates, StoredSlates

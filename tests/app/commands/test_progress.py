@@ -10,7 +10,7 @@ import app.commands.progress
 from app.commands.progress import ProgressBars
 from app.commands.training_progress import TrainingBars
 from data.progress import UNKNOWN
-from federated.training import Evaluated, Finished, Merged
+from federated.events import Evaluated, Finished, Merged
 
 
 @pytest.fixture

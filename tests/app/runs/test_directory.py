@@ -22,7 +22,7 @@ from app.runs.training import UnfinishedError, train_run
 from app.suggestions.preparation import prepare
 from data.folders import LOCK, held
 from data.schema import Dataset
-from federated.training import Event
+from federated.events import Event
 
 SMALL = {"algorithm": "fedavg", "updates": 20, "evaluations": 1}
 

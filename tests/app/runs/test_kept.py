@@ -17,8 +17,8 @@ from app.runs.given import read_toml
 from app.runs.settings import resolve
 from app.runs.training import UnfinishedError, resume_run, train_run
 from data.schema import Dataset
+from federated.events import Event, Merged
 from federated.tasks.ranking import RankingTask
-from federated.training import Event, Merged
 from ranking.slates import StoredSlates
 
 Cli = Callable[..., Any]

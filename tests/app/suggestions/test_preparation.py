@@ -8,7 +8,7 @@ from app.runs.following import Watch
 from app.runs.phases import Phases
 from app.suggestions.demo import RUNS, ready
 from app.suggestions.preparation import prepare
-from federated.training import Event, Finished
+from federated.events import Event, Finished
 
 
 def test_prepare_makes_only_what_is_missing(prepared: Path) -> None:

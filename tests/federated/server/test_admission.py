@@ -14,13 +14,14 @@ from torch import Tensor
 
 from federated.algorithms import Row
 from federated.clients import Clients, LocalSGD
+from federated.events import Event, Finished, Merged
 from federated.objectives import Vanilla
 from federated.schedules import Merge
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.server.admission import NOT_FINITE, SHAPE, TOO_LARGE, TOO_STALE, refusals
 from federated.tasks.ranking import RankingTask
-from federated.training import Event, Finished, Merged, Training
+from federated.training import Training
 
 LOCAL = LocalSGD(local_steps=2)
 BAD = frozenset({1, 4, 6})

@@ -12,6 +12,7 @@ from torch import Tensor
 from federated.algorithms import Row
 from federated.clients import Clients, LocalSGD
 from federated.compression import Compression
+from federated.events import Finished, Merged
 from federated.hostile import Attack
 from federated.objectives import Vanilla
 from federated.privacy.accounting import mu_of
@@ -24,9 +25,9 @@ from federated.schedules.cohort import Cohort
 from federated.server.admission import TOO_LARGE
 from federated.server.intake import DOUBLE, SPENT, TOO_SOON, Intake, clipped
 from federated.server.rules import Defence
+from federated.server.uploads import UploadError, Uploads
 from federated.tasks.quadratics import Quadratics
-from federated.training import Finished, Merged, Training
-from federated.uploads import UploadError, Uploads
+from federated.training import Training
 
 SEED, USERS, SIZE = 5, 8, 4
 PRIVACY = Privacy(epsilon=2.0, delta=1e-3, clip=1.0)

@@ -18,6 +18,7 @@ from data.images import SOURCES, Images, read
 from federated import checkpoint
 from federated.algorithms import Row
 from federated.clients import Clients, LocalSGD
+from federated.events import Finished
 from federated.objectives import MAML, Ditto, MoreauEnvelope
 from federated.personal import choose
 from federated.schedules import Schedule
@@ -27,7 +28,7 @@ from federated.schedules.gossip import Gossip
 from federated.tasks import Chance, Descent
 from federated.tasks.autograd import ByAutograd
 from federated.tasks.images import NETWORKS, ImageBatch, ImageTask
-from federated.training import Finished, Training
+from federated.training import Training
 from tests.conftest import REAL_DATA
 
 SHAPE, USERS = (8, 8, 2), 5

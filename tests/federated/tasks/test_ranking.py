@@ -5,8 +5,9 @@ import torch
 
 import federated.tasks.ranking
 from federated.algorithms import ALGORITHMS
+from federated.events import Evaluated
 from federated.tasks.ranking import RankingTask
-from federated.training import Evaluated, train
+from federated.training import train
 from ranking.losses import LOSSES, POINTWISE
 from ranking.rankers.mlp import MLP
 from ranking.slates import StoredSlates
