@@ -166,7 +166,7 @@ class Release:
         return {**kept, **asdict(self.budget), "rho": self.budget.rho, "tables": tables}
 
     def in_words(self) -> str:
-        """What it guarantees, in a sentence without its end."""
+        """What it guarantees, and how: for a card."""
         budget = self.budget
         thresholds = ", ".join(f"{spent.name} {spent.threshold}" for spent in self.tables.values())
         return (
