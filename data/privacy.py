@@ -128,7 +128,8 @@ def threshold(noise: float, things: int, delta: float) -> int:
 
     Of L things that nobody else has, each counts 1, and noise Z takes one over the threshold τ with
     probability P(Z ≥ τ − 1), which must be at most 1 − (1 − δ)^(1/L). The tail is that of the discrete
-    Gaussian, summed. OpenDP 0.16.0 takes that of the continuous one instead, which is up to three times less.
+    Gaussian, summed. OpenDP 0.16.0 takes that of the continuous one instead: half as much at σ = 2,
+    and less at smaller σ.
 
     Args:
         noise: σ.
@@ -166,7 +167,7 @@ class Release:
         return {**kept, **asdict(self.budget), "rho": self.budget.rho, "tables": tables}
 
     def in_words(self) -> str:
-        """What it guarantees, in a sentence without its end."""
+        """What it guarantees, and how: for a card."""
         budget = self.budget
         thresholds = ", ".join(f"{spent.name} {spent.threshold}" for spent in self.tables.values())
         return (

@@ -198,8 +198,12 @@ class Defence:
         """
         if self.in_buffers:
             assert users is not None, "basgd deals them to buffers"
+            self.require(len(users.unique()))
+            if not self.full(users.tolist(), 0):
+                raise ValueError("a buffer of basgd is still empty")
             updates = aggregation.by_buffers(updates, users, self.buffers)
-        self.require(len(updates))
+        else:
+            self.require(len(updates))
         f = self._f(len(updates))
         *first, last = self.rule.split("+")
         if RULES[last].before:

@@ -222,8 +222,10 @@ def test_users_who_are_left_out_have_a_part_in_the_release(tmp_path: Path) -> No
 
 def test_a_release_is_stored_and_belongs_to_the_data(tmp_path: Path) -> None:
     pytest.importorskip("opendp", reason="needs the extra privacy")
-    log_of(tmp_path / "log.csv")
-    one, two = (write(imported(tmp_path / "log.csv", Budget(2.0, 0.1)), tmp_path / d) for d in ("a", "b"))
+    log_of(tmp_path / "log.csv", users=40)
+    one, two = (write(imported(tmp_path / "log.csv", Budget(4.0, 0.02)), tmp_path / d) for d in ("a", "b"))
+    assert one.public is not None
+    assert one.public.num_rows > 5
     assert one.fingerprint != two.fingerprint, "noise is drawn anew"
     again = read(tmp_path / "a")
     assert again.public is not None

@@ -165,9 +165,9 @@ def test_what_is_not_refused_runs_and_survives_what_it_was_asked_to(rule: str, f
             told = [int(word) for word in re.findall(r"at least (\d+)", str(error))]
             assert defence.require(told[-1]) is None if told else rule == "basgd"  # type: ignore[func-returns-value]
             with pytest.raises(ValueError, match=re.escape(str(error))):
-                defence(drawn(number, 3))
+                defence(drawn(number, 3), users=torch.arange(number))
         else:
-            assert defence(drawn(number, 3)).shape == (3,)
+            assert defence(drawn(number, 3), users=torch.arange(number)).shape == (3,)
             assert not robust or defence.survives(number) >= (1 if f is None else f)
 
 
@@ -229,3 +229,15 @@ def test_the_table_says_of_everything_what_it_is_and_where_it_is_from() -> None:
         assert "\n" not in rule.about
         assert re.search(r" \d{4}$", rule.source), name
         Defence(name)
+
+
+def test_basgd_is_the_median_of_the_means_of_its_buffers() -> None:
+    """User u is in buffer u mod B; the seventh update is of buffer 1 again."""
+    updates = torch.tensor([[1.0], [2], [3], [4], [1e9], [10], [6]])
+    users = torch.tensor([0, 1, 2, 3, 4, 8, 6])
+    defence = Defence("basgd", buffers=5)
+    assert defence(updates, users=users).tolist() == [4.0], "of 1, (2 + 6)/2, 3, (4 + 10)/2 and 10⁹"
+    assert not defence.full([0, 1, 2, 3, 5, 6], 5)
+    assert defence.full(users.tolist(), 100)
+    with pytest.raises(ValueError, match="a buffer of basgd is still empty"):
+        defence(updates[:5], users=torch.tensor([0, 1, 2, 3, 5]))
