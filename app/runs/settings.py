@@ -275,12 +275,15 @@ def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> 
     kinds = {section: type(part) for section, part in parts.items()} | (
         OPTIONAL if not settings.fitted else {}
     )
-    owner = {f.name: section for section in reversed(kinds) for f in dataclasses.fields(kinds[section])}
+    owner: dict[str, str] = {}
+    for section, kind in kinds.items():
+        for field in dataclasses.fields(kind):
+            owner.setdefault(field.name, section)
     names = [*owner, *(f"{s}.{f.name}" for s, kind in kinds.items() for f in dataclasses.fields(kind))]
     changes: dict[str, dict[str, Any]] = {}
     for key, value in overrides.items():
         if key not in names:
-            instead = nearest(key, names, told=owner)
+            instead = nearest(key, names, told=[name for name, section in owner.items() if section in parts])
             raise ConfigError(f"unknown setting {key!r} for {settings.label}{instead}")
         name = key.rpartition(".")[2]
         if name in PATHS and isinstance(value, str) and not begun:

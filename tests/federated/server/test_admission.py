@@ -225,7 +225,7 @@ def events(
     def build(*of: Any) -> Corrupted:
         return Corrupted(*of, bad=bad, corrupt=corrupt)
 
-    monkeypatch.setattr("federated.training.Clients", build)
+    monkeypatch.setattr("federated.learners.Clients", build)
     return Training(board, Row(Vanilla(), schedule, "", LOCAL), 0, updates, 4).events()
 
 
