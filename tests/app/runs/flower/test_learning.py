@@ -375,3 +375,31 @@ def test_numbers_that_are_not_finite_are_not_read() -> None:
         plain = ConfigRecord({"kind": "judge", "plain": f'{{"users": {number}}}'})
         with pytest.raises(ValueError, match="another make"):
             unpacked(RecordDict({"arrays": ArrayRecord(), "plain": plain}))
+
+
+def test_private_updates_are_clipped_on_nodes_and_noised_on_the_server(shared: Path, tmp_path: Path) -> None:
+    """By the operating system's noise, so that no two runs are the same, whatever the seed."""
+    models, longest = [], 0.0
+
+    def listening(kind: str, content: Content) -> Content:
+        nonlocal longest
+        if kind == "updates":
+            longest = max(
+                longest, float(np.linalg.norm(content.arrays["deltas"].astype(float), axis=1).max())
+            )
+        return content
+
+    private = {"privacy.epsilon": 4.0, "privacy.delta": 0.01, "privacy.clip": 0.05}
+    for name in ("one", "other"):
+        place = tmp_path / name
+        place.mkdir()
+        post = network(shared, 2, place)
+        post.spoil = dict.fromkeys(post.configs, listening)
+        chosen = {"algorithm": "fedavg", "overrides": private | {"cohort": 12}}
+        summary = trained(post, shared, place / "run", 48, **chosen)
+        told = summary["privacy"]
+        assert (told["randomness"], told["last_clip"], told["most_participations"]) == ("system", 0.05, 4)
+        assert told["spent_epsilon"] == pytest.approx(4)
+        models.append(load_file(place / "run" / "model.safetensors"))
+    assert 0.04 < longest <= 0.05
+    assert not all(torch.equal(models[0][name], models[1][name]) for name in models[0])
