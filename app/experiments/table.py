@@ -37,6 +37,7 @@ EXPERIMENTS = {
     "persa-fl": Row("all algorithms with a server", ("grid", "EXPERIMENT"), ("shell",)),
     "pars-push": Row("the network without a server", ("pars_push", "EXPERIMENT"), ("points",)),
     "memrl": Row("navigation, and rankings learned from what they are paid", ("memrl", "EXPERIMENT")),
+    "membership": Row("whether models tell who was there", ("membership", "EXPERIMENT")),
     "mnist": Row("digits, of which users see different ones", ("images", "MNIST"), ("images",)),
     "cifar10": Row("small photographs, likewise", ("images", "CIFAR10"), ("images",)),
 }

@@ -291,6 +291,11 @@ class ImageTask(ByAutograd):
             ),
         )
 
+    def flipped(self, users: Tensor) -> "ImageTask":
+        """See `Labelled.flipped`: the last class for the first, and so on."""
+        theirs, y = users.repeat_interleave(self.samples), self.train.y
+        return replace(self, train=self.train._replace(y=torch.where(theirs, y.max() - y, y)))
+
     def pooled(self) -> "ImageTask":
         """See `Task.pooled`."""
         together = [

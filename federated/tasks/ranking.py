@@ -266,15 +266,26 @@ class RankingTask(ByAutograd):
         found = losses.new_zeros(len(users)).index_add_(0, whose, losses)
         return found / torch.bincount(whose, minlength=len(users))
 
+    def of_users(self, users: Tensor) -> "RankingTask":
+        """The task of some users (C,), who are renumbered in this order; nobody validates it."""
+        held = self.samples[users]
+        rows = self.rows[torch.from_numpy(ranges(self.start[users].numpy(), held.numpy()))]
+        nobody = torch.zeros(0, dtype=torch.int64)
+        return replace(self, validation=self.train[nobody], rows=rows, start=pad_front(held.cumsum(0)))
+
     def flipped(self, users: Tensor) -> "RankingTask":
         """See `Labelled.flipped`: what is wanted becomes unwanted, and everything else wanted.
 
         Who holds slates on disk gets another column of them in memory.
         """
         train = self.train if isinstance(self.train, StoredSlates) else StoredSlates.of(self.train)
-        theirs = users[train.user].repeat_interleave(train.offsets.diff())
+        of_slate, sizes = users[train.user], train.offsets.diff()
         other = (train.position == 0).to(train.position.dtype)
-        return replace(self, train=replace(train, position=torch.where(theirs, other, train.position)))
+        position = torch.where(of_slate.repeat_interleave(sizes), other, train.position)
+        ends = pad_front(other.long().cumsum(0))
+        now = (ends[train.offsets[1:]] - ends[train.offsets[:-1]]).clamp(min=1).to(train.wanted.dtype)
+        wanted = torch.where(of_slate, now, train.wanted)
+        return replace(self, train=replace(train, position=position, wanted=wanted))
 
     def pooled(self) -> "RankingTask":
         """See `Task.pooled`."""

@@ -117,6 +117,10 @@ class RankingPolicy(ByAutograd):
         assert isinstance(of.task, RankingTask), "its rehearsal is of its own kind"
         return replace(of, task=RankingPolicy(of.task, self.policy))
 
+    def flipped(self, users: Tensor) -> "RankingPolicy":
+        """See `Labelled.flipped`: paid for what is not wanted."""
+        return RankingPolicy(self.slates.flipped(users), self.policy)
+
     def pooled(self) -> "RankingPolicy":
         """See `Task.pooled`."""
         return RankingPolicy(self.slates.pooled(), self.policy)
