@@ -1,7 +1,7 @@
 """What becomes of updates on their way into the model, beside the plain mean: all of it is optional."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from federated.compression import Compression
 from federated.hostile import Attack
@@ -22,6 +22,15 @@ class WithServer(Protocol):
 
     def size(self, users: int) -> int:
         """Updates in a merge, of so many users."""
+        ...
+
+
+@runtime_checkable
+class WithLinks(Protocol):
+    """What schedules offer whose users send to each other."""
+
+    def links(self, clients: Any) -> object:
+        """Who sends to whom."""
         ...
 
 
@@ -57,6 +66,9 @@ class Uploads:
         """Raise UploadError unless a schedule can do so."""
         if self.plain:
             return
+        if isinstance(schedule, WithLinks):
+            self._require_for_links()
+            return
         if not isinstance(schedule, WithServer):
             asked = next(name for name, part in vars(self).items() if part is not None)
             raise UploadError(
@@ -67,6 +79,29 @@ class Uploads:
             raise UploadError(
                 "privacy bounds updates, and merge = model mixes whole models: set merge to delta."
             )
+
+    def _require_for_links(self) -> None:
+        """Raise UploadError unless nodes can do so by themselves."""
+        compression, defence = self.compression, self.defence
+        if self.privacy is not None:
+            raise UploadError(
+                "privacy needs a server that adds up what users send before anybody sees it, and gossip has "
+                "none: noise that hides each user alone would drown what is learned. Choose the schedule "
+                "cohort, arrivals or buffered."
+            )
+        if defence is not None and (defence.rule != "clip" or defence.clip is None):
+            raise UploadError(
+                "rules choose among updates that a server sees side by side, and in gossip neighbours are "
+                "heard one by one, with what must not be lost: set rule = clip, with clip=NORM, how far a "
+                "neighbour's model can be from one's own."
+            )
+        if compression is not None and compression.top_k < 1:
+            raise UploadError(
+                "top_k leaves entries out, and in gossip each next message would have to hold them, since "
+                "nobody knows which ones were lost: set bits to 8 or 4."
+            )
+        if compression is not None and not compression.error_feedback:
+            raise UploadError("gossip averages only what it does not lose: leave error_feedback on.")
 
     def planned(self, updates: int, users: int, size: int) -> "Uploads":
         """With what depends on the training: so many updates of so many users, ``size`` in a merge.

@@ -82,11 +82,11 @@ class Gossip(Faults):
 
     def start(self, clients: Clients, w: Tensor) -> PushSum:
         """See `Schedule.start`; w may also be one for each user (U, P)."""
-        return PushSum.start(self.links(clients), self, clients.seed, w)
+        return PushSum.start(self.links(clients), self, clients.seed, w, clients.uploads)
 
     def unpack(self, clients: Clients, snapshot: Snapshot) -> PushSum:
         """See `Schedule.unpack`."""
-        return PushSum.unpack(self.links(clients), self, clients.seed, snapshot)
+        return PushSum.unpack(self.links(clients), self, clients.seed, snapshot, clients.uploads)
 
     def links(self, clients: Clients) -> Graph:
         """The network of these users.
@@ -141,8 +141,13 @@ class Gossip(Faults):
         good = np.array([reason is None for reason in why], bool)
         late = state.now - 1 - state.made[nodes[good]]  # 0: z was made in the round before
         state.owed += self.factor(state.now)
+        if not good.all():
+            deltas = deltas[torch.from_numpy(good)]
+        if (attack := clients.uploads.attack) is not None:
+            hostile = attack.hostile_users(clients.number, clients.seed)
+            deltas = attack.sent(deltas, hostile[torch.from_numpy(users[nodes[good]])], clients.seed, state.now)
         with one_thread():
-            step(state, nodes[good], deltas if good.all() else deltas[torch.from_numpy(good)])
+            step(state, nodes[good], deltas)
         state.owed[nodes] = 0
         state.steps[nodes] += 1
         refused = tuple(reason for reason in why if reason is not None)
