@@ -1,7 +1,7 @@
 """What becomes of updates on their way into the model, beside the plain mean: all of it is optional."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from federated.compression import Compression
 from federated.hostile import Attack
@@ -29,8 +29,9 @@ class WithServer(Protocol):
 class WithLinks(Protocol):
     """What schedules offer whose users send to each other."""
 
-    def links(self, clients: Any) -> object:
-        """Who sends to whom."""
+    @property
+    def silence(self) -> int:
+        """Rounds within which every neighbour is heard, see `Faults.silence`."""
         ...
 
 
@@ -67,7 +68,7 @@ class Uploads:
         if self.plain:
             return
         if isinstance(schedule, WithLinks):
-            self._require_for_links()
+            self._require_for_links(schedule.silence)
             return
         if not isinstance(schedule, WithServer):
             asked = next(name for name, part in vars(self).items() if part is not None)
@@ -80,8 +81,8 @@ class Uploads:
                 "privacy bounds updates, and merge = model mixes whole models: set merge to delta."
             )
 
-    def _require_for_links(self) -> None:
-        """Raise UploadError unless nodes can do so by themselves."""
+    def _require_for_links(self, silence: int) -> None:
+        """Raise UploadError unless nodes can do so by themselves, who hear each other within Γs rounds."""
         compression, defence = self.compression, self.defence
         if self.privacy is not None:
             raise UploadError(
@@ -102,6 +103,12 @@ class Uploads:
             )
         if compression is not None and not compression.error_feedback:
             raise UploadError("gossip averages only what it does not lose: leave error_feedback on.")
+        if compression is not None and silence > 2 ** (compression.bits - 1) - 2:
+            more = "set bits = 8, or " if compression.bits < 8 else ""
+            raise UploadError(
+                f"a message may have to tell what is new of {silence - 1} rounds, for which "
+                f"{compression.bits} bits are too few: {more}lower wake_within, max_delay or max_failures."
+            )
 
     def planned(self, updates: int, users: int, size: int) -> "Uploads":
         """With what depends on the training: so many updates of so many users, ``size`` in a merge.

@@ -211,7 +211,8 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         engine=ENGINES[engine],
     )
     settings = _override(plain, overrides, begun)
-    settings = dataclasses.replace(settings, row=with_uploads(settings.row, settings.keep, overrides))
+    row = with_uploads(settings.row, settings.keep, overrides, engine)
+    settings = dataclasses.replace(settings, row=row)
     buffer = getattr(settings.row.schedule, "buffer", 1)
     if buffer > settings.updates:
         raise ConfigError(

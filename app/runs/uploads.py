@@ -22,13 +22,14 @@ OPTIONAL: dict[str, type] = {
 """Sections that a run has if one of their hyper-parameters is given."""
 
 
-def with_uploads(row: Row, keep: str, overrides: Container[str]) -> Row:
+def with_uploads(row: Row, keep: str, overrides: Container[str], engine: str) -> Row:
     """The algorithm, with the equal weights that privacy needs.
 
     Args:
         row: the algorithm.
         keep: the model that is kept.
         overrides: names of the hyper-parameters that were given.
+        engine: the name of the engine.
 
     Raises:
         ConfigError: what is asked for does not go with the algorithm, or with the model that is kept.
@@ -40,6 +41,11 @@ def with_uploads(row: Row, keep: str, overrides: Container[str]) -> Row:
         _ = row.uploads
     except UploadError as error:
         raise ConfigError(str(error)) from error
+    if asked and engine == "ray":
+        raise ConfigError(
+            "the engine ray sends all numbers as they are, and all its users are honest: leave out "
+            f"{asked[0]}, or the engine."
+        )
     if row.privacy is None:
         return row
     if keep == BEST:

@@ -1,16 +1,20 @@
 """`Coder`: messages of push-sum in 8 or 4 bits a parameter, from which no mass is ever missing.
 
-The parameters' running sum φ is sent modulo 2^bits steps of a grid; y, in which an error would be an error of
-every parameter, as it is. Who last heard ρ takes the only sum that has this code and is less than 2^bits / 2
-steps from ρ, so a code need not tell how large φ is, only what can be new: modular coding as in Moniqua (Lu
-and De Sa 2020), but with a bound that is known to hold. **The bound.** A message may be used by somebody who
-has heard nothing since Γs − 1 rounds before (`Faults.silence`), so the sender adds up the greatest increments
-that it shared in these rounds and makes the grid so coarse that they fit. Grids are powers of two, one for
-each ``bucket`` parameters, which nest: sums of float64 stay exact while grids come and go. **Few levels
-suffice** since not x is coded but x − y w(0), how far a node has come from the start that all know.
-**Nothing is lost.** Increments are rounded to the nearest sum on the grid, and what that takes off is added to
-the next increment (error feedback): it counts as mass that is still to come on every link, so Σx and Σy are
-invariant. Rounding the sums without that would create mass; rounding x itself, on arrival, would lose it.
+The parameters' running sum φ is sent modulo 2^bits steps of a grid; y, whose error would be an error of every
+parameter, as it is. Who last heard ρ takes the one sum with this code that is less than half of 2^bits steps
+from ρ: a code need not tell how large φ is, only what is new (modular coding, as in Moniqua, Lu and De Sa
+2020).
+
+- *Always decoded.* Whoever uses a message has heard nothing of Γs − 1 rounds at most (`Faults.silence`). The
+  sender adds up the greatest increments of these rounds, and takes a grid on which their sum fits.
+- *Exact sums.* Grids are powers of two, one for each ``bucket`` parameters, and so nest.
+- *Few levels suffice*, since x − y w(0) is coded: how far a node has come from the start that all know.
+- *Nothing is lost.* What rounding takes off an increment is added to the next one (error feedback); until
+  then it is under way on every link of the node. So Σx and Σy never change, whatever is lost or late.
+
+NMRR of 200 simulated users after 20,000 updates, mean of three seeds: .8985 with 32 bits, .8984 with 8 (25 %
+of the bytes), .8981 with 4 (13 %). Where Γs is 18: .8905, .8915 and .70, so 4 bits are for networks that lose
+little.
 """
 
 import struct
@@ -88,7 +92,16 @@ class Coder:
         return HEAD.size + buckets + -(-parameters * self.bits // 8)
 
     def share(self, now: int, due: Tensor, sending: Bools) -> Tensor:
-        """(n, P + 1) what nodes share in round ``now``, where (n, P + 1) is due and some are ``sending`` (n,)."""
+        """What nodes share on each link in round ``now``.
+
+        Args:
+            now: the round.
+            due: (n, P + 1) what they would share if every number could be sent.
+            sending: (n,) who shares anything.
+
+        Returns:
+            (n, P + 1), of those who are sending what their messages say; of others ``due``.
+        """
         self.spans[now % len(self.spans)] = 0
         rows = torch.from_numpy(np.flatnonzero(sending))
         y = due[rows, -1:].double()

@@ -67,9 +67,7 @@ class PushSum:
     clip: Clip | None = None
 
     @classmethod
-    def start(
-        cls, graph: Graph, faults: Faults, seed: int, w: Tensor, uploads: Uploads = PLAIN
-    ) -> "PushSum":
+    def start(cls, graph: Graph, faults: Faults, seed: int, w: Tensor, uploads: Uploads = PLAIN) -> "PushSum":
         """All nodes hold w (P,), or one each (n, P), with weight 1, and have heard nothing."""
         n, links = graph.nodes, len(graph.source)
         coder = clip = None
@@ -77,7 +75,7 @@ class PushSum:
             origin = w if w.dim() == 1 else torch.zeros_like(w[0])
             coder = Coder.start(uploads.compression, n, faults.silence, origin)
         if (radius := _radius(uploads)) is not None:
-            clip = Clip(radius, w.new_zeros(links, w.shape[-1]))
+            clip = Clip(radius, torch.zeros(w.shape[-1], dtype=torch.float64))
         w = w.expand(n, -1).contiguous()
         mass = torch.cat([w, w.new_ones(n, 1)], dim=1)
         return cls(
@@ -116,12 +114,15 @@ class PushSum:
         self.now += 1
 
     def total(self) -> Tensor:
-        """(P + 1,) float64, the mass of all nodes and of all links; nothing but steps changes it."""
+        """(P + 1,) float64, the mass of all nodes and of all links; nothing but steps changes it.
+
+        What small messages leave for the next ones counts as under way, what was clipped as if it were there.
+        """
         total = self.mass.double().sum(0) + self._under_way() @ self.shares.values.flatten(0, 1).double()
         if self.coder is not None:
             total[:-1] += torch.from_numpy(self.graph.out_degree).double() @ self.coder.rest
         if self.clip is not None:
-            total[:-1] += self.clip.debt.double().sum(0)
+            total[:-1] += self.clip.cut
         return total
 
     def figures(self) -> dict[str, float]:
@@ -129,7 +130,7 @@ class PushSum:
         weight = self.mass[:, -1].double()
         under_way = self._under_way() @ self.shares.values[..., -1].flatten().double()
         apart = self.w - self.w.mean(0)
-        return {
+        figures = {
             "consensus_error": float((apart * apart).sum(1).mean()),
             "mass": float(weight.sum() + under_way) / self.graph.nodes,
             "smallest_weight": float(weight.min()),
@@ -140,6 +141,7 @@ class PushSum:
             "lost": self.lost,
             "guarded": self.guarded,
         }
+        return figures if self.clip is None else figures | self.clip.figures(self.graph.nodes)
 
     def pack(self) -> Snapshot:
         """See `State.pack`; of the shares only those that somebody still has to hear."""
@@ -204,7 +206,7 @@ class PushSum:
             links = np.flatnonzero(news)
             target = torch.from_numpy(self.graph.target[links])
             heard = self.shares.heard_apart(self.graph, links, self.stamp, upto)
-            self.mass.index_add_(0, target, self.clip.take(links, heard, self.w[target]))
+            self.mass.index_add_(0, target, self.clip.take(heard, self.w[target]))
         self._check(self.now - upto[news], self.now - upto)
         self.stamp = upto
 

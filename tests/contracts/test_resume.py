@@ -13,12 +13,15 @@ from data.schema import DataError
 from federated import checkpoint
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import LocalSGD
+from federated.compression import Compression
+from federated.hostile import Attack
 from federated.objectives import MAML, MoreauEnvelope, Vanilla
 from federated.patience import Interrupted, Patience, Unbounded
 from federated.schedules import Schedule
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.schedules.gossip import Gossip
+from federated.server.rules import Defence
 from federated.state import Snapshot
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import PlackettLuce, learned
@@ -53,6 +56,20 @@ VARIANTS["maml, mixing"] = Row(MAML(0.05, 2), Arrivals(merge="model", server_lr=
 VARIANTS["memrl, arrivals"] = Row(MEMRL.objective, Arrivals(buffer=2), "", policy=PlackettLuce(rankings=3))
 VARIANTS["memrl, a bad network"] = Row(MEMRL.objective, SCHEDULES["a bad network"], "", policy=MEMRL.policy)
 VARIANTS["maml paid by rankings"] = Row(MAML(0.002), Cohort(cohort=5), "", policy=PlackettLuce(rankings=2))
+BAD = Row(Vanilla(), SCHEDULES["a bad network"], "")
+VARIANTS["few bytes, a bad network"] = replace(BAD, compression=Compression(bits=8, bucket=10))
+VARIANTS["clipped, a bad network"] = replace(
+    BAD, attack=Attack("gaussian", 0.25), defence=Defence("clip", clip=0.3)
+)
+VARIANTS["few bytes, lies, clipped"] = Row(
+    Vanilla(),
+    Gossip(),
+    "",
+    attack=Attack("sign-flip", 0.25),
+    defence=Defence("clip", clip=0.1),
+    compression=Compression(bits=4),
+)
+VARIANTS["flipped labels, a network"] = Row(Vanilla(), Gossip(), "", attack=Attack("label-flip", 0.25))
 ROWS = ALGORITHMS | VARIANTS
 
 
