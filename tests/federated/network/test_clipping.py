@@ -63,7 +63,7 @@ CLEAN = 0.2
 @pytest.mark.parametrize(
     ("attack", "harm"),
     [
-        (Attack("sign-flip", 0.1, scale=5), 0.5),
+        (Attack("sign-flip", 0.1, scale=20), 0.5),
         (Attack("scaled", 0.1, scale=500), 0.5),
         (Attack("gaussian", 0.1, sigma=20), 0.5),
         (Attack("ipm", 0.1, tau=20), 0.5),
