@@ -42,7 +42,7 @@ class Uploads:
     Attributes:
         privacy: what users are promised; None: nothing.
         attack: what hostile users send; None: nobody is hostile.
-        defence: what the server does against them; None: it takes the mean.
+        defence: what the server does against them, or in gossip whoever hears a neighbour; None: nothing.
         compression: how updates are made small; None: not at all.
     """
 
