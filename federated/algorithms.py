@@ -25,7 +25,7 @@ class Row:
 
     Where there is a ``policy``, users learn from what is paid for rankings drawn by it, not from a loss.
     Where there is ``growing``, trees are grown together by sums, and nothing descends along a gradient.
-    ``privacy`` and what follows it are for algorithms with a server, see `Uploads`.
+    ``privacy`` and what follows it say what becomes of updates on their way, see `Uploads`.
     """
 
     objective: Objective

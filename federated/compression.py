@@ -72,12 +72,12 @@ class Compression:
         """An update (P,) as a message: the places of what is kept, then scales and codes, or the numbers."""
         places = self._places(update)
         values = update if places is None else update[places]
-        head = b"" if places is None else _packed(places.numpy(), _width(len(update)))
+        head = b"" if places is None else packed(places.numpy(), _width(len(update)))
         if self.bits == 32:
             return head + values.numpy().astype("<f4").tobytes()
         codes, scales = self._codes(values, seed, user, counter)
         shifted = codes.astype(np.int64) + self._levels
-        return head + scales.astype("<f4").tobytes() + _packed(shifted, self.bits)
+        return head + scales.astype("<f4").tobytes() + packed(shifted, self.bits)
 
     def decode(self, message: bytes, parameters: int) -> Tensor:
         """The update (P,) float32 of a message; ValueError where it has another length than it must."""
@@ -88,7 +88,7 @@ class Compression:
         if kept < parameters:
             width = _width(parameters)
             head = -(-kept * width // 8)
-            places, message = _unpacked(message[:head], width, kept), message[head:]
+            places, message = unpacked(message[:head], width, kept), message[head:]
             if places.max(initial=0) >= parameters:
                 raise ValueError("an entry beyond the last parameter")
         if self.bits == 32:
@@ -96,7 +96,7 @@ class Compression:
         else:
             head = FLOAT * self._buckets(kept)
             scales = np.frombuffer(message[:head], "<f4").astype(np.float32)
-            codes = _unpacked(message[head:], self.bits, kept) - self._levels
+            codes = unpacked(message[head:], self.bits, kept) - self._levels
             values = codes.astype(np.float32) * np.repeat(scales, self.bucket)[:kept]
         found = np.zeros(parameters, np.float32)
         found[slice(None) if places is None else places] = values
@@ -139,14 +139,14 @@ def _width(parameters: int) -> int:
     return max(1, (parameters - 1).bit_length())
 
 
-def _packed(numbers: NDArray[np.int64], width: int) -> bytes:
+def packed(numbers: NDArray[np.int64], width: int) -> bytes:
     """Numbers from 0 to 2^width − 1, one behind the other, the highest bit first."""
     bits = numbers[:, None] >> np.arange(width - 1, -1, -1) & 1
     return np.packbits(bits.astype(np.uint8).ravel()).tobytes()
 
 
-def _unpacked(packed: bytes, width: int, number: int) -> NDArray[np.int64]:
-    """What `_packed` packed."""
-    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=number * width).reshape(number, width)
+def unpacked(message: bytes, width: int, number: int) -> NDArray[np.int64]:
+    """The numbers, ``number`` of them, that `packed` packed."""
+    bits = np.unpackbits(np.frombuffer(message, np.uint8), count=number * width).reshape(number, width)
     found: NDArray[np.int64] = bits.astype(np.int64) @ (1 << np.arange(width - 1, -1, -1))
     return found

@@ -2,6 +2,8 @@
 
 They know everything: what the honest users have sent whose updates are merged with theirs, and how many they
 themselves are. Where no honest update is merged with theirs, they go by what they would have sent honestly.
+Without a server they see the steps of a round, take the step that they make of them, and share what comes of
+it (`Gossip`).
 """
 
 from collections.abc import Callable

@@ -24,10 +24,9 @@ def clients_of(task: Task, row: Row, seed: int, updates: int, patience: Patience
         UploadError: what is asked for does not go with the schedule, the task, or so many users.
     """
     clients = Clients(task, row.objective, row.local, seed, patience)
-    if not isinstance(row.schedule, WithServer):
-        assert row.uploads.plain, "others refuse"
-        return clients
-    uploads = row.uploads.planned(updates, clients.number, row.schedule.size(clients.number))
+    uploads = row.uploads
+    if isinstance(row.schedule, WithServer):
+        uploads = uploads.planned(updates, clients.number, row.schedule.size(clients.number))
     if uploads.attack is not None and uploads.attack.poisons_data:
         if not isinstance(task, Labelled):
             raise UploadError("label-flip needs labels, and here users learn from something else.")

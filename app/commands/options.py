@@ -116,7 +116,8 @@ Defence = Annotated[
     list[str] | None,
     typer.Option(
         metavar="RULE KEY=VALUE …",
-        help="What the server does against them: {defences}; joined by +, e.g. clip+trimmed-mean f=4.",
+        help="What the server does against them: {defences}; joined by +, e.g. clip+trimmed-mean f=4. "
+        "Without a server: clip clip=1, how far a neighbour's model can be from one's own.",
         rich_help_panel=UPLOADS,
     ),
 ]
@@ -124,7 +125,7 @@ Compress = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=VALUE …",
-        help="Send fewer bytes: bits=8 or bits=4, top_k=0.05, or both.",
+        help="Send fewer bytes: bits=8 or bits=4, or with a server also top_k=0.05.",
         rich_help_panel=UPLOADS,
     ),
 ]

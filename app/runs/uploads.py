@@ -50,7 +50,7 @@ def _require_engine(row: Row, engine: str, asked: Sequence[str]) -> None:
     known = {SIMULATE: tuple(OPTIONAL), "flower": ("privacy", "defence")}.get(engine, ())
     for name in asked:
         if name not in known:
-            raise ConfigError(f"{name} is simulated only: leave it out, or the engine {engine}.")
+            raise ConfigError(f"{name} is simulated only: leave out {name}, or the engine {engine}.")
     if engine != SIMULATE and row.privacy is not None and row.privacy.quantile is not None:
         raise ConfigError(
             f"privacy.quantile needs users who know today's bound, and on the engine {engine} they know the "

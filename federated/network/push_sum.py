@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.schema import DataError
+from federated.network.clipping import Clip
+from federated.network.coding import Coder
 from federated.network.graphs import Bools, Graph, Ints
 from federated.network.nodes import make_models, step
 from federated.network.shares import Shares
 from federated.network.weather import Faults, Weather
+from federated.server.uploads import Uploads
 from federated.state import Snapshot
 
 ARRAYS = ("stamp", "newest", "owed", "steps", "made")
 WEATHER = ("asleep", "failed", "arriving")
 COUNTS = ("now", "messages", "lost", "guarded")
+PLAIN = Uploads()
 STAMP = 8
 """Bytes of a message beside its sums."""
 
@@ -41,6 +45,8 @@ class PushSum:
         made: (n,) the round in which each node's z was made, −1: it is the start.
         now: t, the present round.
         messages, lost, guarded: how many until now; guarded counts nodes that kept their z.
+        coder: makes messages small; None: they hold numbers as they are.
+        clip: bounds how far a neighbour can pull; None: nothing does.
     """
 
     graph: Graph
@@ -57,11 +63,19 @@ class PushSum:
     messages: int = 0
     lost: int = 0
     guarded: int = 0
+    coder: Coder | None = None
+    clip: Clip | None = None
 
     @classmethod
-    def start(cls, graph: Graph, faults: Faults, seed: int, w: Tensor) -> "PushSum":
+    def start(cls, graph: Graph, faults: Faults, seed: int, w: Tensor, uploads: Uploads = PLAIN) -> "PushSum":
         """All nodes hold w (P,), or one each (n, P), with weight 1, and have heard nothing."""
         n, links = graph.nodes, len(graph.source)
+        coder = clip = None
+        if uploads.compression is not None:
+            origin = w if w.dim() == 1 else torch.zeros_like(w[0])
+            coder = Coder.start(uploads.compression, n, faults.silence, origin)
+        if (radius := _radius(uploads)) is not None:
+            clip = Clip(radius, torch.zeros(w.shape[-1], dtype=torch.float64))
         w = w.expand(n, -1).contiguous()
         mass = torch.cat([w, w.new_ones(n, 1)], dim=1)
         return cls(
@@ -75,6 +89,8 @@ class PushSum:
             owed=np.zeros(n),
             steps=np.zeros(n, np.int64),
             made=np.full(n, -1),
+            coder=coder,
+            clip=clip,
         )
 
     def step(self, nodes: Ints, deltas: Tensor) -> None:
@@ -98,25 +114,34 @@ class PushSum:
         self.now += 1
 
     def total(self) -> Tensor:
-        """(P + 1,) float64, the mass of all nodes and of all links; nothing but steps changes it."""
-        return self.mass.double().sum(0) + self._under_way() @ self.shares.values.flatten(0, 1).double()
+        """(P + 1,) float64, the mass of all nodes and of all links; nothing but steps changes it.
+
+        What small messages leave for the next ones counts as under way, what was clipped as if it were there.
+        """
+        total = self.mass.double().sum(0) + self._under_way() @ self.shares.values.flatten(0, 1).double()
+        if self.coder is not None:
+            total[:-1] += torch.from_numpy(self.graph.out_degree).double() @ self.coder.rest
+        if self.clip is not None:
+            total[:-1] += self.clip.cut
+        return total
 
     def figures(self) -> dict[str, float]:
         """What the metrics tell of the network, see `Merge.network`."""
         weight = self.mass[:, -1].double()
         under_way = self._under_way() @ self.shares.values[..., -1].flatten().double()
         apart = self.w - self.w.mean(0)
-        return {
+        figures = {
             "consensus_error": float((apart * apart).sum(1).mean()),
             "mass": float(weight.sum() + under_way) / self.graph.nodes,
             "smallest_weight": float(weight.min()),
             "oldest_stamp": int((self.now - 1 - self.stamp).max(initial=0)),
             "oldest_model": int((self.now - 1 - self.made).max()),
             "messages": self.messages,
-            "bytes": self.messages * (self.mass.shape[1] * self.mass.element_size() + STAMP),
+            "bytes": self.messages * self._size,
             "lost": self.lost,
             "guarded": self.guarded,
         }
+        return figures if self.clip is None else figures | self.clip.figures(self.graph.nodes)
 
     def pack(self) -> Snapshot:
         """See `State.pack`; of the shares only those that somebody still has to hear."""
@@ -125,12 +150,16 @@ class PushSum:
         arrays |= {name: getattr(self.weather, name) for name in WEATHER}
         tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
         tensors |= {"mass": self.mass.clone(), "w": self.w, "shares": shares}
+        for part in (self.coder, self.clip):
+            tensors |= part.pack() if part is not None else {}
         plain = {name: getattr(self, name) for name in COUNTS} | {"graph": self.graph.checksum}
         return Snapshot(tensors, plain)
 
     @classmethod
-    def unpack(cls, graph: Graph, faults: Faults, seed: int, snapshot: Snapshot) -> "PushSum":
-        """What `pack` packed, on the same network.
+    def unpack(
+        cls, graph: Graph, faults: Faults, seed: int, snapshot: Snapshot, uploads: Uploads = PLAIN
+    ) -> "PushSum":
+        """What `pack` packed, on the same network, with the same uploads.
 
         Raises:
             DataError: it is another one.
@@ -145,21 +174,39 @@ class PushSum:
         stamp, newest, owed, steps, made = (arrays[name] for name in ARRAYS)
         now, messages, lost, guarded = (snapshot.plain[name] for name in COUNTS)
         sums = Shares.of(_awaited(stamp, now), shares, arrays["sent"], room=max(len(shares), 1))
+        compression, radius = uploads.compression, _radius(uploads)
+        coder = None if compression is None else Coder.unpack(compression, tensors)
+        clip = None if radius is None else Clip.unpack(radius, tensors)
+        counts = (now, messages, lost, guarded)
         return cls(
-            graph, weather, mass, w, sums, stamp, newest, owed, steps, made, now, messages, lost, guarded
+            graph, weather, mass, w, sums, stamp, newest, owed, steps, made, *counts, coder=coder, clip=clip
         )
+
+    @property
+    def _size(self) -> int:
+        """Bytes of a message."""
+        if self.coder is not None:
+            return self.coder.size
+        return self.mass.shape[1] * self.mass.element_size() + STAMP
 
     def _share(self, awake: Bools) -> None:
         """Split x and y evenly between oneself and all links, and remember what was sent."""
         parts = np.where(awake, self.graph.out_degree + 1, 1)
         self.mass /= torch.from_numpy(parts).to(self.mass.dtype)[:, None]
-        self.shares = self.shares.add(self.now, _awaited(self.stamp, self.now), self.mass, awake)
+        sent = self.mass if self.coder is None else self.coder.share(self.now, self.mass, awake)
+        self.shares = self.shares.add(self.now, _awaited(self.stamp, self.now), sent, awake)
 
     def _hear(self, awake: Bools) -> None:
         """Add what is new in the newest sums that have arrived."""
         news = awake[self.graph.target] & (self.newest > self.stamp)
         upto = np.where(news, self.newest, self.stamp)
-        self.mass += self.shares.heard(self.graph, self.stamp, upto)
+        if self.clip is None:
+            self.mass += self.shares.heard(self.graph, self.stamp, upto)
+        elif news.any():
+            links = np.flatnonzero(news)
+            target = torch.from_numpy(self.graph.target[links])
+            heard = self.shares.heard_apart(self.graph, links, self.stamp, upto)
+            self.mass.index_add_(0, target, self.clip.take(heard, self.w[target]))
         self._check(self.now - upto[news], self.now - upto)
         self.stamp = upto
 
@@ -177,3 +224,8 @@ class PushSum:
 def _awaited(stamp: Ints, now: int) -> Ints:
     """Past rounds whose shares somebody has still to hear."""
     return np.arange(stamp.min(initial=now - 1) + 1, now)
+
+
+def _radius(uploads: Uploads) -> float | None:
+    """R of the clipping on links; None: there is none."""
+    return None if uploads.defence is None else uploads.defence.clip

@@ -80,6 +80,18 @@ class Shares:
         rows, bags = torch.from_numpy(place), torch.from_numpy(first)
         return embedding_bag(rows, self.values.flatten(0, 1), bags, mode="sum")
 
+    def heard_apart(self, graph: Graph, links: Ints, after: Ints, upto: Ints) -> Tensor:
+        """(K, P + 1) what is heard on each of K links: what was sent in the rounds after … upto (L,).
+
+        Args:
+            graph: the network.
+            links: (K,) their numbers, ascending; something was sent on each of them, and on no others.
+            after, upto: rounds.
+        """
+        link, place = self.between(graph, after, upto)
+        rows, bags = torch.from_numpy(place), torch.from_numpy(np.searchsorted(link, links))
+        return embedding_bag(rows, self.values.flatten(0, 1), bags, mode="sum")
+
     def copies(self, graph: Graph, after: Ints, upto: Ints) -> Tensor:
         """(H · n,) float64, on how many links each share was sent in the rounds after … upto (L,)."""
         _, place = self.between(graph, after, upto)

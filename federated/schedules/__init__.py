@@ -30,7 +30,9 @@ class Merge:
             of all push-sum weights, by which nothing was lost if it is 1; ``smallest_weight``, of a node;
             ``oldest_stamp`` and ``oldest_model``, rounds since the quietest neighbour was heard and since the
             last of all nodes made its z; and, until now, ``messages`` and ``bytes`` sent, messages ``lost``,
-            and how often nodes were ``guarded`` against a tiny weight. Over real messages also ``restarts``,
+            and how often nodes were ``guarded`` against a tiny weight. Where neighbours are clipped, also how
+            many messages were ``clipped``, and ``cut_off``, how far that has moved the mean of all models
+            (a norm). Over real messages also ``restarts``,
             how often groups of nodes went on from their disks.
     """
 

@@ -22,11 +22,15 @@ from federated.network.weather import Faults
 from federated.objectives import Positive
 from federated.schedules import Merge
 from federated.server.admission import refusals
+from federated.server.intake import clipped
 from federated.state import Snapshot
 from federated.workers import one_thread
 
 PATIENCE = 10
 """Times Γs in which every node's weight must suffice once, or its user would never learn."""
+
+LOUDEST = 1000.0
+"""Times by which a hostile node's step can be longer than honest ones."""
 
 
 @plain_dataclass(frozen=True)
@@ -82,11 +86,11 @@ class Gossip(Faults):
 
     def start(self, clients: Clients, w: Tensor) -> PushSum:
         """See `Schedule.start`; w may also be one for each user (U, P)."""
-        return PushSum.start(self.links(clients), self, clients.seed, w)
+        return PushSum.start(self.links(clients), self, clients.seed, w, clients.uploads)
 
     def unpack(self, clients: Clients, snapshot: Snapshot) -> PushSum:
         """See `Schedule.unpack`."""
-        return PushSum.unpack(self.links(clients), self, clients.seed, snapshot)
+        return PushSum.unpack(self.links(clients), self, clients.seed, snapshot, clients.uploads)
 
     def links(self, clients: Clients) -> Graph:
         """The network of these users.
@@ -141,8 +145,11 @@ class Gossip(Faults):
         good = np.array([reason is None for reason in why], bool)
         late = state.now - 1 - state.made[nodes[good]]  # 0: z was made in the round before
         state.owed += self.factor(state.now)
+        if not good.all():
+            deltas = deltas[torch.from_numpy(good)]
+        deltas = _with_lies(clients, users[nodes[good]], deltas, state.now)
         with one_thread():
-            step(state, nodes[good], deltas if good.all() else deltas[torch.from_numpy(good)])
+            step(state, nodes[good], deltas)
         state.owed[nodes] = 0
         state.steps[nodes] += 1
         refused = tuple(reason for reason in why if reason is not None)
@@ -171,3 +178,20 @@ class Gossip(Faults):
     def factor(self, now: int) -> float:
         """How much an update counts in round ``now``."""
         return 1.0 if self.step_sizes == "constant" else self.decay_from / (self.decay_from + now)
+
+
+def _with_lies(clients: Clients, users: Ints, deltas: Tensor, now: int) -> Tensor:
+    """Steps (C, P) of users (C,) in round ``now``, those of hostile ones as `Attack.sent` makes them of all.
+
+    Nobody checks the steps that a hostile node takes, but they are at most LOUDEST times as long as the
+    longest honest one: it steps from its own model, which would soon be no number any more.
+    """
+    attack = clients.uploads.attack
+    if attack is None or not len(users):
+        return deltas
+    hostile = attack.hostile_users(clients.number, clients.seed)[torch.from_numpy(users)]
+    lies = attack.sent(deltas, hostile, clients.seed, now)
+    if hostile.any() and not hostile.all():
+        longest = float(torch.linalg.vector_norm(deltas[~hostile], dim=1).max())
+        lies = torch.where(hostile[:, None], clipped(lies, LOUDEST * longest), lies)
+    return lies

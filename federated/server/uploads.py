@@ -25,6 +25,16 @@ class WithServer(Protocol):
         ...
 
 
+@runtime_checkable
+class WithLinks(Protocol):
+    """What schedules offer whose users send to each other."""
+
+    @property
+    def silence(self) -> int:
+        """Rounds within which every neighbour is heard, see `Faults.silence`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Uploads:
     """How updates are sent and merged.
@@ -32,7 +42,7 @@ class Uploads:
     Attributes:
         privacy: what users are promised; None: nothing.
         attack: what hostile users send; None: nobody is hostile.
-        defence: what the server does against them; None: it takes the mean.
+        defence: what the server does against them, or in gossip whoever hears a neighbour; None: nothing.
         compression: how updates are made small; None: not at all.
     """
 
@@ -57,6 +67,9 @@ class Uploads:
         """Raise UploadError unless a schedule can do so."""
         if self.plain:
             return
+        if isinstance(schedule, WithLinks):
+            self._require_for_links(schedule.silence)
+            return
         if not isinstance(schedule, WithServer):
             asked = next(name for name, part in vars(self).items() if part is not None)
             raise UploadError(
@@ -65,6 +78,35 @@ class Uploads:
             )
         if self.privacy is not None and getattr(schedule, "merge", "delta") == "model":
             raise UploadError("privacy bounds updates, and merge = model mixes models: set merge = delta.")
+
+    def _require_for_links(self, silence: int) -> None:
+        """Raise UploadError unless nodes can do so by themselves, who hear each other within Γs rounds."""
+        compression, defence = self.compression, self.defence
+        if self.privacy is not None:
+            raise UploadError(
+                "privacy needs a server that adds up what users send before anybody sees it, and gossip has "
+                "none: noise that hides each user alone would drown what is learned. Choose the schedule "
+                "cohort, arrivals or buffered."
+            )
+        if defence is not None and (defence.rule != "clip" or defence.clip is None):
+            raise UploadError(
+                "rules choose among updates that a server sees side by side, and in gossip neighbours are "
+                "heard one by one, with what must not be lost: set rule = clip, with clip=NORM, how far a "
+                "neighbour's model can be from one's own."
+            )
+        if compression is not None and compression.top_k < 1:
+            raise UploadError(
+                "top_k leaves entries out, and in gossip each next message would have to hold them, since "
+                "nobody knows which ones were lost: set bits to 8 or 4."
+            )
+        if compression is not None and not compression.error_feedback:
+            raise UploadError("gossip averages only what it does not lose: leave error_feedback on.")
+        if compression is not None and silence > 2 ** (compression.bits - 1) - 2:
+            more = "set bits = 8, or " if compression.bits < 8 else ""
+            raise UploadError(
+                f"a message may have to tell what is new of {silence - 1} rounds, for which "
+                f"{compression.bits} bits are too few: {more}lower wake_within, max_delay or max_failures."
+            )
 
     def planned(self, updates: int, users: int, size: int) -> "Uploads":
         """With what depends on the training: so many updates of so many users, ``size`` in a merge.

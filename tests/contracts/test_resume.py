@@ -84,6 +84,20 @@ UPLOADS: dict[str, tuple[Schedule, dict[str, Any]]] = {
     ),
 }
 VARIANTS |= {name: Row(Vanilla(), schedule, "", **uploads) for name, (schedule, uploads) in UPLOADS.items()}
+BAD = Row(Vanilla(), SCHEDULES["a bad network"], "")
+VARIANTS["few bytes, a bad network"] = replace(BAD, compression=Compression(bits=8, bucket=10))
+VARIANTS["clipped, a bad network"] = replace(
+    BAD, attack=Attack("gaussian", 0.25), defence=Defence("clip", clip=0.3)
+)
+VARIANTS["few bytes, lies, clipped"] = Row(
+    Vanilla(),
+    Gossip(),
+    "",
+    attack=Attack("sign-flip", 0.25),
+    defence=Defence("clip", clip=0.1),
+    compression=Compression(bits=4),
+)
+VARIANTS["flipped labels, a network"] = Row(Vanilla(), Gossip(), "", attack=Attack("label-flip", 0.25))
 ROWS = ALGORITHMS | VARIANTS
 
 

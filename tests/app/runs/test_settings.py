@@ -324,3 +324,15 @@ def test_of_a_training_only_what_own_models_read_can_be_changed() -> None:
         begun.personalised({"lr": 0.1})
     with pytest.raises(ConfigError, match="mu cannot be changed while a training goes on"):
         resolve({"algorithm": "fedprox"}, {}).personalised({"mu": 0.1})
+
+
+def test_uploads_without_a_server_are_for_the_simulator() -> None:
+    asked = {"compression.bits": 8, "attack.share": 0.1, "defence.rule": "clip", "defence.clip": 1.0}
+    assert not resolve({"algorithm": "pars-push"}, asked).row.uploads.plain
+    for key, value in (("compression.bits", 8), ("attack.share", 0.1)):
+        with pytest.raises(ConfigError, match=f"the engine ray sends .* leave out {key.split('.')[0]}"):
+            resolve({"algorithm": "pars-push", "engine": "ray"}, {key: value})
+    with pytest.raises(ConfigError, match="privacy needs a server"):
+        resolve(
+            {"algorithm": "pars-push"}, {"privacy.epsilon": 2.0, "privacy.delta": 1e-3, "privacy.clip": 1.0}
+        )
