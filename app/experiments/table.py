@@ -37,6 +37,9 @@ EXPERIMENTS = {
     "persa-fl": Row("all algorithms with a server", ("grid", "EXPERIMENT"), ("shell",)),
     "pars-push": Row("the network without a server", ("pars_push", "EXPERIMENT"), ("points",)),
     "memrl": Row("navigation, and rankings learned from what they are paid", ("memrl", "EXPERIMENT")),
+    "privacy": Row("what differential privacy costs, by epsilon", ("privacy", "EXPERIMENT"), ("shell",)),
+    "robustness": Row("hostile users, and defences against them", ("robustness", "EXPERIMENT")),
+    "bytes": Row("what fewer bits of updates cost", ("bytes_up", "EXPERIMENT")),
     "mnist": Row("digits, of which users see different ones", ("images", "MNIST"), ("images",)),
     "cifar10": Row("small photographs, likewise", ("images", "CIFAR10"), ("images",)),
 }
