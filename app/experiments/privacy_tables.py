@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.experiments.privacy_cells import CLIPPED, COUNTS
+from app.experiments.privacy_cells import CLIPPED, COUNTS, SYNCHRONOUS
 from app.experiments.written import NONE, difference, table
 
 BOUND, AT = 0.01, 2.0
@@ -36,18 +36,16 @@ def _row(row: dict[str, Any], counts: bool) -> list[str]:
         told.append(f"{row[ranking]['mean']:.3f}" if row[ranking] else DIVERGED)
         told.append(difference(lost) if lost and row["epsilon"] is not None else "")
     if counts:
-        told += [f"{row['private_counts'][ranking]['mean']:.3f}" for ranking in RANKINGS]
+        known = row["private_counts"]
+        told += [f"{known[ranking]['mean']:.3f}" if known else DIVERGED for ranking in RANKINGS]
     return told
 
 
 def _verdict(rows: list[dict[str, Any]]) -> str:
     """Whether all users in a round lose no more than they may."""
-    (found,) = [
-        row["global_minus_clipped"]
-        for row in rows
-        if row["method"] == rows[0]["method"] and row["epsilon"] == AT
-    ]
-    cost = "a diverged run" if found is None else f"{difference(found)} of NMRR"
-    kept = found is not None and -found["mean"] <= BOUND
+    (row,) = [row for row in rows if (row["method"], row["epsilon"]) == (SYNCHRONOUS, AT)]
+    lost = row["global_minus_clipped"]
+    cost = "its figures" if lost is None else f"{difference(lost)} of NMRR"
+    kept = lost is not None and -lost["mean"] <= BOUND
     told = "kept" if kept else "not kept"
-    return f"ε = {AT:g} changes the common model by {cost}; the bound, a loss of {BOUND:g}, is {told}."
+    return f"at ε = {AT:g} noise costs the common model {cost}; the bound, a loss of {BOUND:g}, is {told}."
