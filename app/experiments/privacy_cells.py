@@ -43,10 +43,10 @@ class Method:
 
 _ROUNDS = Method("ditto", {"cohort": EVERYBODY, "shares": "equal"}, 1.0)
 _DITTO_20 = Method("persa-fl-ditto", {"buffer": 20, "concurrency": 40}, 0.3)
-_DITTO_200 = Method("persa-fl-ditto", {"buffer": 200, "concurrency": EVERYBODY, "server_lr": 0.02}, 0.3)
-_ME_20 = Method("persa-fl-me-buffered", {"buffer": 20, "concurrency": 40, "server_lr": 0.3}, 0.3)
+_DITTO_200 = Method("persa-fl-ditto", {"buffer": 200, "concurrency": EVERYBODY, "server_lr": 0.05}, 0.3)
+_ME_20 = Method("persa-fl-me-buffered", {"buffer": 20, "concurrency": 40, "server_lr": 0.1}, 0.3)
 _ME_200 = Method("persa-fl-me-buffered", {"buffer": 200, "concurrency": EVERYBODY, "server_lr": 1.0}, 1.0)
-_AT_ONCE = Method("persa-fl", {"buffer": 1}, 1.0)
+_AT_ONCE = Method("persa-fl", {"buffer": 1}, 0.3)
 
 METHODS: dict[str, Method] = {
     SYNCHRONOUS: _ROUNDS,
