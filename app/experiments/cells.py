@@ -13,7 +13,7 @@ from app.experiments.children import run_all
 from app.experiments.own_models import together
 from app.experiments.tuning.rung import LOST_OR_WORTHLESS
 from app.experiments.workspace import imported, missing, once, simulated
-from app.runs.directory import finished, open_run
+from app.runs.directory import SUMMARY, finished, open_run
 from app.runs.evaluation import Ground, judge, prepare
 from data.files import write_bytes
 from data.storage import sha256
@@ -65,8 +65,13 @@ class Runs:
 
     @property
     def diverged(self) -> bool:
-        """Whether a training ended since nothing in it was finite any more; then there are no figures."""
-        return any(_mark(place).is_file() for place in self.places.values())
+        """Whether a training ended since its updates were no longer finite; then there are no figures.
+
+        Where own models alone are not finite, the common one ranks.
+        """
+        return any(
+            _mark(place).is_file() and not (place / SUMMARY).is_file() for place in self.places.values()
+        )
 
     @property
     def summaries(self) -> list[dict[str, Any]]:
