@@ -78,6 +78,12 @@ class Runs:
         """What every training said in the end."""
         return [open_run(place).summary for place in self.places.values()]
 
+    @property
+    def refused(self) -> float:
+        """The part of all updates that were not merged, the mean over seeds."""
+        parts = [sum(one["refused"].values()) / one["updates"] for one in self.summaries]
+        return float(np.mean(parts))
+
     def validation(self, ranking: str = "global") -> float:
         """NMRR on validation slates, mean over seeds, by the common (``global``) or ``personal`` models."""
         return float(np.mean([summary["validation_nmrr"][ranking] for summary in self.summaries]))

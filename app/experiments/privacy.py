@@ -100,6 +100,7 @@ def _judge(runs: Mapping[Key, Runs], noise: Mapping[Key, tuple[float, int]]) -> 
         base = runs[key.without_noise]
         row: dict[str, Any] = {"method": key.method, "epsilon": key.epsilon}
         row["multiplier"], row["merged"] = noise.get(key, (None, None))
+        row["refused"] = None if ours.diverged else ours.refused
         for ranking in RANKINGS.values():
             row[ranking] = (_figures(ours) or {}).get(ranking)
             lost = None if ours.diverged or base.diverged else ours.test[ranking] - base.test[ranking]

@@ -15,7 +15,7 @@ DELTA = 1e-3
 """δ, of every promise: less than one over the number of users."""
 
 EVERYBODY = 10_000
-"""A cohort or buffer that takes all users there are."""
+"""A cohort that takes all users there are."""
 
 SYNCHRONOUS = "all users in a round"
 COUNTS = "private counts, ε = 4"
@@ -43,9 +43,9 @@ class Method:
 
 _ROUNDS = Method("ditto", {"cohort": EVERYBODY, "shares": "equal"}, 1.0)
 _DITTO_20 = Method("persa-fl-ditto", {"buffer": 20, "concurrency": 40}, 0.3)
-_DITTO_200 = Method("persa-fl-ditto", {"buffer": 200, "concurrency": EVERYBODY, "server_lr": 0.05}, 0.3)
+_DITTO_200 = Method("persa-fl-ditto", {"buffer": 200, "concurrency": 20, "server_lr": 0.02}, 0.3)
 _ME_20 = Method("persa-fl-me-buffered", {"buffer": 20, "concurrency": 40, "server_lr": 0.1}, 0.3)
-_ME_200 = Method("persa-fl-me-buffered", {"buffer": 200, "concurrency": EVERYBODY, "server_lr": 1.0}, 1.0)
+_ME_200 = Method("persa-fl-me-buffered", {"buffer": 200, "concurrency": 20, "server_lr": 1.0}, 1.0)
 _AT_ONCE = Method("persa-fl", {"buffer": 1}, 0.3)
 
 METHODS: dict[str, Method] = {

@@ -10,7 +10,7 @@ BOUND, AT = 0.01, 2.0
 """NMRR that privacy may cost at most, and at which ε."""
 
 DIVERGED = "diverged"
-HEADS = ("ε", "σ", "updates in a merge")
+HEADS = ("ε", "σ", "updates in a merge", "refused")
 RANKINGS = {"global": "common model's NMRR", "personal": "own models' NMRR"}
 
 
@@ -31,6 +31,7 @@ def _row(row: dict[str, Any], counts: bool) -> list[str]:
     epsilon = CLIPPED if row["epsilon"] is None else row["epsilon"]
     noise = [f"{row['multiplier']:.2f}", str(row["merged"])] if private else [NONE, NONE]
     told = [row["method"], f"{epsilon:g}" if private else str(epsilon), *noise]
+    told.append(f"{100 * row['refused']:.0f} %" if row["refused"] else "")
     for ranking in RANKINGS:
         lost = row[f"{ranking}_minus_clipped"]
         told.append(f"{row[ranking]['mean']:.3f}" if row[ranking] else DIVERGED)

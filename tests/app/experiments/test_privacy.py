@@ -67,15 +67,23 @@ def row(epsilon: float | str | None, mean: float, lost: float, **more: Any) -> d
     )
     figures = {ranking: interval(mean) for ranking in ("global", "personal")}
     figures |= {f"{ranking}_minus_clipped": interval(lost) for ranking in ("global", "personal")}
-    return {"method": SYNCHRONOUS, "epsilon": epsilon, "private_counts": None, **private, **figures, **more}
+    return {
+        "method": SYNCHRONOUS,
+        "epsilon": epsilon,
+        "private_counts": None,
+        "refused": 0.25 * (epsilon == 2.0),
+        **private,
+        **figures,
+        **more,
+    }
 
 
 def test_tables_say_what_noise_costs() -> None:
     rows = [row(UNTOUCHED, 0.91, 0.01), row(None, 0.9, 0.0), row(2.0, 0.88, -0.02), row(8.0, 0.9, 0.0)]
     page = markdown({"simulated": rows})
-    assert f"| {SYNCHRONOUS} | untouched | – | – | 0.910 | +0.010 (+0.009 to +0.011) | 0.910 |" in page
-    assert f"| {SYNCHRONOUS} | clipped, no noise | – | – | 0.900 |  | 0.900 |  |" in page
-    assert f"| {SYNCHRONOUS} | 2 | 6.46 | 200 | 0.880 | -0.020 (-0.021 to -0.019) |" in page
+    assert f"| {SYNCHRONOUS} | untouched | – | – |  | 0.910 | +0.010 (+0.009 to +0.011) | 0.910 |" in page
+    assert f"| {SYNCHRONOUS} | clipped, no noise | – | – |  | 0.900 |  | 0.900 |  |" in page
+    assert f"| {SYNCHRONOUS} | 2 | 6.46 | 200 | 25 % | 0.880 | -0.020 (-0.021 to -0.019) |" in page
     assert "is not kept" in page
     assert "private counts" not in page
     rows[2] = row(2.0, 0.895, -0.005)
