@@ -47,13 +47,17 @@ class Interval:
 
 @dataclass(frozen=True)
 class Panel:
-    """What one of several charts shows: curves, and perhaps levels to compare with, by their names."""
+    """What one of several charts shows: curves, and perhaps levels to compare with, by their names.
+
+    Where x is logarithmic (``log``), each place has a point.
+    """
 
     title: str
     x: str
     y: str
     curves: Mapping[str, Curve]
     levels: Mapping[str, float] = field(default_factory=dict)
+    log: bool = False
 
 
 def draw(path: Path, legend: str, panels: Sequence[Panel]) -> None:
@@ -132,6 +136,13 @@ def _save(chart: alt.HConcatChart, path: Path) -> None:
         chart.save(str(path.with_suffix(suffix)), scale_factor=2)
 
 
+def _places(panel: Panel, x: "pd.Series[float]") -> dict[str, Any]:
+    """Axis and scale of x."""
+    if not panel.log:
+        return {"axis": alt.Axis(tickMinStep=1)}
+    return {"scale": alt.Scale(type="log", nice=False, padding=12), "axis": alt.Axis(values=sorted(set(x)))}
+
+
 def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart | alt.FacetChart:
     frame = pd.concat(
         [pd.DataFrame({**curve.to_dict("x"), "name": name}) for name, curve in panel.curves.items()]
@@ -139,14 +150,16 @@ def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart | alt.
     colours = alt.Scale(scheme="tableau10", domain=order)
     strokes = alt.Legend(symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3)
     base = alt.Chart(frame).encode(
-        x=alt.X("x:Q", title=panel.x, axis=alt.Axis(tickMinStep=1)),
+        x=alt.X("x:Q", title=panel.x, **_places(panel, frame["x"])),
         color=alt.Color("name:N", title=legend, sort=order, scale=colours, legend=strokes),
     )
     scale = alt.Scale(zero=False)
     band = base.mark_area(opacity=0.1).encode(
         y=alt.Y("low:Q", title=panel.y, scale=scale), y2=alt.Y2("high:Q")
     )
-    line = base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", title=panel.y, scale=scale))
+    line = base.mark_line(strokeWidth=2, point=panel.log).encode(
+        y=alt.Y("median:Q", title=panel.y, scale=scale)
+    )
     layers: list[alt.Chart] = [band, line]
     highest = max(panel.levels.values(), default=0.0)
     for name, level in panel.levels.items():
