@@ -295,3 +295,19 @@ def test_nothing_asked_for_is_nothing_done() -> None:
     clients = Clients(task(centres()), Vanilla(), LocalSGD(), SEED)
     assert clients.intake(3) is None
     assert isinstance(next(ALL.run(clients, ALL.start(clients, torch.zeros(SIZE)))), Merge)
+
+
+def test_fewer_updates_are_divided_by_as_many_as_ever() -> None:
+    """Else an update would weigh more for who is missing beside it, and the noise less."""
+    intake = Intake.start(Uploads(PRIVACY).planned(5, 5, 5), SEED, 5, 5)
+    assert intake is not None
+    assert intake.uploads.privacy is not None
+    for user in (0, 2, 3):
+        sent, why = intake.admit(user, [], torch.full((SIZE,), 9.0), None, torch.zeros(SIZE))
+        assert why is None
+        assert sent.norm() == pytest.approx(1, abs=1e-5), "clipped by the user"
+        intake.pending.append(sent)
+    update = intake.merge([0, 2, 3], None, None).update
+    noise = intake.uploads.privacy.multiplier(5) * Keyed(SEED).normal(SIZE, 0)
+    assert update is not None
+    assert torch.allclose(update.double() * 5, 3 * 0.5 + noise, atol=1e-5)
