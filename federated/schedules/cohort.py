@@ -111,7 +111,7 @@ class Cohort(Timed, ServerOptimiser):
 
         Args:
             server: its model is changed.
-            users: (C,) whose updates have come.
+            users: (C,) whose updates have come, different ones.
             deltas: (C, P) these; anything, of any shape, where one is refused.
             whys: (C,) why one must not be merged, None if it may.
             samples: (C,) that each user holds.
@@ -144,8 +144,7 @@ class Cohort(Timed, ServerOptimiser):
         places: list[int] = []
         refused: list[str] = []
         for place, user in enumerate(users):
-            waiting = [users[other] for other in places]
-            delta, why = intake.admit(user, waiting, deltas[place], whys[place], server.w)
+            delta, why = intake.admit(user, (), deltas[place], whys[place], server.w)
             if why is not None:
                 refused.append(why)
                 continue
