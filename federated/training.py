@@ -60,9 +60,6 @@ class Training:
         self._updates, self._evaluations = updates, evaluations
         learned = task.pooled() if row.schedule.pools else task
         self._clients = clients_of(learned, row, seed, updates, patience or Unbounded())
-        if isinstance(row.schedule, WithServer):
-            size, users = row.schedule.size(self._clients.number), self._clients.number
-            self._clients = replace(self._clients, uploads=row.uploads.planned(updates, users, size))
         self._state = row.schedule.start(self._clients, task.initial(seed))
         self._done, self._version, self._refused_in_a_row, self._held = 0, 0, 0, 0
         self._seconds = 0.0
@@ -80,7 +77,14 @@ class Training:
     def told_of_uploads(self) -> dict[str, Any]:
         """What a summary tells of privacy, attack and defence, see `Intake.told`; empty without any."""
         intake: Intake | None = getattr(self._state, "intake", None)
-        return {} if intake is None else intake.told()
+        if intake is not None:
+            return intake.told()
+        attack, defence = self._clients.uploads.attack, self._clients.uploads.defence
+        found: dict[str, Any] = {}
+        if attack is not None:
+            hostile = attack.hostile_users(self._clients.number, self._clients.seed)
+            found["attack"] = {"kind": attack.kind, "users": int(hostile.sum())}
+        return found if defence is None else found | {"defence": {"rule": defence.rule, "norm": defence.clip}}
 
     def pack(self) -> Snapshot:
         """The training at rest."""

@@ -15,17 +15,23 @@ def uploads(given: Mapping[str, Sequence[str] | None]) -> Iterator[str]:
         UsageError: a word is no pair.
     """
     for section, values in given.items():
-        for number, word in enumerate(
-            word for value in values or () for word in value.replace(",", " ").split()
-        ):
+        option, words = OPTIONS.get(section, section), " ".join(values or ()).replace(",", " ").split()
+        if values and not words:
+            raise click.UsageError(f"--{option} needs words: e.g. --{option} {EXAMPLES[section]}.")
+        for number, word in enumerate(words):
             key, equals, _ = word.partition("=")
             if equals and key:
                 yield f"{section}.{word}"
             elif not equals and not number and section in NAMED:
                 yield f"{section}.{NAMED[section]}={word}"
+            elif not equals and section in NAMED:
+                raise click.UsageError(f"--{option} {word}: there can be one only, and then key=value.")
             else:
-                raise click.UsageError(f"--{section} {word}: write key=value, e.g. {EXAMPLES[section]}.")
+                raise click.UsageError(f"--{option} {word}: write key=value, e.g. {EXAMPLES[section]}.")
 
+
+OPTIONS = {"compression": "compress"}
+"""Options that have another name than their section."""
 
 EXAMPLES = {
     "privacy": "epsilon=2 delta=1e-3",

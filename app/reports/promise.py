@@ -2,18 +2,38 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 from rich.console import Console
 
 from app.reports.layout import say
-from app.runs.directory import Run
+from app.runs.directory import Run, RunError
 from data.privacy import Budget, rules_of
+from federated.objectives.bounds import NonNegative, Positive
 from federated.objectives.strength import AUTO
 from federated.schedules.alone import Local
 from federated.schedules.gossip import Gossip
 
 NO_PROOF = "not differential privacy"
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a summary must tell of privacy to be believed."""
+
+    epsilon: Positive
+    delta: Positive
+    spent_epsilon: NonNegative
+    participations: int
+    most_participations: int
+    noise: Literal["independent", "tree", "banded"]
+    noise_multiplier: Positive
+    bit_noise: Positive | None
+    updates_in_a_merge: int
+    randomness: Literal["keyed", "system"]
+    last_clip: Positive
 
 
 def promise(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,8 +50,9 @@ def promise(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         DataError: the manifest says nothing that can be understood of public counts.
+        RunError: the summary's account of privacy is damaged, or not that of the run's settings.
     """
-    private, counts = run.summary.get("privacy"), rules_of(manifest)
+    private, counts = _account(run), rules_of(manifest)
     total = None
     if private and isinstance(counts, Budget):
         total = {
@@ -51,6 +72,26 @@ def promise(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
             *_not_covered(run, private),
         ],
     }
+
+
+def _account(run: Run) -> dict[str, Any] | None:
+    """The summary's account of privacy, as `Privacy.told` gives it; None where the run has none."""
+    asked, told = run.settings.row.privacy, run.summary.get("privacy")
+    if asked is None and not told:
+        return None
+    try:
+        found = TypeAdapter(Account).validate_python(told)
+    except ValidationError as error:
+        raise RunError(f"{run.directory}: what its summary tells of privacy is damaged.") from error
+    same = asked is not None and (asked.epsilon, asked.delta, asked.noise, asked.randomness) == (
+        found.epsilon,
+        found.delta,
+        found.noise,
+        found.randomness,
+    )
+    if not same or found.most_participations > found.participations or found.spent_epsilon > found.epsilon:
+        raise RunError(f"{run.directory}: its summary promises something else than its settings.")
+    return asdict(found)
 
 
 def paragraph(result: dict[str, Any], console: Console) -> None:
@@ -77,7 +118,7 @@ def _who_sees(run: Run) -> str:
             "their "
             "differences something of each other's updates; never searches, slates or features."
         )
-    clip = " clipped" if run.summary.get("privacy") else ""
+    clip = " clipped" if row.privacy else ""
     return (
         f"The server sees each user's{clip} updates one by one, when they come and whose they are; never "
         f"searches, "
@@ -88,7 +129,7 @@ def _who_sees(run: Run) -> str:
 
 def _unprotected(run: Run) -> str:
     if isinstance(run.settings.row.schedule, Local) or run.settings.fitted:
-        return f"There is no differential privacy of any model ({NO_PROOF})."
+        return "There is no differential privacy of any model."
     return (
         "There is no differential privacy: the common model, and its changes, can tell whether and what "
         "somebody has searched."
@@ -172,6 +213,10 @@ def _not_covered(run: Run, private: Mapping[str, Any] | None) -> list[str]:
             "without noise."
         )
     rest = "who takes part when, how often, and how long an update takes"
+    if run.settings.row.attack is not None:
+        found.append(
+            "Nothing is promised towards the simulated hostile users, who see and copy others' updates."
+        )
     if private:
         rest += "; validation figures; and settings that were chosen by trying them on the same users"
     found.append(f"Not protected either: {rest}.")

@@ -9,6 +9,7 @@ from typing import Any
 from app.runs.checks import ConfigError, require_known
 from app.runs.presets import with_preset
 from app.runs.settings import SECTIONS, Settings, resolve
+from app.runs.uploads import OPTIONAL
 from data.feature_sets import open_data
 from data.files import read_text
 
@@ -78,6 +79,9 @@ def read_toml(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, table in content.items():
         if not isinstance(table, dict):
             raise ConfigError(f"{file}: {name} must be a table, written [{name}].")
+    for name in OPTIONAL:
+        if content.get(name) == {}:
+            raise ConfigError(f"{file}: [{name}] is empty: say what it is to be, or leave it out.")
     overrides = {f"{s}.{key}": v for s in SECTIONS for key, v in content.get(s, {}).items()}
     return content.get("run", {}), overrides
 

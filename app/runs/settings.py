@@ -214,6 +214,8 @@ def resolve(given: Mapping[str, Any], overrides: Mapping[str, Any], begun: bool 
         settings = dataclasses.replace(settings, keep=LAST)
     row = with_uploads(settings.row, settings.keep, engine, overrides)
     settings = dataclasses.replace(settings, row=row)
+    if row.privacy is not None and row.privacy.randomness == "system":  # else a kill would undo merges seen
+        settings = dataclasses.replace(settings, checkpoint_every=1)
     buffer = getattr(settings.row.schedule, "buffer", 1)
     if buffer > settings.updates:
         raise ConfigError(
@@ -275,15 +277,17 @@ def _override(settings: Settings, overrides: Mapping[str, Any], begun: bool) -> 
     kinds = {section: type(part) for section, part in parts.items()} | (
         OPTIONAL if not settings.fitted else {}
     )
-    owner: dict[str, str] = {}
-    for section, kind in kinds.items():
-        for field in dataclasses.fields(kind):
-            owner.setdefault(field.name, section)
+    owner = {
+        f.name: section
+        for section, kind in kinds.items()
+        for f in dataclasses.fields(kind)
+        if section not in OPTIONAL
+    }
     names = [*owner, *(f"{s}.{f.name}" for s, kind in kinds.items() for f in dataclasses.fields(kind))]
     changes: dict[str, dict[str, Any]] = {}
     for key, value in overrides.items():
         if key not in names:
-            instead = nearest(key, names, told=[name for name, section in owner.items() if section in parts])
+            instead = nearest(key, names, told=owner)
             raise ConfigError(f"unknown setting {key!r} for {settings.label}{instead}")
         name = key.rpartition(".")[2]
         if name in PATHS and isinstance(value, str) and not begun:

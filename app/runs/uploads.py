@@ -43,6 +43,8 @@ def with_uploads(row: Row, keep: str, engine: str, overrides: Container[str]) ->
     except UploadError as error:
         raise ConfigError(str(error)) from error
     _require_engine(row, engine, asked)
+    if row.attack is not None and not _given("attack", "share", overrides):
+        raise ConfigError("attack needs share: write share=0.1 for a tenth of the users.")
     return row if row.privacy is None else _private(row, row.privacy, keep, engine, overrides)
 
 

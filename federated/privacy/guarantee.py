@@ -54,7 +54,7 @@ class Privacy:
     leaves: Annotated[int, Field(ge=1)] | None = None
     band: Annotated[int, Field(ge=1, le=10_000)] | None = None
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
-    clip_lr: Positive = 0.2
+    clip_lr: Annotated[float, Field(gt=0, le=2)] = 0.2
     bit_noise: Positive | None = None
     randomness: Literal["keyed", "system"] = "keyed"
 
@@ -76,13 +76,10 @@ class Privacy:
                 f"{updates} updates of {users} users are {turns} each, and privacy.participations allows "
                 f"{participations}: set updates to {participations * users} at most"
             )
-        merges = max(1, users // size)
-        return replace(
-            self,
-            participations=participations,
-            leaves=self.leaves or merges,
-            band=self.band or max(1, merges * 3 // 4),
-        )
+        turn, merges = max(1, users // size), -(-updates // size)
+        leaves, band = self.leaves or turn, self.band or max(1, turn * 3 // 4)
+        most = {"independent": merges, "tree": -(-merges // leaves), "banded": -(-merges // band)}[self.noise]
+        return replace(self, participations=min(participations, most), leaves=leaves, band=band)
 
     @property
     def mechanism(self) -> Mechanism:
@@ -108,6 +105,12 @@ class Privacy:
         assert self.participations is not None, "planned"
         least = math.sqrt(self.participations) / (2 * mu_of(self.epsilon, self.delta))
         found = self.bit_noise or max(size / BITS, 2 * least)
+        if found > size:
+            raise ValueError(
+                f"the count of updates below the bound, of {size}, would drown in its noise of {found:.3g}: "
+                f"leave "
+                "quantile out, or merge more updates at a time"
+            )
         if found <= least:
             raise ValueError(
                 f"privacy.bit_noise = {found:g} tells more than epsilon = {self.epsilon:g} allows: it must "
@@ -142,7 +145,7 @@ class Privacy:
         return {
             "epsilon": self.epsilon,
             "delta": self.delta,
-            "spent_epsilon": epsilon_of(self.delta, math.sqrt(squared)) if most else 0.0,
+            "spent_epsilon": min(self.epsilon, epsilon_of(self.delta, math.sqrt(squared))) if most else 0.0,
             "participations": self.participations,
             "most_participations": most,
             "noise": self.noise,

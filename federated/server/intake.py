@@ -5,7 +5,7 @@ that wait; and the buffer becomes one update, by the mean, a robust rule, or a s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from federated.server.admission import NOT_FINITE, SHAPE, TOO_LARGE, refusals
+from federated.server.rules import Defence
 from federated.server.uploads import Uploads
 
 DOUBLE = "second of a user in a merge"
@@ -23,7 +24,10 @@ TOO_SOON = "too soon after the user's last"
 ROUNDING = 1e-6
 """So much shorter than C is what is clipped: the rounding of its entries makes it no longer than C."""
 
-NUMBERS = ("merges", "below", "zeroed")
+NUMBERS = ("merges", "below", "size")
+PLAN = ("participations", "leaves", "band")
+"""What of a promise depends on how many users there were when it was made."""
+
 TENSORS = "intake."
 
 
@@ -60,7 +64,6 @@ class Intake:
         noise: what correlated noise has to remember.
         before: (P,) what the last buffer became, for rules that begin there.
         below: how many of those that wait were shorter than C.
-        zeroed: updates that were unusable, and counted as zeros since privacy must not show them.
     """
 
     uploads: Uploads
@@ -77,7 +80,6 @@ class Intake:
     noise: dict[str, Tensor] = field(default_factory=dict)
     before: Tensor | None = None
     below: int = 0
-    zeroed: int = 0
 
     @classmethod
     def start(cls, uploads: Uploads, seed: int, users: int, size: int) -> "Intake | None":
@@ -111,7 +113,6 @@ class Intake:
         why = self._refusal(user, waiting) if why is None or unusable else why
         if why is not None:
             return delta, why
-        self.zeroed += unusable
         return self._received(user, torch.zeros_like(w) if unusable else delta), None
 
     def _refusal(self, user: int, waiting: Sequence[int]) -> str | None:
@@ -175,30 +176,36 @@ class Intake:
         whys = refusals(updates, updates[0], max_norm) if self.uploads.attack else [None] * len(updates)
         kept = tuple(place for place, why in enumerate(whys) if why is None)
         refused = tuple(why for why in whys if why is not None)
-        if not kept or not self._enough([users[place] for place in kept]):
-            return Together(None, (), (*refused, *[TOO_FEW] * len(kept)))
+        if (defence := self.uploads.defence) is not None:
+            return self._resisted(defence, updates, users, kept, refused)
+        if not kept:
+            return Together(None, kept, refused)
         if refused:
             updates = updates[list(kept)]
             share = None if share is None else share[list(kept)] / share[list(kept)].sum()
-        defence = self.uploads.defence
-        if defence is not None:
-            whose = torch.tensor([users[place] for place in kept])
-            self.before = defence(updates, self.before, whose)
-            return Together(self.before, kept, refused)
         return Together(updates.mean(0) if share is None else share @ updates, kept, refused)
 
-    def _enough(self, users: Sequence[int]) -> bool:
-        """Whether the updates of these users are enough for the rule, if there is one."""
-        defence = self.uploads.defence
-        if defence is None:
-            return True
-        if defence.in_buffers:
-            return defence.full(users, self.size)
+    def _resisted(
+        self,
+        defence: Defence,
+        updates: Tensor,
+        users: Sequence[int],
+        kept: tuple[int, ...],
+        refused: tuple[str, ...],
+    ) -> Together:
+        """The same by a rule. Who is refused here or was before is one fewer to resist."""
+        if defence.in_buffers:  # zeros are as good as any lie: what is refused empties no buffer
+            usable = torch.zeros(len(users), dtype=torch.bool)
+            usable[list(kept)] = True
+            updates = torch.where(usable[:, None], updates, 0)
+            return Together(defence(updates, None, torch.tensor(users)), kept, refused)
+        rule = defence.without(max(0, self.size - len(kept)), self.size)
         try:
-            defence.require(len(users))
+            rule.require(len(kept))
         except ValueError:
-            return False
-        return True
+            return Together(None, (), (*refused, *[TOO_FEW] * len(kept)))
+        self.before = rule(updates[list(kept)], self.before)
+        return Together(self.before, kept, refused)
 
     def _private(self, updates: Tensor) -> Tensor:
         """(Σ updates + σ C z)/K (P,), and C for the next merge."""
@@ -223,7 +230,7 @@ class Intake:
         assert privacy is not None, "there is a promise"
         noise = float(privacy.source(self.seed).normal(1, self.merges, 1)[0])
         total = self.below - updates / 2 + privacy.bit_multiplier(self.size) * noise
-        return total / self.size + 0.5
+        return min(1.0, max(0.0, total / self.size + 0.5))
 
     def told(self) -> dict[str, Any]:
         """What a summary tells of privacy, by `Privacy.told`, attack and defence; only of what there is."""
@@ -233,7 +240,6 @@ class Intake:
             found["privacy"] = uploads.privacy.told(self.size, most) | {
                 "merges": self.merges,
                 "last_clip": self.clip,
-                "zeroed": self.zeroed,
             }
         if uploads.attack is not None:
             found["attack"] = {"kind": uploads.attack.kind, "users": int(self.hostile.sum())}
@@ -251,12 +257,17 @@ class Intake:
         if self.before is not None:
             tensors[f"{TENSORS}before"] = self.before
         plain: dict[str, Any] = {name: getattr(self, name) for name in NUMBERS} | {"clip": self.clip}
+        if self.uploads.privacy is not None:
+            plain["plan"] = {name: getattr(self.uploads.privacy, name) for name in PLAN}
         for name in ("sent", "taken", "last"):
             plain[name] = list(getattr(self, name).items())
         return {name: value.contiguous() for name, value in tensors.items()}, plain
 
     def unpack(self, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
-        """Go on from what `pack` packed, among other tensors."""
+        """Go on from what `pack` packed, among other tensors, with the promise that was made at the start."""
+        if self.uploads.privacy is not None:
+            privacy = replace(self.uploads.privacy, **plain["plan"])
+            self.uploads = replace(self.uploads, privacy=privacy)
         for name in (*NUMBERS, "clip"):
             setattr(self, name, plain[name])
         for name in ("sent", "taken", "last"):

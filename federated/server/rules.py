@@ -1,11 +1,13 @@
 """By which rule a server aggregates updates of which some may be hostile: the table of rules, and `Defence`.
 
 A hostile user may send anything. A rule survives f hostile updates among K if, whatever they are, its result
-stays within a bound that the honest ones alone set; where honest users differ much, nearest-neighbour mixing
-tightens that bound. No rule knows who is hostile: what honest users lose with the hostile is its price.
+stays within a bound that the honest ones alone set, and ν or τ of rules that have them. Where honest users
+differ much, nearest-neighbour mixing tightens that bound. No rule knows who is hostile: what honest users
+lose with the hostile is its price.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Annotated, NamedTuple
 
@@ -172,6 +174,19 @@ class Defence:
                 f"{self.rule} with f = {self.f} needs at least {needed} updates in a merge, and it has "
                 f"{updates}: merge at least {needed}, or set a smaller f"
             )
+
+    def without(self, missing: int, updates: int) -> "Defence":
+        """The rule for a merge of so many updates of which some are missing, since they were refused.
+
+        A refused update is one that need not be survived. Without an f it stays what it was for all.
+
+        Args:
+            missing: how many.
+            updates: K, with them.
+        """
+        if not any(RULES[name].takes_f for name in self.rule.split("+")):
+            return self
+        return replace(self, f=max(0, self._f(updates) - missing))
 
     def full(self, users: Iterable[int], size: int) -> bool:
         """Whether those whose updates wait are enough for a merge that takes ``size``.

@@ -76,6 +76,10 @@ class Uploads:
                 f"{asked} is what a server does, and {type(schedule).__name__.lower()} has none: "
                 "choose the schedule cohort, arrivals or buffered."
             )
+        if self.defence is not None and self.defence.in_buffers and hasattr(schedule, "cohort"):
+            raise UploadError(
+                "basgd is for updates that come one by one: choose the schedule arrivals, or another rule."
+            )
         if self.privacy is not None and getattr(schedule, "merge", "delta") == "model":
             raise UploadError("privacy bounds updates, and merge = model mixes models: set merge = delta.")
 
@@ -129,8 +133,7 @@ class Uploads:
             if size == 1 and planned.noise == "independent":
                 raise ValueError(
                     f"each merge would hold one update, of 1 clip at most, and get noise of {noise:.3g} "
-                    "clips in every parameter: set buffer = 20 or more, choose the schedule cohort, or set "
-                    "noise = banded"
+                    "clips in every parameter: merge 20 or more (by buffer or cohort), or set noise = banded"
                 )
             return replace(self, privacy=planned)
         except ValueError as error:

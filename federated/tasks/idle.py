@@ -50,6 +50,10 @@ class Idle(ByAutograd):
         """Validation figures."""
         return self.judge(w)
 
+    def flipped(self, users: Tensor) -> "Idle":
+        """Nothing is learned, whatever labels say."""
+        return self
+
     def pooled(self) -> "Idle":
         """All samples in one place."""
         return replace(self, samples=self.samples.sum()[None])

@@ -44,7 +44,7 @@ def test_names_of_the_tables() -> None:
     assert offered("compare", "--by", "mrr") == ["mrr@10"]
     assert offered("export", "--format", "t") == ["trec"]
     assert offered("data", "import", "--protocol", "") == ["default", "published"]
-    assert offered("reproduce", "m") == ["memrl", "mnist"]
+    assert offered("reproduce", "m") == ["memrl", "membership", "mnist"]
     assert offered("tr") == ["train"]
 
 

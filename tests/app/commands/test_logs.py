@@ -112,7 +112,7 @@ def test_making_and_checking_data_waits_for_no_model_library(tmp_path: Path) -> 
         (["--public-users", "3"], "--public-users needs --public-counts federated."),
         (
             ["--public-counts", "central", "--public-times", "3"],
-            "--public-times needs --public-counts federated.",
+            "--public-times needs --public-counts federated or dp.",
         ),
         (["--public-counts", "federated", "--strict-time"], "--strict-time needs --public-counts central."),
         (["--public-counts", "federal"], "did you mean 'federated'?"),
@@ -141,7 +141,7 @@ def test_simulated_users_may_make_counts_together(tmp_path: Path, cli: Any) -> N
     bounds = {"public_counts": {"users": 3, "things": 200, "times": 4}}
     assert two["options"] == one["options"] | bounds
     for options, code, sentence in (
-        (("--public-things", 3), 2, "--public-things needs --public-counts federated."),
+        (("--public-things", 3), 2, "--public-things needs --public-counts federated or dp."),
         (("--public-counts", "federal"), 2, "did you mean 'federated'?"),
         ((*federated[:3], 4), 3, "4 users must tell of something before it counts, and there are 3."),
     ):

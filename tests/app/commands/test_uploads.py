@@ -1,16 +1,19 @@
 """`--privacy`, `--attack`, `--defence` and `--compress`, and what a run promises by them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.commands.exits import BAD_CONFIG, USAGE
+from app.commands.exits import BAD_CONFIG, BAD_RUN, USAGE
 from app.runs.checks import ConfigError
 from app.runs.given import parse_overrides
 from app.runs.settings import resolve
+from app.runs.training import train_run
+from data.storage import read
 from federated.keeping import BEST, LAST
 
 Cli = Callable[..., Any]
@@ -24,6 +27,18 @@ def trained(cli: Cli, data: Path, out: Path, *options: object) -> dict[str, Any]
     assert done.code == 0, done.err
     summary: dict[str, Any] = json.loads(done.out)
     return summary
+
+
+@pytest.fixture(scope="module")
+def private(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A private run."""
+    settings = resolve(
+        {"algorithm": "fedavg", "updates": 40, "evaluations": 0},
+        {"cohort": 20, "privacy.epsilon": 2, "privacy.delta": 1e-3},
+    )
+    out = tmp_path_factory.mktemp("private") / "run"
+    train_run(settings, tiny, read(tiny), out, lambda event: None)
+    return out
 
 
 def test_words_behind_an_option_are_its_hyper_parameters(cli: Cli, tiny: Path, tmp_path: Path) -> None:
@@ -109,7 +124,11 @@ def test_a_stopped_private_run_goes_on_to_the_same_model(cli: Cli, tiny: Path, t
 
 REFUSED: dict[str, tuple[tuple[object, ...], int, str]] = {
     "a word without a key": (("--privacy", "much"), USAGE, "--privacy much: write key=value, e.g. epsilon=2"),
-    "two names": (("--attack", "alie", "--attack", "ipm"), USAGE, "--attack ipm: write key=value"),
+    "two names": (("--attack", "alie", "--attack", "ipm"), USAGE, "--attack ipm: there can be one only"),
+    "nothing": (("--privacy", ""), USAGE, "--privacy needs words: e.g. --privacy epsilon=2 delta=1e-3"),
+    "a size alone": (("--compress", "8"), USAGE, "--compress 8: write key=value, e.g. bits=8"),
+    "no share": (("--attack", "alie"), BAD_CONFIG, "attack needs share: write share=0.1"),
+    "a short name": (("--set", "epsilon=2"), BAD_CONFIG, "unknown setting 'epsilon'"),
     "no epsilon": (("--privacy", "clip=1"), BAD_CONFIG, "privacy needs epsilon: write epsilon="),
     "no delta": (("--privacy", "epsilon=1"), BAD_CONFIG, "privacy needs delta: write delta="),
     "epsilon 0": (("--privacy", "epsilon=0", "delta=.001"), BAD_CONFIG, "privacy.epsilon = 0"),
@@ -133,7 +152,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], int, str]] = {
         "set updates to 20 at most",
     ),
     "an unknown key": (("--privacy", "epsilom=1"), BAD_CONFIG, "did you mean 'privacy.epsilon'?"),
-    "an unknown attack": (("--attack", "sign-flop"), BAD_CONFIG, "attack.kind = 'sign-flop'"),
+    "an unknown attack": (("--attack", "sign-flop", "share=.1"), BAD_CONFIG, "attack.kind = 'sign-flop'"),
     "half the users": (("--attack", "alie", "share=.6"), BAD_CONFIG, "attack.share = 0.6"),
     "an unknown rule": (("--defence", "medain"), BAD_CONFIG, "did you mean 'median'?"),
     "a rule too great": (("--defence", "krum", "f=9"), BAD_CONFIG, "needs at least 21 updates in a merge"),
@@ -152,7 +171,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], int, str]] = {
     "unbuffered": (
         ("--algorithm", "persa-fl-me", "--privacy", "epsilon=2", "delta=.01"),
         BAD_CONFIG,
-        "in every parameter: set buffer = 20 or more, choose the schedule cohort, or set noise = banded",
+        "in every parameter: merge 20 or more (by buffer or cohort), or set noise = banded",
     ),
 }
 
@@ -167,7 +186,7 @@ def test_what_cannot_be_is_said_in_a_sentence(name: str, cli: Cli, tiny: Path, t
 
 
 def test_privacy_keeps_the_last_model_and_weighs_equally() -> None:
-    pairs = parse_overrides(["epsilon=2", "delta=0.001"])
+    pairs = parse_overrides(["privacy.epsilon=2", "privacy.delta=0.001"])
     private = resolve({"algorithm": "fedavg"}, pairs)
     assert (private.keep, private.row.schedule.shares) == (LAST, "equal")
     usual = resolve({"algorithm": "fedavg"}, {})
@@ -191,3 +210,47 @@ def test_over_real_messages_noise_is_the_operating_systems() -> None:
 @pytest.mark.parametrize(("written", "value"), [("share=.1", 0.1), ("share=1.", 1.0), ("share=-.5e1", -5.0)])
 def test_numbers_are_read_as_people_write_them(written: str, value: float) -> None:
     assert parse_overrides([written]) == {"share": value}
+
+
+def test_an_empty_table_of_a_file_is_no_silence(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    file = tmp_path / "private.toml"
+    file.write_text("[privacy]\n# epsilon = 2\n")
+    told = cli("train", "--data", tiny, "--out", tmp_path / "run", "--config", file)
+    assert (told.code, "[privacy] is empty" in told.err) == (BAD_CONFIG, True)
+
+
+DAMAGES: dict[str, Any] = {
+    "nothing in it": {},
+    "no account": "x",
+    "another epsilon": {"epsilon": 0.1, "spent_epsilon": 0.1},
+    "another noise": {"noise": "nope"},
+    "no number": {"spent_epsilon": "abc"},
+    "more than promised": {"most_participations": 99},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_an_account_that_is_damaged_is_not_believed(
+    name: str, cli: Cli, private: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(private, tmp_path / "run")
+    file = tmp_path / "run" / "summary.json"
+    summary = json.loads(file.read_text())
+    damage = DAMAGES[name]
+    summary["privacy"] = damage if not damage or damage == "x" else summary["privacy"] | damage
+    file.write_text(json.dumps(summary))
+    told = cli("privacy", tmp_path / "run")
+    assert told.code == BAD_RUN, told.err
+    assert told.err.count("\n") == 1
+
+
+def test_a_dry_run_takes_every_option(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    for words in (("--attack", "label-flip", "share=.1"), ("--privacy", "epsilon=2", "delta=.01")):
+        told = cli("train", "--data", tiny, "--out", tmp_path / "run", *COHORT, *FEW, "--dry-run", *words)
+        assert told.code == 0, told.err
+
+
+def test_a_kill_undoes_no_merge_that_others_have_seen() -> None:
+    """Noise that cannot be drawn again is on the disk, with the participations, before a model leaves."""
+    private = {"privacy.epsilon": 2, "privacy.delta": 0.001, "privacy.randomness": "system"}
+    assert resolve({"algorithm": "fedavg", "checkpoint_every": 500}, private).checkpoint_every == 1

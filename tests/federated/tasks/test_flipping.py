@@ -1,11 +1,11 @@
 """Labels turned round: of hostile users only, in what they learn from only, and twice is not at all."""
 
-import pytest
 import torch
 
 from federated.tasks.flipping import Labelled
 from federated.tasks.idle import Idle
 from federated.tasks.linear import Linear
+from federated.tasks.navigation import Navigation
 from federated.tasks.quadratics import Quadratics
 from federated.tasks.ranking import RankingTask
 from federated.tasks.ranking_policy import PlackettLuce, RankingPolicy
@@ -50,6 +50,8 @@ def test_small_tasks_are_on_the_other_side() -> None:
     assert linear.flipped(hostile).held_out is linear.held_out
 
 
-@pytest.mark.parametrize("kind", [Idle])
-def test_a_task_without_labels_says_so(kind: type) -> None:
-    assert not isinstance(kind(torch.ones(3, dtype=torch.int64)), Labelled)
+def test_the_course_of_a_training_is_that_of_honest_users() -> None:
+    idle = Idle(torch.ones(3, dtype=torch.int64))
+    assert isinstance(idle, Labelled)
+    assert idle.flipped(torch.ones(3, dtype=torch.bool)) is idle
+    assert not issubclass(Navigation, Labelled), "where nobody has labels"
