@@ -140,7 +140,10 @@ def _places(panel: Panel, x: "pd.Series[float]") -> dict[str, Any]:
     """Axis and scale of x."""
     if not panel.log:
         return {"axis": alt.Axis(tickMinStep=1)}
-    return {"scale": alt.Scale(type="log", nice=False, padding=12), "axis": alt.Axis(values=sorted(set(x)))}
+    return {
+        "scale": alt.Scale(type="log", nice=False, padding=12),
+        "axis": alt.Axis(values=sorted(set(x)), format=".3~g"),
+    }
 
 
 def _chart(panel: Panel, legend: str, order: list[str]) -> alt.LayerChart | alt.FacetChart:

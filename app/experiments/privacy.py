@@ -13,11 +13,9 @@ from app.experiments.account import Experiment
 from app.experiments.cells import Runs, datasets, train
 from app.experiments.figures import Curve, Panel, draw
 from app.experiments.privacy_cells import (
-    CLIPPED,
     COUNTS,
     QUICK,
     SYNCHRONOUS,
-    UNTOUCHED,
     Key,
     Scale,
     cell,
@@ -120,10 +118,9 @@ def _draw(path: Path, result: Mapping[str, list[dict[str, Any]]]) -> None:
             known = [row for row in private if row[ranking]]
             parts = [[row[ranking][part] for row in known] for part in ("mean", "low", "high")]
             curves[told] = Curve([row["epsilon"] for row in known], *parts)
-            for epsilon, name in ((None, CLIPPED), (UNTOUCHED, UNTOUCHED)):
-                (bare,) = [row for row in ours if row["epsilon"] == epsilon]
-                if bare[ranking]:
-                    levels[f"{told}, {name}"] = bare[ranking]["mean"]
+            (bare,) = [row for row in ours if row["epsilon"] is None]
+            if bare[ranking]:
+                levels[f"{told}, no noise"] = bare[ranking]["mean"]
         panels.append(Panel(data, "ε", "NMRR, test", curves, levels, log=True))
     draw(path, "ranked by", panels)
 
