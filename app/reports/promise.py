@@ -91,7 +91,8 @@ def _account(run: Run) -> dict[str, Any] | None:
     )
     if not same or found.most_participations > found.participations or found.spent_epsilon > found.epsilon:
         raise RunError(f"{run.directory}: its summary promises something else than its settings.")
-    return asdict(found)
+    assert isinstance(told, dict), "as has been found"
+    return told
 
 
 def paragraph(result: dict[str, Any], console: Console) -> None:

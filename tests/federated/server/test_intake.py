@@ -315,7 +315,7 @@ def test_fewer_updates_are_divided_by_as_many_as_ever() -> None:
 
 
 def test_who_goes_on_keeps_the_promise_that_was_made() -> None:
-    """On other machines there may be other users then: more participations at the old noise would break it."""
+    """There may be other users then: more participations at the old noise would break it."""
     before = Intake.start(Uploads(PRIVACY).planned(200, 40, 10), SEED, 40, 10)
     after = Intake.start(Uploads(PRIVACY).planned(200, 20, 5), SEED, 20, 5)
     assert before is not None
