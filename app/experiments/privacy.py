@@ -6,6 +6,7 @@ nothing leaves it, so they have the same guarantee towards everybody else.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,19 @@ from app.experiments.privacy_cells import (
     multiplier,
 )
 from app.experiments.privacy_tables import markdown
-from app.experiments.workspace import alone, same_scale, save
-from data.storage import read
+from app.experiments.workspace import alone, published, same_scale, save
+from data.log_import import PUBLISHED
+from data.manifests import MANIFEST
+from data.privacy import Budget, PrivacyError, require_mechanism
+from data.schema import Dataset
+from data.storage import read, write
 from ranking.metrics import paired_bootstrap
+from ranking.releasing import released
 
 FIGURE = "privacy"
+BUDGET = Budget(4.0)
+"""Of the public counts that are released."""
+
 RANKINGS = {"common model": "global", "own models": "personal"}
 
 
@@ -48,10 +57,15 @@ def make(out: Path, scale: Scale, tell: Callable[[str], None], shell: Path | Non
     """
     same_scale(out, scale)
     bare = datasets(out, scale.users, scale.seeds, shell, tell)
-    counted = with_private_counts(bare)
+    counted = with_private_counts(out, bare, shell, tell)
     sources = bare | {_twin(data): places for data, places in counted.items()}
     users = {data: len(read(next(iter(places.values()))).users) for data, places in sources.items()}
-    cells = {(data, key.name): cell(key, scale, data, users[data]) for data in sources for key in keys(scale)}
+    cells = {
+        (data, key.name): cell(key, scale, data, users[data])
+        for data in sources
+        for key in keys(scale)
+        if data in bare or key.method == SYNCHRONOUS
+    }
     runs = train(out, cells, sources, tell)
     result = {}
     for data in bare:
@@ -62,21 +76,45 @@ def make(out: Path, scale: Scale, tell: Callable[[str], None], shell: Path | Non
         }
         result[data] = _judge({key: runs[data, key.name] for key in keys(scale)}, noise)
         for key, row in zip(keys(scale), result[data], strict=True):
-            row["private_counts"] = _figures(runs[_twin(data), key.name]) if data in counted else None
+            both = data in counted and key.method == SYNCHRONOUS
+            row["private_counts"] = _figures(runs[_twin(data), key.name]) if both else None
     _draw(out / FIGURE, result)
     save(out, result)
     return result
 
 
-def with_private_counts(bare: Mapping[str, Mapping[int, Path]]) -> dict[str, dict[int, Path]]:
-    """The datasets again, with public counts released at ε = 4: each that is here becomes a further column.
-
-    There is none, since no dataset can be released so yet.
+def with_private_counts(
+    out: Path, bare: Mapping[str, Mapping[int, Path]], shell: Path | None, tell: Callable[[str], None]
+) -> dict[str, dict[int, Path]]:
+    """The datasets again, with public counts that are released once at ε = 4; none where OpenDP is missing.
 
     Args:
+        out: directory of the experiment.
         bare: the datasets by name and seed, whose public counts are taken as they are.
+        shell: the log that one of them is of.
+        tell: is told of every release, which is of its own noise.
     """
-    return {}
+    try:
+        require_mechanism()
+    except PrivacyError as error:
+        tell(f"{error} The column of private counts is left out.")
+        return {}
+    found: dict[str, dict[int, Path]] = {}
+    for data, places in bare.items():
+        for seed, place in places.items():
+            twin = place.with_name(f"{place.name}-private")
+            if not (twin / MANIFEST).is_file():
+                write(_released(place, shell if data == "shell" else None), twin)
+                tell(f"released {twin}")
+            found.setdefault(data, {})[seed] = twin
+    return found
+
+
+def _released(place: Path, log: Path | None) -> Dataset:
+    """A dataset with private counts: of a log its pools are made anew, of what was released."""
+    if log is None:
+        return released(read(place, truth=True), BUDGET)
+    return published(log, "training", replace(PUBLISHED, public_counts=BUDGET), released)
 
 
 def _twin(data: str) -> str:

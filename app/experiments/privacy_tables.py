@@ -38,7 +38,8 @@ def _row(row: dict[str, Any], counts: bool) -> list[str]:
         told.append(difference(lost) if lost and row["epsilon"] is not None else "")
     if counts:
         known = row["private_counts"]
-        told += [f"{known[ranking]['mean']:.3f}" if known else DIVERGED for ranking in RANKINGS]
+        other = DIVERGED if row["method"] == SYNCHRONOUS else NONE
+        told += [f"{known[ranking]['mean']:.3f}" if known else other for ranking in RANKINGS]
     return told
 
 

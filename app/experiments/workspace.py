@@ -18,8 +18,9 @@ from app.runs.directory import (
 from app.runs.settings import Settings, resolve
 from data.files import write_bytes
 from data.folders import TakenError, require_free
-from data.log_import import PUBLISHED, import_log
+from data.log_import import PUBLISHED, ImportOptions, Releasing, import_log
 from data.manifests import MANIFEST
+from data.schema import Dataset
 from data.simulator import STRENGTH, simulate
 from data.storage import read_manifest, sha256, write
 from federated import checkpoint
@@ -96,11 +97,19 @@ def imported(out: Path, name: str, log: Path, group: str | None, tell: Callable[
         raise RunError(f"{out} holds the experiment on another log than {log}: choose another --out.")
     place = out / "data" / name
     if not (place / MANIFEST).is_file():
-        reading = replace(PUBLISHED.reading, quotes=".tsv" not in log.suffixes)
-        options = replace(PUBLISHED, reading=reading)
-        write(import_log(log, "user", "timestamp", "query", group, options), place)
+        write(published(log, group), place)
         tell(f"imported {place}")
     return place
+
+
+def published(
+    log: Path, group: str | None, options: ImportOptions = PUBLISHED, releasing: Releasing | None = None
+) -> Dataset:
+    """The dataset of a log, by the published protocol or one near it; see `imported` and `import_log`."""
+    reading = replace(options.reading, quotes=".tsv" not in log.suffixes)
+    return import_log(
+        log, "user", "timestamp", "query", group, replace(options, reading=reading), releasing=releasing
+    )
 
 
 def missing(
