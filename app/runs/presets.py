@@ -7,6 +7,7 @@ from typing import Any
 
 from app.runs.checks import ConfigError, require_known
 from app.runs.settings import Settings, resolve
+from app.runs.uploads import OPTIONAL
 
 PER_USER = "1/n"
 """Stands for one over the number of users, which only the data knows."""
@@ -102,7 +103,12 @@ def with_preset(
 
 
 def has(settings: Settings, key: str) -> bool:
-    """Whether there is such a hyper-parameter in these settings, named with its section or without."""
+    """Whether there is such a hyper-parameter in these settings, named with its section or without.
+
+    Those of `OPTIONAL` sections, always named with them, are there for every network.
+    """
     section, _, name = key.rpartition(".")
+    if section in OPTIONAL:
+        return not settings.fitted and name in {f.name for f in dataclasses.fields(OPTIONAL[section])}
     parts = settings.parts().items()
     return any(section in ("", owner) and name == f.name for owner, p in parts for f in dataclasses.fields(p))

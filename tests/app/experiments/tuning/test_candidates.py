@@ -195,3 +195,13 @@ def test_candidates_of_other_lengths_are_stopped_at_the_same_part() -> None:
     assert [found.target(c, found.plan.halvings) for c in range(len(full))] == full
     assert [found.target(c, 0) for c in range(len(full))] == [-(-u // 2**found.plan.halvings) for u in full]
     assert [found.target(c, -1) for c in range(len(full))] == [0] * len(full)
+
+
+def test_the_clip_of_private_runs_can_be_searched() -> None:
+    base = Base({"algorithm": "fedavg"}, {"privacy.epsilon": 2.0, "privacy.delta": 1e-3})
+    found, impossible = combinations(base, {"privacy.clip": [0.1, 1.0], "lr": [0.02, 0.05]})
+    assert not impossible
+    clips = {candidate.settings.row.privacy.clip for candidate in found}  # type: ignore[union-attr]
+    assert (clips, len(found)) == ({0.1, 1.0}, 4)
+    _, impossible = combinations(base, {"algorithm": ["fedavg", "local"]})
+    assert "privacy is what a server does" in impossible[0]
