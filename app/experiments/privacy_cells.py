@@ -1,7 +1,8 @@
 """The cells of `reproduce privacy`: who is promised which ε, by which algorithm and noise.
 
-Clip, rounds, step sizes and λ were chosen once, on validation slates of simulated users of seed 0. Whoever
-chooses them on users' own data looks at these data once more, which no ε here covers.
+Clip, rounds, step sizes and λ were chosen once, on validation slates of simulated users of seed 0; λ, and C
+where all users are in a round, on those of the shell log as well. To choose them on users' own data is to
+look at these data once more, which no ε here covers.
 """
 
 from collections.abc import Iterator
@@ -60,6 +61,9 @@ METHODS: dict[str, Method] = {
     "PersA-FL, each at once, banded noise": replace(_AT_ONCE, privacy={"noise": "banded"}),
 }
 """How updates are merged, by what it is called; those after … share the clipped run of the one above."""
+
+CLIP = {"shell": 0.5}
+"""C by dataset, all users in a round, where it is another than the method's."""
 
 LAM = {"simulated": 3.0, "shell": 30.0}
 """λ of own models by dataset: the automatic choice asks for validation losses, which no noise covers."""
@@ -146,13 +150,15 @@ def cell(key: Key, scale: Scale, data: str, users: int) -> Cell:
     """
     method = METHODS[key.method]
     sets = {name: min(users, value) if name == "buffer" else value for name, value in method.sets.items()}
+    known = data.split(",")[0]
+    clip = CLIP.get(known, method.clip) if method.algorithm == _ROUNDS.algorithm else method.clip
     bare = resolve({"algorithm": method.algorithm}, {})
     if bare.personal:
-        sets["lam"] = LAM[data.split(",")[0]]
+        sets["lam"] = LAM[known]
     if key.epsilon is None:
-        sets |= {"defence.rule": "clip", "defence.clip": method.clip}  # and their mean: all but the noise
+        sets |= {"defence.rule": "clip", "defence.clip": clip}  # and their mean: all but the noise
     elif isinstance(key.epsilon, float):
-        sets |= {"privacy.epsilon": key.epsilon, "privacy.delta": DELTA, "privacy.clip": method.clip}
+        sets |= {"privacy.epsilon": key.epsilon, "privacy.delta": DELTA, "privacy.clip": clip}
         sets |= {f"privacy.{name}": value for name, value in method.privacy.items()}
     return Cell(method.algorithm, scale.rounds * users, sets)
 

@@ -47,7 +47,8 @@ def _verdict(rows: list[dict[str, Any]]) -> str:
     """Whether all users in a round lose no more than they may."""
     (row,) = [row for row in rows if (row["method"], row["epsilon"]) == (SYNCHRONOUS, AT)]
     lost = row["global_minus_clipped"]
-    cost = "its figures" if lost is None else f"{difference(lost)} of NMRR"
+    cost = "an unknown amount" if lost is None else difference(lost)
     kept = lost is not None and -lost["mean"] <= BOUND
     told = "kept" if kept else "not kept"
-    return f"at ε = {AT:g} noise costs the common model {cost}; the bound, a loss of {BOUND:g}, is {told}."
+    changed = f"at ε = {AT:g} noise changes the common model's NMRR by {cost}"
+    return f"{changed}; the bound, a loss of {BOUND:g}, is {told}."
