@@ -101,7 +101,6 @@ def to_all(number: int) -> Callable[[int], None]:
 
 ENDS: dict[str, list[Callable[[int], None]]] = {
     "SIGTERM": [to_parent(signal.SIGTERM)],
-    "SIGHUP": [to_parent(signal.SIGHUP)],
     "Ctrl-C": [to_all(signal.SIGINT)],
     "Ctrl-C twice": [to_all(signal.SIGINT), lambda parent: time.sleep(0.1), to_all(signal.SIGINT)],
     "timeout": [to_parent(signal.SIGTERM), to_all(signal.SIGTERM)],
