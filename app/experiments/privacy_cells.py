@@ -11,6 +11,7 @@ from typing import Any
 
 from app.experiments.cells import Cell
 from app.runs.settings import resolve
+from federated.server.uploads import WithServer
 
 DELTA = 1e-3
 """δ, of every promise: less than one over the number of users."""
@@ -171,7 +172,8 @@ def multiplier(made: Cell, users: int) -> tuple[float, int]:
         users: that there are.
     """
     row = resolve({"algorithm": made.algorithm, "updates": made.updates}, dict(made.sets)).row
-    size: int = row.schedule.size(users)  # type: ignore[attr-defined]
+    assert isinstance(row.schedule, WithServer), "privacy needs one"
+    size = row.schedule.size(users)
     privacy = row.uploads.planned(made.updates, users, size).privacy
     assert privacy is not None, "asked of private cells"
     return privacy.multiplier(size), size

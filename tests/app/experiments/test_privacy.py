@@ -17,6 +17,7 @@ from app.experiments.privacy_cells import (
 )
 from app.experiments.privacy_tables import markdown
 from app.runs.settings import resolve
+from federated.server.uploads import WithServer
 
 
 @pytest.mark.parametrize("scale", [Scale(), QUICK])
@@ -29,7 +30,8 @@ def test_every_cell_is_one_of_its_own_that_runs(scale: Scale, data: str) -> None
         made = cell(key, scale, data, 229)
         assert made.updates == scale.rounds * 229
         row = resolve(made.options(0), dict(made.sets)).row
-        row.uploads.planned(made.updates, 229, row.schedule.size(229))  # type: ignore[attr-defined]
+        assert isinstance(row.schedule, WithServer)
+        row.uploads.planned(made.updates, 229, row.schedule.size(229))
         assert (row.privacy is not None) == isinstance(key.epsilon, float)
         if row.privacy is not None:
             assert row.privacy.epsilon == key.epsilon

@@ -9,6 +9,7 @@ from app.experiments.robustness_cells import DEFENCES, FACED, NONE, QUICK, Scale
 from app.experiments.robustness_tables import markdown
 from app.runs.settings import resolve
 from federated.hostile import ATTACKS
+from federated.server.uploads import WithServer
 
 
 @pytest.mark.parametrize("scale", [Scale(), QUICK])
@@ -19,7 +20,8 @@ def test_every_cell_is_one_of_its_own_that_runs(scale: Scale) -> None:
     for key in found:
         made = cell(key, scale)
         row = resolve({"algorithm": made.algorithm, "updates": made.updates}, dict(made.sets)).row
-        row.uploads.planned(made.updates, users, row.schedule.size(users))  # type: ignore[attr-defined]
+        assert isinstance(row.schedule, WithServer)
+        row.uploads.planned(made.updates, users, row.schedule.size(users))
         assert (row.attack is not None) == (key.share > 0)
         assert (row.defence is not None) == (key.defence != NONE)
 
