@@ -8,7 +8,7 @@ it (`Gossip`).
 
 from collections.abc import Callable
 from statistics import NormalDist
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -82,6 +82,10 @@ class Attack:
         hostile = torch.zeros(users, dtype=torch.bool)
         hostile[torch.from_numpy(generator(seed, "hostile").permutation(users)[:number])] = True
         return hostile
+
+    def told(self, users: int, seed: int) -> dict[str, Any]:
+        """What a summary tells: the kind, and how many of so many users are hostile."""
+        return {"kind": self.kind, "users": int(self.hostile_users(users, seed).sum())}
 
     def sent(self, updates: Tensor, hostile: Tensor, seed: int, merge: int) -> Tensor:
         """(K, P) what arrives at the server; rows of honest users keep their bits.

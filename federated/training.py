@@ -82,8 +82,7 @@ class Training:
         attack, defence = self._clients.uploads.attack, self._clients.uploads.defence
         found: dict[str, Any] = {}
         if attack is not None:
-            hostile = attack.hostile_users(self._clients.number, self._clients.seed)
-            found["attack"] = {"kind": attack.kind, "users": int(hostile.sum())}
+            found["attack"] = attack.told(self._clients.number, self._clients.seed)
         return found if defence is None else found | {"defence": {"rule": defence.rule, "norm": defence.clip}}
 
     def pack(self) -> Snapshot:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import typer
@@ -96,38 +96,31 @@ Until = Annotated[
     ),
 ]
 
+
+def _of_updates(metavar: str, text: str) -> Any:
+    """An option whose words are hyper-parameters of what becomes of updates, see `pairs`."""
+    return typer.Option(metavar=metavar, help=text, rich_help_panel=UPLOADS)
+
+
 Privacy = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="KEY=VALUE …",
-        help="Client-level differential privacy: epsilon=2 delta=1e-3 clip=0.1.",
-        rich_help_panel=UPLOADS,
-    ),
+    _of_updates("KEY=VALUE …", "Client-level differential privacy: epsilon=2 delta=1e-3 clip=0.1."),
 ]
 Attack = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="NAME KEY=VALUE …",
-        help="Simulate hostile users: {attacks}; e.g. sign-flip share=0.1 scale=10.",
-        rich_help_panel=UPLOADS,
-    ),
+    _of_updates("NAME KEY=VALUE …", "Simulate hostile users: {attacks}; e.g. sign-flip share=0.1 scale=10."),
 ]
 Defence = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="RULE KEY=VALUE …",
-        help="What the server does against them: {defences}; joined by +, e.g. clip+trimmed-mean f=4. "
+    _of_updates(
+        "RULE KEY=VALUE …",
+        "What the server does against them: {defences}; joined by +, e.g. clip+trimmed-mean f=4. "
         "Without a server: clip clip=1, how far a neighbour's model can be from one's own.",
-        rich_help_panel=UPLOADS,
     ),
 ]
 Compress = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="KEY=VALUE …",
-        help="Send fewer bytes: bits=8 or bits=4, or with a server also top_k=0.05.",
-        rich_help_panel=UPLOADS,
-    ),
+    _of_updates("KEY=VALUE …", "Send fewer bytes: bits=8 or bits=4, or with a server also top_k=0.05."),
 ]
 
 Engine = Annotated[

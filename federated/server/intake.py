@@ -242,7 +242,7 @@ class Intake:
                 "last_clip": self.clip,
             }
         if uploads.attack is not None:
-            found["attack"] = {"kind": uploads.attack.kind, "users": int(self.hostile.sum())}
+            found["attack"] = uploads.attack.told(len(self.hostile), self.seed)
         if uploads.defence is not None:
             users = len(self.hostile) if uploads.defence.in_buffers else self.size
             survived = uploads.defence.survives(users)
