@@ -1,0 +1,76 @@
+"""Merges with hostile users: what they do to the mean, and what rules make of that."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from federated.hostile import Attack
+from federated.schedules.arrivals import Arrivals
+from federated.schedules.cohort import Cohort
+from federated.server.admission import TOO_LARGE
+from federated.server.rules import Defence
+from tests.federated.server.pulling import SIZE, USERS, centres, learned, row
+
+SCHEDULES = {
+    "cohort": Cohort(cohort=USERS),
+    "buffer": Arrivals(concurrency=3, buffer=5, server_lr=1.0),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_one_hostile_user_moves_the_mean_anywhere_and_a_robust_rule_not(schedule: Arrivals | Cohort) -> None:
+    centre = 1 + 0.01 * centres()
+    attack = Attack(kind="sign-flip", share=0.125, scale=1e4)
+    lost, _ = learned(row(schedule, attack=attack), centre, 4 * USERS)
+    assert (lost - 1).norm() > 100
+    for rule in ("trimmed-mean", "median", "multi-krum", "nnm+trimmed-mean", "clip+median"):
+        found, merges = learned(row(schedule, attack=attack, defence=Defence(rule)), centre, 4 * USERS)
+        assert (found - 1).norm() < 0.2, rule
+        assert sum(len(merge.users) for merge in merges) > 2 * USERS
+
+
+def test_what_a_hostile_user_sends_is_held_against_the_bound() -> None:
+    attack = Attack(kind="scaled", share=0.25, scale=1e6)
+    _, merges = learned(row(Cohort(cohort=USERS, max_update_norm=100.0), attack=attack), centres(), 2 * USERS)
+    assert Counter(reason for merge in merges for reason in merge.refused) == {TOO_LARGE: 4}
+
+
+def test_flipped_labels_pull_the_other_way() -> None:
+    found, _ = learned(
+        row(Cohort(cohort=USERS, shares="equal"), attack=Attack(kind="label-flip", share=0.25)),
+        torch.ones(USERS, SIZE),
+        USERS,
+    )
+    assert torch.allclose(found, torch.full((SIZE,), 0.5)), "six users at 1 and two at −1"
+
+
+def test_basgd_waits_until_every_buffer_holds_something() -> None:
+    defence = Defence("basgd", buffers=4)
+    _, merges = learned(row(Arrivals(concurrency=3, server_lr=0.2), defence=defence), centres(), 64)
+    done = [merge for merge in merges if merge.users]
+    assert done
+    for merge in done:
+        assert {user % 4 for user in merge.users} == {0, 1, 2, 3}
+        assert len([user for user in merge.users if user % 4 == merge.users[-1] % 4]) == 1
+
+
+@pytest.mark.parametrize(
+    "rule", ["trimmed-mean", "krum", "multi-krum", "clip+trimmed-mean", "nnm+median", "median"]
+)
+def test_who_is_refused_takes_no_honest_update_along(rule: str) -> None:
+    """As many as are survived send what is refused: the others are merged, round by round."""
+    centre = 1 + 0.01 * centres(12)
+    attack = Attack(kind="scaled", share=0.25, scale=1e30)
+    schedule = Cohort(cohort=12)
+    found, merges = learned(row(schedule, attack=attack, defence=Defence(rule, f=3)), centre, 48)
+    assert (found - 1).norm() < 0.1
+    assert all(len(merge.users) == 9 for merge in merges)
+
+
+def test_who_is_refused_empties_no_buffer_of_basgd() -> None:
+    attack = Attack(kind="scaled", share=0.125, scale=1e30)
+    how = row(Arrivals(concurrency=3, server_lr=0.2), attack=attack, defence=Defence("basgd", buffers=8))
+    found, merges = learned(how, torch.ones(USERS, SIZE), 160)
+    assert sum(bool(merge.users) for merge in merges) > 5
+    assert (found - 1).norm() < 1.5
