@@ -9,8 +9,10 @@ from federated.hostile import Attack
 from federated.schedules.arrivals import Arrivals
 from federated.schedules.cohort import Cohort
 from federated.server.admission import TOO_LARGE
+from federated.server.intake import Intake
 from federated.server.rules import Defence
-from tests.federated.server.pulling import SIZE, USERS, centres, learned, row
+from federated.server.uploads import Uploads
+from tests.federated.server.pulling import SEED, SIZE, USERS, centres, learned, row
 
 SCHEDULES = {
     "cohort": Cohort(cohort=USERS),
@@ -55,15 +57,17 @@ def test_basgd_waits_until_every_buffer_holds_something() -> None:
         assert len([user for user in merge.users if user % 4 == merge.users[-1] % 4]) == 1
 
 
-@pytest.mark.parametrize(
-    "rule", ["trimmed-mean", "krum", "multi-krum", "clip+trimmed-mean", "nnm+median", "median"]
-)
+MOST = {"trimmed-mean": 5, "krum": 4, "multi-krum": 4, "clip+trimmed-mean": 5, "nnm+median": 5, "median": 5}
+"""f, as great as twelve updates allow: nine alone would be too few for it."""
+
+
+@pytest.mark.parametrize("rule", MOST)
 def test_who_is_refused_takes_no_honest_update_along(rule: str) -> None:
-    """As many as are survived send what is refused: the others are merged, round by round."""
+    """Three of twelve send what is refused: the nine others are merged, round by round."""
     centre = 1 + 0.01 * centres(12)
     attack = Attack(kind="scaled", share=0.25, scale=1e30)
     schedule = Cohort(cohort=12)
-    found, merges = learned(row(schedule, attack=attack, defence=Defence(rule, f=3)), centre, 48)
+    found, merges = learned(row(schedule, attack=attack, defence=Defence(rule, f=MOST[rule])), centre, 48)
     assert (found - 1).norm() < 0.1
     assert all(len(merge.users) == 9 for merge in merges)
 
@@ -74,3 +78,16 @@ def test_who_is_refused_empties_no_buffer_of_basgd() -> None:
     found, merges = learned(how, torch.ones(USERS, SIZE), 160)
     assert sum(bool(merge.users) for merge in merges) > 5
     assert (found - 1).norm() < 1.5
+
+
+def test_what_is_refused_weighs_as_zeros_in_its_buffer_of_basgd() -> None:
+    """Users 0 and 3 share a buffer, and 3 sends too much: (1 + 0)/2 is the median of that, 1 and 0.2."""
+    uploads = Uploads(attack=Attack("scaled", share=0.25, scale=1e6), defence=Defence("basgd", buffers=3))
+    intake = Intake.start(uploads, SEED, 4, 1)
+    assert intake is not None
+    intake.hostile = torch.tensor([False, False, False, True])
+    intake.pending = [torch.full((SIZE,), value) for value in (1.0, 1.0, 0.2, 1.0)]
+    found = intake.merge([0, 1, 2, 3], None, 100.0)
+    assert (found.kept, found.refused) == ((0, 1, 2), (TOO_LARGE,))
+    assert found.update is not None
+    assert found.update.tolist() == pytest.approx([0.5] * SIZE)
