@@ -178,13 +178,13 @@ class Defence:
     def without(self, missing: int, updates: int) -> "Defence":
         """The rule for a merge of so many updates of which some are missing, since they were refused.
 
-        A refused update is one that need not be survived. Without an f it stays what it was for all.
+        A refused update is one that need not be survived.
 
         Args:
             missing: how many.
             updates: K, with them.
         """
-        if not any(RULES[name].takes_f for name in self.rule.split("+")):
+        if self.f is None and not any(RULES[name].takes_f for name in self.rule.split("+")):
             return self
         return replace(self, f=max(0, self._f(updates) - missing))
 
