@@ -41,6 +41,9 @@ FEW_WRONG = 0.1
 LAM = 1.5
 """How far own models go: what validation usually chooses on simulated users."""
 
+BOUNDS = (1e-12, 1e12)
+"""Of losses: models that noise has ruined, with losses of 0, ∞ or none at all, are compared, too."""
+
 EPSILONS = (None, 8.0, 2.0, 0.5)
 """Of the models that are attacked; None: without privacy."""
 
@@ -158,13 +161,14 @@ def trained(task: RankingTask, row: Row, seed: int, scale: Scale) -> Tensor:
 
 
 def user_losses(task: RankingTask, w: Tensor) -> Tensor:
-    """(U,) mean loss on each user's training slates, of w (P,) or of one model each (U, P)."""
+    """(U,) mean loss on each user's training slates, within BOUNDS, of w (P,) or of one model each (U, P)."""
     everyone = torch.arange(len(task.samples))
     found = [
         task.loss(w.expand(len(everyone), -1)[some], task.everything(some, 0)[0])
         for some in everyone.split(25)
     ]
-    return torch.cat(found).double()
+    least, most = BOUNDS
+    return torch.cat(found).double().nan_to_num(most).clamp(least, most)
 
 
 def likelihood_ratio(losses: Floats, shadows: Floats, inside: NDArray[np.bool_]) -> Floats:

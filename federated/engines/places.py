@@ -5,11 +5,11 @@ a restart, takes the same place. A user's number on the server is that of the pl
 user's own number there.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from federated.virtual_time.roster import Roster
+from federated.virtual_time.roster import Roster, nobody
 
 
 @dataclass
@@ -35,12 +35,19 @@ class Place:
         """How many users live there."""
         return self.roster.users
 
-    def draw(self, number: int) -> dict[int, int]:
-        """The next users in turn, so many or all there are: which of their updates it is, by user."""
+    def draw(self, number: int, barred: Callable[[int], bool] = nobody) -> dict[int, int]:
+        """The next users in turn, so many or all there are: which of their updates it is, by user.
+
+        Args:
+            number: how many.
+            barred: whether a user must be passed over, by their number on the server.
+        """
         drawn: dict[int, int] = {}
         while len(drawn) < min(number, self.users):
-            user, counter, _ = self.roster.next(drawn, lambda user, now: now, 0.0)
-            drawn[user] = counter
+            turn = self.roster.next(drawn, lambda user, now: now, 0.0, lambda user: barred(self.begin + user))
+            if turn is None:
+                break
+            drawn[turn[0]] = turn[1]
         return drawn
 
     def give_back(self, turns: dict[int, int]) -> None:

@@ -139,10 +139,16 @@ class _Server:
         ]
 
     def order(self, place: Place, users: int) -> None:
-        """Have a place's next users compute updates of the present model."""
+        """Have a place's next users compute updates of the present model, if any of them can be merged.
+
+        If none can, and nobody else is at work, some compute all the same, to be refused and counted.
+        """
         assert place.node is not None, "only places whose nodes are there are asked"
         server = self.state.server
-        batch = Batch(place.name, place.draw(users), server.version, server.w)
+        drawn = place.draw(users, server.barred)
+        if not drawn and self.state.batches:
+            return
+        batch = Batch(place.name, drawn or place.draw(users), server.version, server.w)
         turns = {"users": list(batch.turns), "counters": list(batch.turns.values())}
         plain = {**self.served.host.about, **turns}
         content = Content(plain, {"w": server.w.numpy()})

@@ -9,6 +9,7 @@ when, and beside whom, does not matter, and no amplification by sampling is clai
 
 import math
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -62,7 +63,8 @@ class Privacy:
         """With all that depends on the training: so many updates of so many users, ``size`` in a merge.
 
         Raises:
-            ValueError: δ is no promise to so many users, or updates are more than all may be merged.
+            ValueError: δ is no promise to so many users, updates are more than all may be merged, or so far
+                apart that some time nobody may be merged.
         """
         if self.delta >= 1 / users:
             raise ValueError(
@@ -78,10 +80,17 @@ class Privacy:
             )
         turn, merges = max(1, users // size), -(-updates // size)
         leaves, band = self.leaves or turn, self.band or max(1, turn * 3 // 4)
+        apart = {"independent": 1, "tree": leaves, "banded": band}[self.noise]
+        if apart > turn:
+            name = "leaves" if self.noise == "tree" else "band"
+            raise ValueError(
+                f"privacy.{name} = {apart} asks for {apart * size} users who are merged one after the other, "
+                f"{size} at a time, and there are {users}: set it to {turn} at most"
+            )
         most = {"independent": merges, "tree": -(-merges // leaves), "banded": -(-merges // band)}[self.noise]
         return replace(self, participations=min(participations, most), leaves=leaves, band=band)
 
-    @property
+    @cached_property
     def mechanism(self) -> Mechanism:
         """How the noise of one merge goes with that of others."""
         if self.noise == "tree":

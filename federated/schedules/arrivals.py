@@ -35,7 +35,8 @@ class Arrivals(Timed, ServerOptimiser):
         concurrency: places for users to compute in (as many as users, where there are fewer). Where K = 1 and
             nothing is refused, mean staleness is one less than the mean number in flight when an update
             arrives: all places, unless users are away or arrive at once. With constant delays those who
-            begin together arrive together, and only then read again: (concurrency − 1)/2.
+            begin together arrive together, and only then read again: (concurrency − 1)/2. A place stays
+            empty while nobody who is free may be merged (see `Intake.barred`).
         idle_time: if given, every user works in a loop of their own and pauses for this mean time
             (exponential law) between an arrival and the next read; ``concurrency`` has no meaning then.
         server_lr: β; None is the talk's 1/n.
@@ -74,11 +75,11 @@ class Arrivals(Timed, ServerOptimiser):
         server = Merging(w, intake=clients.intake(self.buffer))
         flight = Flight(server, Roster(clients.number, clients.seed))
         clock = Clock(self, clients.seed, clients.number)
-        for user in range(clients.number if self.idle_time else min(self.concurrency, clients.number)):
-            if self.idle_time:
+        if self.idle_time:
+            for user in range(clients.number):
                 flight.book_after_pause(clock, user, 0, self.idle_time, 0.0)
-            else:
-                flight.book_next(clock, 0.0)
+        else:
+            flight.book(clock, min(self.concurrency, clients.number), 0.0)
         return flight
 
     def unpack(self, clients: Clients, snapshot: Snapshot) -> Flight:
@@ -90,11 +91,11 @@ class Arrivals(Timed, ServerOptimiser):
         clock = Clock(self, clients.seed, clients.number)
         while True:
             job, in_flight, arrival = state.land(clients, clock, self.max_update_norm)
+            taken = self.take(state.server, arrival, clients.number)
             if self.idle_time:
                 state.book_after_pause(clock, job.user, job.counter + 1, self.idle_time, job.time)
             else:
-                state.book_next(clock, job.time)
-            taken = self.take(state.server, arrival, clients.number)
+                state.book(clock, min(self.concurrency, clients.number), job.time)
             if taken is not None:
                 held = len(state.server.held)
                 yield Merge(state.w, *taken, in_flight, job.time, held)

@@ -19,7 +19,7 @@ from federated.server.merging import Merging
 from federated.server.optimisers import Moments, ServerOptimiser
 from federated.state import Snapshot
 from federated.virtual_time.clock import Clock, Timed
-from federated.virtual_time.roster import Roster
+from federated.virtual_time.roster import Roster, Turn, nobody
 
 
 @plain_dataclass
@@ -32,6 +32,24 @@ class Rounds:
     time: float = 0.0
     moments: Moments = field(default_factory=Moments)
     intake: Intake | None = None
+
+    def barred(self, user: int) -> bool:
+        """See `Intake.barred`."""
+        return self.intake is not None and self.intake.barred(user, ())
+
+    def turns(
+        self, roster: Roster, size: int, clock: Clock, barred: Callable[[int], bool] | None = None
+    ) -> list[Turn]:
+        """Whose turn it is in a round of ``size``; of fewer where others are ``barred``, or by the intake."""
+        members: set[int] = set()
+        found: list[Turn] = []
+        while len(found) < size:
+            turn = roster.next(members, clock.back, self.time, barred or self.barred)
+            if turn is None:
+                break
+            found.append(turn)
+            members.add(turn[0])
+        return found
 
     def pack(self) -> Snapshot:
         """See `State.pack`."""
@@ -82,18 +100,15 @@ class Cohort(Timed, ServerOptimiser):
         size = self.size(clients.number)
         clock = Clock(self, clients.seed, clients.number)
         while True:
-            members: dict[int, int] = {}  # user → which of their updates this is
-            turns, roster = [], state.roster.copy()
-            for _ in range(size):
-                turns.append(roster.next(members, clock.back, state.time))
-                members[turns[-1][0]] = turns[-1][1]
+            roster = state.roster.copy()
+            turns = state.turns(roster, size, clock) or state.turns(roster, size, clock, nobody)
+            members, counters, _ = map(list, zip(*turns, strict=True))
             ends = max(state.time, *clock.arrivals(turns))
-            deltas = clients.deltas(list(members), list(members.values()), state.w.expand(size, -1))
+            deltas = clients.deltas(members, counters, state.w.expand(len(members), -1))
             state.time, state.roster = ends, roster
             why = refusals(deltas, state.w, self.max_update_norm)
-            samples = clients.samples[torch.tensor(list(members))]
-            users, refused = self.take(state, list(members), deltas, why, samples)
-            yield Merge(state.w, users, (0,) * len(users), refused, size, state.time)
+            users, refused = self.take(state, members, deltas, why, clients.samples[torch.tensor(members)])
+            yield Merge(state.w, users, (0,) * len(users), refused, len(members), state.time)
 
     def size(self, users: int) -> int:
         """See `uploads.WithServer.size`."""

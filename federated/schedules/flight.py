@@ -4,6 +4,7 @@ An update waits to be computed until it is due; then all updates under way are c
 stacked program, since none of them depends on what will happen before it arrives.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from federated.server.intake import Intake
 from federated.server.merging import Arrival, Merging
 from federated.state import Snapshot
 from federated.virtual_time.clock import Clock
-from federated.virtual_time.roster import Roster
+from federated.virtual_time.roster import Roster, nobody
 
 
 class Job(NamedTuple):
@@ -63,10 +64,21 @@ class Flight:
         """See `Merging`."""
         return self.server.intake
 
-    def book_next(self, clock: Clock, now: float) -> None:
-        """Give a free place to the next in turn."""
-        user, counter, begin = self.roster.next({job.user for job in self.jobs}, clock.back, now)
+    def book(self, clock: Clock, places: int, now: float) -> None:
+        """Give free places to whose turn it is, if their updates can be merged; one place at least."""
+        while len(self.jobs) < places and self._book_next(clock, now, self.server.barred):
+            pass
+        if not self.jobs:
+            self._book_next(clock, now, nobody)
+
+    def _book_next(self, clock: Clock, now: float, barred: Callable[[int], bool]) -> bool:
+        """Whether there was somebody to be given a place."""
+        found = self.roster.next({job.user for job in self.jobs}, clock.back, now, barred)
+        if found is None:
+            return False
+        user, counter, begin = found
         self._push(begin, user, counter)
+        return True
 
     def book_after_pause(self, clock: Clock, user: int, counter: int, idle: float, now: float) -> None:
         """Let a user begin the counter-th update after an idle time of mean ``idle``."""

@@ -4,7 +4,7 @@ A user makes the update small and clips it; it waits in the buffer; hostile user
 that wait; and the buffer becomes one update, by the mean, a robust rule, or a sum with noise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Any, NamedTuple
@@ -115,7 +115,14 @@ class Intake:
             return delta, why
         return self._received(user, torch.zeros_like(w) if unusable else delta), None
 
-    def _refusal(self, user: int, waiting: Sequence[int]) -> str | None:
+    def barred(self, user: int, waiting: Collection[int]) -> bool:
+        """Whether any update of a user would be refused now: it need not be computed.
+
+        Who is not barred stays so until an update of theirs has come, whatever is merged in the meantime.
+        """
+        return self._refusal(user, waiting) is not None
+
+    def _refusal(self, user: int, waiting: Collection[int]) -> str | None:
         """Why the update of a user must not be merged beside those of others who wait; None if it may."""
         privacy, defence = self.uploads.privacy, self.uploads.defence
         if user in waiting and (privacy or (defence and not defence.in_buffers)):

@@ -9,10 +9,18 @@ from functools import lru_cache
 
 from data.randomness import generator
 
+Turn = tuple[int, int, float]
+"""User, which of their updates it is, and when they begin."""
+
+
+def nobody(user: int) -> bool:
+    """Whether a user is barred where none is."""
+    return False
+
 
 @dataclass
 class Roster:
-    """Turns in order; who is busy or away when their turn comes is first to be asked later.
+    """Turns in order; who is busy, away or barred when their turn comes is first to be asked later.
 
     Attributes:
         users: how many there are.
@@ -27,24 +35,32 @@ class Roster:
     waiting: dict[int, int] = field(default_factory=dict)
 
     def next(
-        self, busy: Collection[int], back: Callable[[int, float], float], now: float
-    ) -> tuple[int, int, float]:
-        """(user, counter, time to begin) of the next turn of somebody who is not busy.
+        self,
+        busy: Collection[int],
+        back: Callable[[int, float], float],
+        now: float,
+        barred: Callable[[int], bool] = nobody,
+    ) -> Turn | None:
+        """The next turn of somebody who is not busy; None if there is none.
 
         Args:
-            busy: users who cannot take a turn; at least one user is not busy.
+            busy: users who cannot take a turn.
             back: when a user is there, see `Clock.back`. If nobody is, it is the first to return.
             now: virtual time.
+            barred: whether a user must not take a turn now; they keep it.
         """
         for user in self.waiting:
-            if user not in busy and back(user, now) <= now:
+            if user not in busy and back(user, now) <= now and not barred(user):
                 return user, self.waiting.pop(user), now
         while not self._everyone_waits(busy):
             user, counter = self._turn()
-            if user not in busy and back(user, now) <= now:
+            if user not in busy and back(user, now) <= now and not barred(user):
                 return user, counter, now
             self.waiting.setdefault(user, counter)
-        user = min((u for u in self.waiting if u not in busy), key=lambda user: back(user, now))
+        free = [user for user in self.waiting if user not in busy and not barred(user)]
+        if not free:
+            return None
+        user = min(free, key=lambda user: back(user, now))
         return user, self.waiting.pop(user), back(user, now)
 
     def copy(self) -> "Roster":

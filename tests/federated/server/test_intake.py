@@ -91,6 +91,7 @@ def test_correlated_noise_keeps_the_distance_that_it_is_paid_for(noise: str) -> 
         privacy=replace(PRIVACY, noise=noise, leaves=8, band=5, participations=40),  # type: ignore[arg-type]
     )
     _, merges = learned(how, centres(), 60)
+    assert not any(merge.refused for merge in merges), "nobody computes what will be refused"
     last: dict[int, int] = {}
     taken = [merge.users[0] for merge in merges if merge.users]
     for number, user in enumerate(taken):
@@ -98,7 +99,57 @@ def test_correlated_noise_keeps_the_distance_that_it_is_paid_for(noise: str) -> 
             near = last[user] // 8 == number // 8 if noise == "tree" else number - last[user] < 5
             assert not near
         last[user] = number
+
+
+def test_who_comes_too_soon_is_refused() -> None:
+    loops = Arrivals(idle_time=0.5, delay_law="log-normal", delay_spread=1.5, server_lr=0.1)
+    privacy = replace(PRIVACY, noise="banded", band=5, participations=40)
+    _, merges = learned(row(loops, privacy=privacy), centres(), 60)
+    last: dict[int, int] = {}
+    for number, (user,) in enumerate(merge.users for merge in merges if merge.users):
+        assert number - last.get(user, -5) >= 5
+        last[user] = number
     assert any(TOO_SOON in merge.refused for merge in merges)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [Cohort(cohort=3, shares="equal"), Arrivals(concurrency=6, buffer=3)],
+    ids=["cohort", "buffer"],
+)
+@pytest.mark.parametrize("uploads", ["tree", "banded", "independent", "median"])
+def test_nobody_computes_what_would_be_refused(schedule: Cohort | Arrivals, uploads: str) -> None:
+    """Eight users, three in a merge: after six of them, two are left over, who begin the next."""
+    if uploads == "median":
+        how = row(schedule, defence=Defence("median"))
+    else:
+        privacy = replace(PRIVACY, noise=uploads, participations=12)  # type: ignore[arg-type]
+        how = row(schedule, privacy=privacy)
+    _, merges = learned(how, centres(), 48)
+    assert sum(len(merge.users) for merge in merges) == 48
+    assert not any(merge.refused for merge in merges)
+    counts = Counter(user for merge in merges for user in merge.users)
+    assert len(counts) == USERS
+    assert max(counts.values()) <= 8
+
+
+def test_a_place_is_empty_until_somebody_may_be_merged() -> None:
+    """All eight wait in a buffer of eight: the last comes alone, and then all places are taken again."""
+    how = row(Arrivals(concurrency=4, buffer=USERS), privacy=PRIVACY)
+    clients = Training(task(centres()), how, SEED, 80, 0)._clients
+    state = how.schedule.start(clients, torch.zeros(SIZE))
+    done = list(islice(how.schedule.run(clients, state), 3))
+    assert [sorted(merge.users) for merge in done] == [list(range(USERS))] * 3
+    assert [merge.in_flight for merge in done] == [1] * 3
+    assert all(set(merge.staleness) == {0} for merge in done), "nobody has read before the merge"
+
+
+@pytest.mark.parametrize(("noise", "name"), [("tree", "leaves"), ("banded", "band")])
+def test_a_distance_that_would_bar_everybody_is_refused(noise: str, name: str) -> None:
+    privacy = replace(PRIVACY, noise=noise, **{name: 11})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"{name} = 11 asks for 220 users .* and there are 200"):
+        privacy.planned(4000, 200, 20)
+    assert replace(privacy, **{name: 10}).planned(4000, 200, 20).mechanism.may_take(0, 10)
 
 
 def test_the_clip_moves_towards_the_quantile_of_the_norms() -> None:
@@ -259,10 +310,11 @@ def test_who_goes_on_keeps_the_promise_that_was_made() -> None:
 
 
 def test_participations_are_no_more_than_the_noise_allows() -> None:
-    """A band as long as the run lets nobody come twice, so that noise for once is enough."""
-    banded = replace(PRIVACY, noise="banded", band=100).planned(300, 60, 5)
-    assert banded.participations == 1
-    assert replace(PRIVACY, noise="tree", leaves=30).planned(300, 60, 5).participations == 2
+    """Five of sixty in a merge, 60 merges: no more trees or bands than fit in these, whatever is allowed."""
+    many = replace(PRIVACY, participations=40)
+    assert replace(many, noise="banded", band=12).planned(300, 60, 5).participations == 5
+    assert replace(many, noise="tree", leaves=9).planned(300, 60, 5).participations == 7
+    assert replace(many, noise="independent").planned(300, 60, 5).participations == 40
 
 
 def test_noise_that_drowns_the_count_is_refused_and_no_step_of_the_clip_is_wild() -> None:

@@ -175,7 +175,9 @@ def test_an_actor_that_is_killed_goes_on_from_its_disk(
     assert (code, summary["finished"], summary["updates"]) == (0, True, UPDATES)
     assert network["restarts"] == 1
     assert network["mass"] == pytest.approx(1, abs=1e-9)
-    assert 0.15 < network["lost"] / network["messages"] < 0.4
+    assert 0.15 < network["lost"] / network["messages"] < 0.8, (
+        "what was sent to one that is down is lost, too"
+    )
     assert not (out / GROUPS).exists()
     expected = json.loads(cli(*words(tiny, tmp_path / "simulated")).out)["validation_nmrr"]
     assert summary["validation_nmrr"]["personal"] == pytest.approx(expected["personal"], abs=0.01)
