@@ -54,11 +54,33 @@ def test_same_seed_same_files(case: str, tiny: Path, tmp_path: Path) -> None:
     assert {"config.toml", "metrics.jsonl", "model.json"} < set(first)
 
 
-@pytest.mark.parametrize("algorithm", ["memrl", "pfedme", "local", "pars-push-me"])
-def test_one_two_and_four_threads_give_the_same_bits(algorithm: str, tiny: Path, tmp_path: Path) -> None:
+UPLOADS = {
+    "private": ["--privacy", "epsilon=8", "delta=1e-2", "noise=tree", "quantile=.5", "--compress", "bits=8"],
+    "defended": ["--attack", "alie", "share=.2", "--defence", "nnm+krum", "f=2", "--compress", "top_k=.05"],
+    "bounded": ["--attack", "sign-flip", "share=.1", "--defence", "clip", "clip=1", "--compress", "bits=8"],
+}
+"""What is done to updates beside averaging them: noise, rules and codes are the same with any threads, too."""
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "uploads"),
+    [
+        ("memrl", ""),
+        ("pfedme", ""),
+        ("local", ""),
+        ("pars-push-me", ""),
+        ("persa-fl-ditto", "private"),
+        ("ditto", "defended"),
+        ("pars-push", "bounded"),
+    ],
+)
+def test_one_two_and_four_threads_give_the_same_bits(
+    algorithm: str, uploads: str, tiny: Path, tmp_path: Path
+) -> None:
     """Twenty clients make two stacks, which threads share; personal models are made in one or more."""
     outs = {threads: tmp_path / str(threads) for threads in (1, 2, 4)}
-    options = ["--algorithm", algorithm, "--updates", "60", "--evaluations", "2"]
+    options = ["--algorithm", algorithm, "--updates", "60", "--evaluations", "2", *UPLOADS.get(uploads, [])]
+    options += ["--set", "buffer=4"] if uploads == "private" else []
     options += [*FEW, "--set", "personal_steps=5"] if algorithm != "local" else []
     runs = [start(tiny, out, options, "0", threads) for threads, out in outs.items()]
     assert [run.wait(timeout=300) for run in runs] == [0, 0, 0]
