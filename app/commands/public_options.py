@@ -122,7 +122,7 @@ def rules_of(
         if users is not None:
             raise click.UsageError(f"--public-counts {counts} says already what --public-users would.")
         counts, users = FEDERATED, _threshold(counts)
-    one_of("--public-counts", counts, names)
+    one_of("--public-counts", counts, (*names, f"{THRESHOLD}K"))
     bounds, budget = {"users": users, "things": things, "times": times}, {"epsilon": epsilon, "delta": delta}
     _require(budget, counts == PRIVATE, PRIVATE)
     _require({"users": users}, counts not in (CENTRAL, PRIVATE), FEDERATED)

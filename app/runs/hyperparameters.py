@@ -23,6 +23,12 @@ def values_of(part: Any) -> dict[str, Any]:
     return {n: list(v) if isinstance(v, tuple) else v for n, v in found.items() if v is not None}
 
 
+def defaults_of(kind: type) -> dict[str, Any]:
+    """Of a part's kind, by name, those that have one."""
+    found = {f.name: f.default for f in dataclasses.fields(kind)}
+    return {name: value for name, value in found.items() if value is not dataclasses.MISSING}
+
+
 def written(value: Any) -> str:
     """A value as messages show it."""
     return str(value).lower() if isinstance(value, bool) else repr(value)

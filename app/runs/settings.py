@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from app.runs.checks import ConfigError, known_name, nearest, require_known, whole
-from app.runs.hyperparameters import exactly, section_of, told, values_of, what_is_wrong
+from app.runs.hyperparameters import defaults_of, exactly, section_of, told, values_of, what_is_wrong
 from app.runs.uploads import OPTIONAL, with_uploads
 from data.files import expanded
 from data.pinned import pin, read_pinned
@@ -121,8 +121,9 @@ class Settings:
         choices = {"algorithm": self.algorithm, "ranker": self.ranker_name, "engine": self.engine_name}
         choices |= dict(zip(("objective", "schedule"), self.cell or (), strict=False))
         defaults = resolve(choices, {}).sections()
+        defaults |= {name: defaults_of(kind) for name, kind in OPTIONAL.items()}
         return {
-            name: (value, defaults.get(section, {}).get(name))
+            f"{section}.{name}" if section in OPTIONAL else name: (value, defaults.get(section, {}).get(name))
             for section, values in self.sections().items()
             for name, value in values.items()
             if value != defaults.get(section, {}).get(name)

@@ -1,7 +1,7 @@
 """What becomes of updates on their way into the model: sections that a run has if it asks for them."""
 
 from collections.abc import Container, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from app.runs.checks import ConfigError
 from federated.algorithms import Row
@@ -45,6 +45,7 @@ def with_uploads(row: Row, keep: str, engine: str, overrides: Container[str]) ->
     _require_engine(row, engine, asked)
     if row.attack is not None and not _given("attack", "share", overrides):
         raise ConfigError("attack needs share: write share=0.1 for a tenth of the users.")
+    _require_read(row, asked)
     return row if row.privacy is None else _private(row, row.privacy, keep, engine, overrides)
 
 
@@ -58,6 +59,47 @@ def _require_engine(row: Row, engine: str, asked: Sequence[str]) -> None:
             f"privacy.quantile needs users who know today's bound, and on the engine {engine} they know the "
             "first one: leave it out."
         )
+
+
+ANY = frozenset[str]()
+"""Anything but None."""
+
+READ_BY: dict[str, dict[str, tuple[str, frozenset[str]]]] = {
+    "privacy": {
+        "leaves": ("noise", frozenset({"tree"})),
+        "band": ("noise", frozenset({"banded"})),
+        "clip_lr": ("quantile", ANY),
+        "bit_noise": ("quantile", ANY),
+    },
+    "attack": {
+        "scale": ("kind", frozenset({"sign-flip", "scaled"})),
+        "tau": ("kind", frozenset({"ipm", "alie"})),
+        "sigma": ("kind", frozenset({"gaussian"})),
+    },
+    "defence": {
+        "clip": ("rule", frozenset({"clip"})),
+        "nu": ("rule", frozenset({"geometric-median"})),
+        "iterations": ("rule", frozenset({"geometric-median"})),
+        "tau": ("rule", frozenset({"centred-clipping"})),
+        "L": ("rule", frozenset({"centred-clipping"})),
+        "buffers": ("rule", frozenset({"basgd"})),
+    },
+    "compression": {"bucket": ("bits", frozenset({"4", "8"}))},
+}
+"""Hyper-parameters that are read only for some values of another one, by section. Rules are joined by +."""
+
+
+def _require_read(row: Row, asked: Sequence[str]) -> None:
+    """Refuse what would change nothing: whoever sets it believes that it does."""
+    for section in asked:
+        own = getattr(row, section)
+        changed = {one.name for one in fields(own) if getattr(own, one.name) != one.default}
+        for name, (other, values) in READ_BY[section].items():
+            value = getattr(own, other)
+            told = "nothing" if value is None else value
+            read = value is not None if values is ANY else not values.isdisjoint(str(value).split("+"))
+            if name in changed and not read:
+                raise ConfigError(f"{section}.{name} has no meaning where {other} = {told}: leave it out.")
 
 
 def _private(row: Row, privacy: Privacy, keep: str, engine: str, overrides: Container[str]) -> Row:

@@ -59,7 +59,7 @@ UPLOADS = {
     "defended": ["--attack", "alie", "share=.2", "--defence", "nnm+krum", "f=2", "--compress", "top_k=.05"],
     "bounded": ["--attack", "sign-flip", "share=.1", "--defence", "clip", "clip=1", "--compress", "bits=8"],
 }
-"""What is done to updates beside averaging them: noise, rules and codes are the same with any threads, too."""
+"""What is done to updates beside averaging them: the same with any threads, too."""
 
 
 @pytest.mark.parametrize(
