@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +29,7 @@ from federated.workers import one_thread
 
 
 class Training:
-    """A task being trained by an algorithm; while it is ``at_rest`` it can be packed, to go on elsewhere.
+    """A task being trained by an algorithm. After any event but the last it can be packed, to go on elsewhere.
 
     Args:
         task: what is learned.
@@ -66,8 +67,6 @@ class Training:
         self._unjudged = False
         self._best_by = best_by
         self._best: Best | None = None
-        self.at_rest = True
-        """Whether all that is to be said of the last merge has been said."""
 
     def warm_up(self) -> None:
         """See `Clients.warm_up`."""
@@ -125,10 +124,8 @@ class Training:
                 users could be merged; the message says what would help.
         """
         with one_thread():
-            try:
+            with suppress(Interrupted):
                 yield from self._learn(stop)
-            except Interrupted:
-                self.at_rest = True
             trained()
             if self._unjudged and self._done >= self._updates:  # nobody will go on from here
                 yield self._judged()
@@ -138,7 +135,6 @@ class Training:
         merges = self._schedule.run(self._clients, self._state)
         while True:
             if self._unjudged:  # perhaps since a checkpoint
-                self.at_rest = True
                 yield self._judged()
             if self._done >= self._updates or stop():
                 return
@@ -150,7 +146,6 @@ class Training:
             if not all(map(math.isfinite, (merge.network or {}).values())):
                 raise self.diverged()
             self._unjudged = self._crossed(arrived)
-            self.at_rest = not self._unjudged
             yield self._merged(merge)
 
     def _merged(self, merge: Merge) -> Merged:

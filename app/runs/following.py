@@ -62,7 +62,7 @@ def follow(
             watch(event)
             journal.see(event)
             due = event.updates - saved >= settings.checkpoint_every
-            if training.at_rest and not isinstance(event, Finished) and (due or enough()):
+            if not isinstance(event, Finished) and (due or enough()):
                 saved = event.updates
                 _save(training, journal, belonging, out)
             phases.enter(TRAINING)

@@ -15,7 +15,7 @@ from federated import checkpoint
 from federated.algorithms import ALGORITHMS, Row
 from federated.clients import LocalSGD
 from federated.compression import Compression
-from federated.events import Evaluated, Event, Finished, Merged
+from federated.events import Event, Finished, Merged
 from federated.hostile import Attack
 from federated.objectives import MAML, MoreauEnvelope, Vanilla
 from federated.patience import Interrupted, Patience, Unbounded
@@ -132,7 +132,7 @@ def test_an_unpacked_training_ends_with_the_same_bits(name: str, board: RankingT
     for event in packing.events():
         seen.append(event)
         begun = len(seen) > min(moments, default=len(whole))
-        if begun and packing.at_rest and not isinstance(event, Finished):  # after that nothing comes
+        if begun and not isinstance(event, Finished):  # after that nothing comes
             moments.discard(min(moments))
             updates = event.updates
             packed[len(seen)] = checkpoint.save(tmp_path / str(len(seen)), updates, packing.pack())
@@ -153,10 +153,7 @@ def test_resuming_after_every_event_changes_nothing(name: str, board: RankingTas
     whole = list(training(board, ROWS[name]).events())
     now, seen = training(board, ROWS[name]), []
     while not (seen and isinstance(seen[-1], Finished)):
-        for event in now.events():
-            seen.append(event)
-            if now.at_rest:
-                break
+        seen.append(next(now.events()))
         checkpoint.save(tmp_path, len(seen), now.pack())
         snapshot, _ = checkpoint.load(tmp_path)
         assert snapshot is not None
@@ -220,15 +217,6 @@ def test_a_training_whose_last_evaluation_is_interrupted_is_complete(board: Rank
     assert_same(seen, whole)
 
 
-def test_between_a_merge_and_its_evaluation_a_training_is_not_at_rest(board: RankingTask) -> None:
-    """Packed there, the evaluation would be lost."""
-    now = training(board, ALGORITHMS["persa-fl"])
-    rest = [(type(event), now.at_rest) for event in now.events()]
-    before = [rest[at - 1] for at, (kind, _) in enumerate(rest) if kind is Evaluated]
-    assert before == [(Merged, False)] * EVALUATIONS
-    assert all(at_rest for kind, at_rest in rest if kind is not Merged)
-
-
 def test_another_seed_is_another_training(board: RankingTask, tmp_path: Path) -> None:
     """What is packed leaves the rest to the keyed draws, and these do matter."""
     row = ALGORITHMS["persa-fl"]
@@ -236,7 +224,6 @@ def test_another_seed_is_another_training(board: RankingTask, tmp_path: Path) ->
     events = first.events()
     for _ in range(11):
         next(events)
-    assert first.at_rest
     checkpoint.save(tmp_path, 11, first.pack())
     snapshot, _ = checkpoint.load(tmp_path)
     assert snapshot is not None
