@@ -29,7 +29,7 @@ from federated.workers import one_thread
 
 
 class Training:
-    """A task being trained by an algorithm. After any event but the last it can be packed, to go on elsewhere.
+    """A task being trained by an algorithm; after any event but the last it can be packed, for a later one.
 
     Args:
         task: what is learned.

@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from app.commands.exits import BAD_CONFIG, BAD_RUN, USAGE
 from app.runs.checks import ConfigError
+from app.runs.directory import CHECKPOINTS
 from app.runs.given import parse_overrides
 from app.runs.settings import resolve
 from app.runs.training import train_run
 from data.storage import read
+from federated import checkpoint
 from federated.keeping import BEST, LAST
+from federated.training import Training
 
 Cli = Callable[..., Any]
 
@@ -254,3 +259,25 @@ def test_a_kill_undoes_no_merge_that_others_have_seen() -> None:
     """Noise that cannot be drawn again is on the disk, with the participations, before a model leaves."""
     private = {"privacy.epsilon": 2, "privacy.delta": 0.001, "privacy.randomness": "system"}
     assert resolve({"algorithm": "fedavg", "checkpoint_every": 500}, private).checkpoint_every == 1
+
+
+def test_a_merge_is_on_the_disk_before_it_is_judged(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On nodes, whoever judges a model sees it: after a kill the same merge would get other noise."""
+    saved, run = [], tmp_path / "run"
+    evaluate = Training._evaluate
+
+    def judged(self: Training, w: Tensor) -> dict[str, float]:
+        snapshot, _ = checkpoint.load(run / CHECKPOINTS)
+        assert snapshot is not None
+        saved.append(torch.equal(snapshot.tensors["w"], w))
+        return evaluate(self, w)
+
+    monkeypatch.setattr(Training, "_evaluate", judged)
+    settings = resolve(
+        {"algorithm": "fedavg", "updates": 80, "evaluations": 4},
+        {"cohort": 20, "privacy.epsilon": 2, "privacy.delta": 1e-3, "privacy.randomness": "system"},
+    )
+    train_run(settings, tiny, read(tiny), run, lambda event: None)
+    assert saved == [True] * 4
