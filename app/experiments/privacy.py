@@ -169,9 +169,10 @@ EXPERIMENT = Experiment(
     "much of that do own models make up for, which never leave the device?",
     known="the accounting: k merges of a user with noise σC in each are √k/σ-Gaussian private, in whatever "
     "order they come; δ = 0.001, less than one over the number of users.",
-    unknown="how private the data are that a ranker is given: public counts of queries are taken as they are "
-    "here, and choosing clip, rounds, step sizes and λ on validation slates looked at users' data, too. ε "
-    "covers neither.",
+    unknown="how private the data are that a ranker is given: public counts of queries are taken as they "
+    "are, and choosing clip, rounds, step sizes and λ on validation slates looked at users' data, too. ε "
+    "covers neither. Where counts are private as well, pools of a log hold only what was released: fewer of "
+    "the wanted queries, so that other slates are ranked than in the columns before.",
     full=Scale(),
     quick=QUICK,
     make=make,
