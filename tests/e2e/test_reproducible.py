@@ -68,10 +68,9 @@ UPLOADS = {
         ("memrl", ""),
         ("pfedme", ""),
         ("local", ""),
-        ("pars-push-me", ""),
         ("persa-fl-ditto", "private"),
         ("ditto", "defended"),
-        ("pars-push", "bounded"),
+        ("pars-push-me", "bounded"),
     ],
 )
 def test_one_two_and_four_threads_give_the_same_bits(
