@@ -160,26 +160,6 @@ def noise_multiplier_of(epsilon: float, delta: float, squared_sensitivity: float
     return math.sqrt(positive("squared_sensitivity", squared_sensitivity)) / mu_of(epsilon, delta)
 
 
-def split(noise_multiplier: float, bit_noise: float) -> float:
-    """σ_Δ, the multiplier that the updates' own noise needs so that σ pays for clipped counts as well.
-
-    With adaptive clipping (Andrew 2021, theorem 1) a participation also adds b − 1/2 to a sum that gets
-    noise of standard deviation σ_b; b says whether the update's norm was at most C, so the sensitivity is
-    1/2. Update and bit together are as private as σ where σ⁻² = σ_Δ⁻² + (2σ_b)⁻². Trees and bands have
-    s² ≥ k; with independent noise on their bits the result is more than they need.
-
-    Args:
-        noise_multiplier: σ, which the accounting sees.
-        bit_noise: σ_b > σ/2.
-    """
-    sigma, bits = positive("noise_multiplier", noise_multiplier), 2 * positive("bit_noise", bit_noise)
-    if bits <= sigma:
-        raise ValueError(
-            f"bit_noise must be more than half the noise multiplier, here {sigma / 2:g}, not {bit_noise:g}."
-        )
-    return sigma / math.sqrt((1 - sigma / bits) * (1 + sigma / bits))
-
-
 def _log_delta(epsilon: float, mu: float) -> float:
     above, below = float(log_ndtr(mu / 2 - epsilon / mu)), float(log_ndtr(-mu / 2 - epsilon / mu))
     ratio = epsilon + below - above

@@ -112,13 +112,12 @@ class Privacy:
             ValueError: the count alone would tell more than ε allows.
         """
         assert self.participations is not None, "planned"
-        least = math.sqrt(self.participations) / (2 * mu_of(self.epsilon, self.delta))
+        least = math.sqrt(self.participations) / mu_of(self.epsilon, self.delta)
         found = self.bit_noise or max(size / BITS, 2 * least)
         if found > size:
             raise ValueError(
                 f"the count of updates below the bound, of {size}, would drown in its noise of {found:.3g}: "
-                f"leave "
-                "quantile out, or merge more updates at a time"
+                "leave quantile out, or merge more updates at a time"
             )
         if found <= least:
             raise ValueError(
@@ -129,7 +128,10 @@ class Privacy:
 
     def multiplier(self, size: int) -> float:
         """σ: noise of a merge is σ C in every parameter. With a count of bits each of a user's k merges tells
-        a bit more, b − ½: μ² = S²/σ² + k/(4 σ_b²), S² the squared sensitivity of the mechanism.
+        a bit more: μ² = S²/σ² + k/σ_b², S² the squared sensitivity of the mechanism.
+
+        A user changes the count by 1 at most: who sends zeros is counted as below the bound, and who sends a
+        long update is not. (Andrew 2021 has ½, since there who does not take part is not counted as ½.)
 
         Raises:
             ValueError: see `bit_multiplier`.
@@ -137,7 +139,7 @@ class Privacy:
         assert self.participations is not None, "planned"
         squared = mu_of(self.epsilon, self.delta) ** 2
         if self.quantile is not None:
-            squared -= self.participations / (4 * self.bit_multiplier(size) ** 2)
+            squared -= self.participations / self.bit_multiplier(size) ** 2
         return math.sqrt(self.mechanism.squared_sensitivity(self.participations) / squared)
 
     def told(self, size: int, most: int) -> dict[str, Any]:
@@ -150,7 +152,7 @@ class Privacy:
         noise = self.multiplier(size)
         bits = None if self.quantile is None else self.bit_multiplier(size)
         squared = self.mechanism.squared_sensitivity(max(most, 1)) / noise**2
-        squared += 0 if bits is None else most / (4 * bits**2)
+        squared += 0 if bits is None else most / bits**2
         return {
             "epsilon": self.epsilon,
             "delta": self.delta,

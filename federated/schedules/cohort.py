@@ -13,7 +13,7 @@ from torch import Tensor
 from federated.clients import Clients
 from federated.objectives import Positive
 from federated.schedules import Merge
-from federated.server.admission import refusals
+from federated.server.admission import CONTENT, refusals
 from federated.server.intake import Intake
 from federated.server.merging import Merging
 from federated.server.optimisers import Moments, ServerOptimiser
@@ -168,7 +168,8 @@ class Cohort(Timed, ServerOptimiser):
         if not places:
             return (), tuple(refused)
         share = self._share(samples[places], deltas.dtype)
-        found = intake.merge([users[place] for place in places], share, self.max_update_norm)
+        lost = sum(why in CONTENT for why in whys)
+        found = intake.merge([users[place] for place in places], share, self.max_update_norm, lost)
         if (update := found.update) is not None:
             self._step(server, lambda factor: factor * update)
         return tuple(users[places[kept]] for kept in found.kept), (*refused, *found.refused)

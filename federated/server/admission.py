@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 SHAPE, NOT_FINITE, TOO_LARGE, TOO_STALE = "wrong shape or type", "not finite", "norm over bound", "too stale"
+CONTENT = (SHAPE, NOT_FINITE, TOO_LARGE)
+"""Why an update is refused for what it holds, whenever it comes."""
 
 
 def refusals(deltas: Sequence[Tensor] | Tensor, w: Tensor, max_norm: float | None) -> list[str | None]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from federated.server.admission import NOT_FINITE, SHAPE, TOO_LARGE, refusals
+from federated.server.admission import CONTENT, refusals
 from federated.server.rules import Defence
 from federated.server.uploads import Uploads
 
@@ -109,7 +109,7 @@ class Intake:
             why: a reason that has been found before, see `admission`.
             w: (P,) a model. Privacy must not show that an update was unusable: it counts as zeros like this.
         """
-        unusable = self.uploads.privacy is not None and why in (SHAPE, NOT_FINITE, TOO_LARGE)
+        unusable = self.uploads.privacy is not None and why in CONTENT
         why = self._refusal(user, waiting) if why is None or unusable else why
         if why is not None:
             return delta, why
@@ -158,13 +158,16 @@ class Intake:
         defence = self.uploads.defence
         return len(users) >= size if defence is None else defence.full(users, size)
 
-    def merge(self, users: Sequence[int], share: Tensor | None, max_norm: float | None) -> Together:
+    def merge(
+        self, users: Sequence[int], share: Tensor | None, max_norm: float | None, lost: int = 0
+    ) -> Together:
         """Empty the buffer into one update.
 
         Args:
             users: whose updates wait, in their order.
             share: (K,) weights of the mean, with sum 1; None: equal ones. Only a plain mean has weights.
             max_norm: see `refusals`; hostile updates are held against it.
+            lost: further updates that came for this merge, and were refused for what they hold.
         """
         updates, self.pending = torch.stack(self.pending), []
         if self.uploads.attack is not None:
@@ -173,18 +176,18 @@ class Intake:
         if self.uploads.privacy is not None:
             found = Together(self._private(updates), tuple(range(len(users))), ())
         else:
-            found = self._admitted(updates, users, share, max_norm)
+            found = self._admitted(updates, users, share, max_norm, lost)
         self.merges += 1
         return found
 
     def _admitted(
-        self, updates: Tensor, users: Sequence[int], share: Tensor | None, max_norm: float | None
+        self, updates: Tensor, users: Sequence[int], share: Tensor | None, max_norm: float | None, lost: int
     ) -> Together:
         whys = refusals(updates, updates[0], max_norm) if self.uploads.attack else [None] * len(updates)
         kept = tuple(place for place, why in enumerate(whys) if why is None)
         refused = tuple(why for why in whys if why is not None)
         if (defence := self.uploads.defence) is not None:
-            return self._resisted(defence, updates, users, kept, refused)
+            return self._resisted(defence, updates, users, kept, refused, lost)
         if not kept:
             return Together(None, kept, refused)
         if refused:
@@ -199,14 +202,16 @@ class Intake:
         users: Sequence[int],
         kept: tuple[int, ...],
         refused: tuple[str, ...],
+        lost: int,
     ) -> Together:
-        """The same by a rule. Who is refused here or was before is one fewer to resist."""
+        """The same by a rule. Who is refused for what they sent need not be resisted any more."""
         if defence.in_buffers:  # zeros are as good as any lie: what is refused empties no buffer
             usable = torch.zeros(len(users), dtype=torch.bool)
             usable[list(kept)] = True
             updates = torch.where(usable[:, None], updates, 0)
             return Together(defence(updates, None, torch.tensor(users)), kept, refused)
-        rule = defence.without(max(0, self.size - len(kept)), self.size)
+        lost += len(refused)
+        rule = defence.without(lost, len(kept) + lost)
         try:
             rule.require(len(kept))
         except ValueError:
@@ -229,10 +234,7 @@ class Intake:
         return (total / self.size).to(updates.dtype)
 
     def _part_below(self, updates: int) -> float:
-        """The part of updates shorter than C, as far as noise lets it be seen (Andrew 2021, alg. 1).
-
-        The sum is of b − ½, so that a user changes it by ½ at most.
-        """
+        """The part of updates shorter than C, as far as noise lets it be seen (Andrew 2021, alg. 1)."""
         privacy = self.uploads.privacy
         assert privacy is not None, "there is a promise"
         noise = float(privacy.source(self.seed).normal(1, self.merges, 1)[0])

@@ -21,7 +21,6 @@ from federated.privacy.accounting import (
     gaussian_squared_sensitivity,
     mu_of,
     noise_multiplier_of,
-    split,
     toeplitz_root,
     tree_mu,
     tree_squared_sensitivity,
@@ -119,18 +118,6 @@ def test_the_root_squared_is_the_matrix_of_prefix_sums() -> None:
     assert np.convolve(column, column)[:50] == pytest.approx(np.ones(50), rel=1e-13)
 
 
-@pytest.mark.parametrize(("sigma", "bits"), [(1.0, 0.6), (6.46, 10.0), (0.5, 40.0)])
-def test_update_and_bit_together_cost_what_the_accounting_sees(sigma: float, bits: float) -> None:
-    own = split(sigma, bits)
-    assert own > sigma
-    assert 1 / own**2 + (1 / 2 / bits) ** 2 == pytest.approx(1 / sigma**2, rel=1e-12)
-
-
-def test_noise_on_bits_can_be_too_small() -> None:
-    with pytest.raises(ValueError, match=r"more than half the noise multiplier, here 1, not 1\."):
-        split(2.0, 1.0)
-
-
 def integrated(order: float, sigma: float, rate: float) -> float:
     """Rényi divergence of one Poisson-sampled round, as the integral that defines it."""
 
@@ -191,8 +178,6 @@ IMPOSSIBLE: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
     (tree_mu, (1.0, 0, 1), "leaves"),
     (tree_mu, (1.0, 1, -1), "participations"),
     (banded_mu, (1.0, 1, 0), "band"),
-    (split, (1.0, NAN), "bit_noise"),
-    (split, (-1.0, 1.0), "noise_multiplier"),
     (poisson_epsilon, (1.0, 0.0, 1, 1e-5), "rate"),
     (poisson_epsilon, (1.0, 1.1, 1, 1e-5), "rate"),
     (poisson_epsilon, (1.0, NAN, 1, 1e-5), "rate"),

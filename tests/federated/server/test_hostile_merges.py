@@ -7,11 +7,12 @@ import torch
 
 from federated.hostile import Attack
 from federated.schedules.arrivals import Arrivals
-from federated.schedules.cohort import Cohort
+from federated.schedules.cohort import Cohort, Rounds
 from federated.server.admission import TOO_LARGE
 from federated.server.intake import Intake
 from federated.server.rules import Defence
 from federated.server.uploads import Uploads
+from federated.virtual_time.roster import Roster
 from tests.federated.server.pulling import SEED, SIZE, USERS, centres, learned, row
 
 SCHEDULES = {
@@ -70,6 +71,20 @@ def test_who_is_refused_takes_no_honest_update_along(rule: str) -> None:
     found, merges = learned(row(schedule, attack=attack, defence=Defence(rule, f=MOST[rule])), centre, 48)
     assert (found - 1).norm() < 0.1
     assert all(len(merge.users) == 9 for merge in merges)
+
+
+@pytest.mark.parametrize("rule", ["trimmed-mean", "multi-krum", "clip+trimmed-mean", "nnm+trimmed-mean"])
+@pytest.mark.parametrize("f", [4, None])
+def test_a_rule_resists_as_many_where_honest_users_are_away(rule: str, f: int | None) -> None:
+    """Four of twenty do not answer: of the sixteen who do, four are hostile all the same."""
+    uploads = Uploads(defence=Defence(rule, f=f))
+    rule_of_all = Cohort(cohort=20, server_lr=1.0)
+    rounds = Rounds(torch.zeros(SIZE), Roster(20, SEED), intake=Intake.start(uploads, SEED, 20, 20))
+    sent = torch.ones(16, SIZE)
+    sent[:4] = -1e6
+    users, refused = rule_of_all.take(rounds, range(16), sent, [None] * 16, torch.ones(16))
+    assert (len(users), refused) == (16, ())
+    assert torch.allclose(rounds.w, torch.full((SIZE,), -1.0), atol=1e-3)
 
 
 def test_who_is_refused_empties_no_buffer_of_basgd() -> None:

@@ -172,12 +172,33 @@ def test_the_clip_moves_towards_the_quantile_of_the_norms() -> None:
 def test_what_the_count_of_bits_tells_is_paid_for() -> None:
     planned = replace(PRIVACY, quantile=0.5).planned(2000, 200, 200)
     sigma, bits = planned.multiplier(200), planned.bit_multiplier(200)
-    assert bits == 10, "a 20th of the updates in a merge"
-    assert 10 / sigma**2 + 10 / (4 * bits**2) == pytest.approx(mu_of(2, 1e-3) ** 2)
+    assert 10 / sigma**2 + 10 / bits**2 == pytest.approx(mu_of(2, 1e-3) ** 2)
     few = replace(PRIVACY, quantile=0.5).planned(2000, 200, 20)
-    assert few.bit_multiplier(20) == pytest.approx(math.sqrt(10) / mu_of(2, 1e-3)), "or what ε allows"
+    assert few.bit_multiplier(20) == pytest.approx(2 * math.sqrt(10) / mu_of(2, 1e-3)), "or what ε allows"
+    assert replace(few, epsilon=50.0).bit_multiplier(200) == 10, "a 20th of the updates in a merge"
     with pytest.raises(ValueError, match=r"bit_noise = 1 tells more than epsilon = 2 allows"):
         replace(PRIVACY, quantile=0.5, bit_noise=1.0).planned(2000, 200, 200).multiplier(200)
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_neighbours_whose_zeros_are_counted_are_as_near_as_was_promised(size: int) -> None:
+    """A long update in every merge, or zeros in its place: what is published, without the noise."""
+    privacy = replace(PRIVACY, epsilon=50.0, quantile=0.5)
+    told: list[tuple[float, int]] = []
+    for long in (True, False):
+        intake = Intake.start(Uploads(privacy).planned(10 * size, size, size), SEED, size, size)
+        assert intake is not None
+        for user in range(size):
+            update = torch.full((SIZE,), 9.0 if long and user == 0 else 0.0)
+            sent, _ = intake.admit(user, range(user), update, None, update)
+            intake.pending.append(sent)
+        told.append((float(torch.stack(intake.pending).sum(0).norm()), intake.below))
+    (total, below), (without, without_below) = told
+    planned = intake.uploads.privacy
+    assert planned is not None
+    once = ((total - without) / planned.multiplier(size)) ** 2
+    once += ((below - without_below) / planned.bit_multiplier(size)) ** 2
+    assert 10 * once == pytest.approx(mu_of(50, 1e-3) ** 2, rel=1e-5), "k = 10 merges spend all, and no more"
 
 
 def test_what_has_been_spent_is_what_really_happened() -> None:
@@ -320,7 +341,7 @@ def test_participations_are_no_more_than_the_noise_allows() -> None:
 def test_noise_that_drowns_the_count_is_refused_and_no_step_of_the_clip_is_wild() -> None:
     with pytest.raises(ValueError, match="would drown in its noise"):
         replace(PRIVACY, quantile=0.5, bit_noise=1e6).planned(2000, 200, 200).multiplier(200)
-    privacy = replace(PRIVACY, quantile=0.5, bit_noise=4.0)
+    privacy = replace(PRIVACY, epsilon=4.0, quantile=0.5, bit_noise=4.0)
     intake = Intake.start(Uploads(privacy).planned(80, 8, 4), SEED, 8, 4)
     assert intake is not None
     for turn in range(10):
