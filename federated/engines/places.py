@@ -5,11 +5,28 @@ a restart, takes the same place. A user's number on the server is that of the pl
 user's own number there.
 """
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from federated.virtual_time.roster import Roster, nobody
+from federated.virtual_time.roster import Gate, Roster
+
+
+@dataclass(frozen=True)
+class Here:
+    """A gate that knows users by their numbers at a place."""
+
+    gate: Gate
+    begin: int
+
+    @property
+    def merges(self) -> int:
+        """See `Gate.merges`."""
+        return self.gate.merges
+
+    def open_from(self, user: int) -> float:
+        """See `Gate.open_from`."""
+        return self.gate.open_from(self.begin + user)
 
 
 @dataclass
@@ -35,16 +52,20 @@ class Place:
         """How many users live there."""
         return self.roster.users
 
-    def draw(self, number: int, barred: Callable[[int], bool] = nobody) -> dict[int, int]:
+    def draw(
+        self, number: int, gate: Gate | None = None, before: Mapping[int, int] | None = None
+    ) -> dict[int, int]:
         """The next users in turn, so many or all there are: which of their updates it is, by user.
 
         Args:
             number: how many.
-            barred: whether a user must be passed over, by their number on the server.
+            gate: who would not be taken is passed over; it knows users by their numbers on the server.
+            before: users who have been drawn already, and are among those that are returned.
         """
-        drawn: dict[int, int] = {}
+        drawn = dict(before or {})
+        here = None if gate is None else Here(gate, self.begin)
         while len(drawn) < min(number, self.users):
-            turn = self.roster.next(drawn, lambda user, now: now, 0.0, lambda user: barred(self.begin + user))
+            turn = self.roster.next(drawn, lambda user, now: now, 0.0, here)
             if turn is None:
                 break
             drawn[turn[0]] = turn[1]
@@ -86,15 +107,15 @@ class Places:
         """As JSON values; turns that are ``under_way``, by place, are as if they had not been taken."""
         packed = []
         for place in self.known.values():
-            waiting = {**under_way.get(place.name, {}), **place.roster.waiting}
-            packed.append([place.name, place.users, place.roster.taken, list(waiting.items())])
+            as_if = replace(place, roster=place.roster.copy())
+            as_if.give_back(under_way.get(place.name, {}))
+            packed.append([place.name, place.users, as_if.roster.pack()])
         return packed
 
     @classmethod
     def unpack(cls, seed: int, packed: list[Any]) -> "Places":
         """What `pack` packed; nobody is there yet."""
         places = cls(seed)
-        for name, users, taken, waiting in packed:
-            roster = Roster(users, seed, taken, dict(waiting))
-            places.known[name] = Place(name, places.users, roster)
+        for name, users, roster in packed:
+            places.known[name] = Place(name, places.users, Roster.unpack(users, seed, roster))
         return places

@@ -6,7 +6,7 @@ is that of the clock on the wall, in seconds since the run began.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -138,17 +138,31 @@ class _Server:
             place for place in self.state.places.here(nodes - busy) if self.rests.get(place.name, 0.0) <= now
         ]
 
-    def order(self, place: Place, users: int) -> None:
-        """Have a place's next users compute updates of the present model, if any of them can be merged.
+    def orders(self, shares: Sequence[tuple[Place, int]]) -> None:
+        """Have the next users of some places, so many of each, compute updates of the present model.
 
-        If none can, and nobody else is at work, some compute all the same, to be refused and counted.
+        Users who would not be taken are passed over. If all are, and nobody is at work, some at one place
+        compute all the same, to be refused and counted: a training must end.
         """
+        gate = self.state.server.intake
+        drawn = {place.name: place.draw(users, gate) for place, users in shares}
+        if isinstance(self.served.rule, Cohort):  # others take the places of those who are passed over
+            short = sum(users for _, users in shares) - sum(map(len, drawn.values()))
+            for place, users in shares:
+                more = place.draw(users + short, gate, drawn[place.name]) if short else drawn[place.name]
+                short -= len(more) - len(drawn[place.name])
+                drawn[place.name] = more
+        if shares and not any(drawn.values()) and not self.state.batches:
+            place, users = max(shares, key=lambda share: share[1])
+            drawn[place.name] = place.draw(users)
+        for place, _ in shares:
+            if drawn[place.name]:
+                self._order(place, drawn[place.name])
+
+    def _order(self, place: Place, users: dict[int, int]) -> None:
         assert place.node is not None, "only places whose nodes are there are asked"
         server = self.state.server
-        drawn = place.draw(users, server.barred)
-        if not drawn and self.state.batches:
-            return
-        batch = Batch(place.name, drawn or place.draw(users), server.version, server.w)
+        batch = Batch(place.name, users, server.version, server.w)
         turns = {"users": list(batch.turns), "counters": list(batch.turns.values())}
         plain = {**self.served.host.about, **turns}
         content = Content(plain, {"w": server.w.numpy()})
@@ -235,8 +249,7 @@ class _Stream(_Server):
     def merges(self) -> Iterator[Merge]:
         """Without end."""
         while True:
-            for place in self.ready():
-                self.order(place, self.served.batch_users)
+            self.orders([(place, self.served.batch_users) for place in self.ready()])
             for batch, content in self.hear():
                 yield from self._arrived(batch, content)
 
@@ -261,9 +274,7 @@ class _Rounds(_Server):
         """Without end."""
         while True:
             places = self.ready()
-            for place, users in zip(places, self._shares(places), strict=True):
-                if users:
-                    self.order(place, users)
+            self.orders(list(zip(places, self._shares(places), strict=True)))
             in_flight = self.in_flight
             answers: list[tuple[Batch, Content]] = []
             while len(self.state.batches) > len(answers):  # who has answered is under way until the merge

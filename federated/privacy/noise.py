@@ -86,17 +86,12 @@ class Mechanism(Protocol):
         """s² of a user's participations, in units of C²; μ = √s²/σ (see `accounting`).
 
         Args:
-            participations: k ≥ 1, the most that the server allows a user; `may_take` holds for each.
+            participations: k ≥ 1, the most that the server allows a user; each as `free_from` says.
         """
         ...
 
-    def may_take(self, last_merge: int | None, merge: int) -> bool:
-        """Whether a user may take part in a merge after having last taken part in another.
-
-        Args:
-            last_merge: from 0; None if there was none.
-            merge: from 0.
-        """
+    def free_from(self, last_merge: int) -> int:
+        """The first merge in which a user may take part again after having taken part in one; both from 0."""
         ...
 
     def next(self, state: State, merge: int, number: int, source: Source) -> tuple[Tensor, State]:
@@ -126,9 +121,9 @@ class Independent:
         """See `Mechanism`: k."""
         return accounting.gaussian_squared_sensitivity(participations)
 
-    def may_take(self, last_merge: int | None, merge: int) -> bool:
-        """See `Mechanism`: once a merge."""
-        return last_merge is None or merge > last_merge
+    def free_from(self, last_merge: int) -> int:
+        """See `Mechanism`: the next one."""
+        return last_merge + 1
 
     def next(self, state: State, merge: int, number: int, source: Source) -> tuple[Tensor, State]:
         """See `Mechanism`."""
@@ -154,9 +149,9 @@ class Tree:
         """See `Mechanism`: k (⌊log₂ T⌋ + 1), for k trees."""
         return accounting.tree_squared_sensitivity(self.leaves, participations)
 
-    def may_take(self, last_merge: int | None, merge: int) -> bool:
-        """See `Mechanism`: once a tree."""
-        return last_merge is None or merge // self.leaves > last_merge // self.leaves
+    def free_from(self, last_merge: int) -> int:
+        """See `Mechanism`: the first of the next tree."""
+        return (last_merge // self.leaves + 1) * self.leaves
 
     def next(self, state: State, merge: int, number: int, source: Source) -> tuple[Tensor, State]:
         """See `Mechanism`; the state holds the noise (P,) of every node that N is a sum of, by its level."""
@@ -194,9 +189,9 @@ class Banded:
         """See `Mechanism`: k Σ c_j²."""
         return accounting.banded_squared_sensitivity(participations, self.band)
 
-    def may_take(self, last_merge: int | None, merge: int) -> bool:
-        """See `Mechanism`: at least b merges apart."""
-        return last_merge is None or merge - last_merge >= self.band
+    def free_from(self, last_merge: int) -> int:
+        """See `Mechanism`: b merges later."""
+        return last_merge + self.band
 
     def next(self, state: State, merge: int, number: int, source: Source) -> tuple[Tensor, State]:
         """See `Mechanism`; y_t = z_t − Σ_{0<j<b} c_j y_{t−j}, since c_0 = 1.

@@ -36,7 +36,7 @@ class Arrivals(Timed, ServerOptimiser):
             nothing is refused, mean staleness is one less than the mean number in flight when an update
             arrives: all places, unless users are away or arrive at once. With constant delays those who
             begin together arrive together, and only then read again: (concurrency − 1)/2. A place stays
-            empty while nobody who is free may be merged (see `Intake.barred`).
+            empty while nobody who is free may be merged (see `Intake.open_from`).
         idle_time: if given, every user works in a loop of their own and pauses for this mean time
             (exponential law) between an arrival and the next read; ``concurrency`` has no meaning then.
         server_lr: β; None is the talk's 1/n.
@@ -112,8 +112,7 @@ class Arrivals(Timed, ServerOptimiser):
         if why is None and self.max_staleness is not None and staleness > self.max_staleness:
             why = TOO_STALE
         if server.intake is not None:
-            waiting = [user for user, _ in server.held]
-            delta, why = server.intake.admit(arrival.user, waiting, delta, why, server.w)
+            delta, why = server.intake.admit(arrival.user, delta, why, server.w)
         if why is not None:
             return Taken((), (), (why,))
         self._hold(server, staleness, arrival._replace(delta=delta))

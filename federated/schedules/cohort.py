@@ -19,7 +19,7 @@ from federated.server.merging import Merging
 from federated.server.optimisers import Moments, ServerOptimiser
 from federated.state import Snapshot
 from federated.virtual_time.clock import Clock, Timed
-from federated.virtual_time.roster import Roster, Turn, nobody
+from federated.virtual_time.roster import Gate, Roster, Turn
 
 
 @plain_dataclass
@@ -33,18 +33,12 @@ class Rounds:
     moments: Moments = field(default_factory=Moments)
     intake: Intake | None = None
 
-    def barred(self, user: int) -> bool:
-        """See `Intake.barred`."""
-        return self.intake is not None and self.intake.barred(user, ())
-
-    def turns(
-        self, roster: Roster, size: int, clock: Clock, barred: Callable[[int], bool] | None = None
-    ) -> list[Turn]:
-        """Whose turn it is in a round of ``size``; of fewer where others are ``barred``, or by the intake."""
+    def turns(self, roster: Roster, size: int, clock: Clock, gate: Gate | None) -> list[Turn]:
+        """Whose turn it is in a round of ``size``, or of fewer, where others would not be taken."""
         members: set[int] = set()
         found: list[Turn] = []
         while len(found) < size:
-            turn = roster.next(members, clock.back, self.time, barred or self.barred)
+            turn = roster.next(members, clock.back, self.time, gate)
             if turn is None:
                 break
             found.append(turn)
@@ -53,8 +47,7 @@ class Rounds:
 
     def pack(self) -> Snapshot:
         """See `State.pack`."""
-        plain: dict[str, Any] = {"time": self.time, "taken": self.roster.taken}
-        plain["waiting"] = list(self.roster.waiting.items())
+        plain: dict[str, Any] = {"time": self.time, "roster": self.roster.pack()}
         tensors = {"w": self.w} | self.moments.pack()
         if self.intake is not None:
             more, plain["intake"] = self.intake.pack()
@@ -88,7 +81,7 @@ class Cohort(Timed, ServerOptimiser):
     def unpack(self, clients: Clients, snapshot: Snapshot) -> Rounds:
         """See `Schedule.unpack`."""
         plain = snapshot.plain
-        roster = Roster(clients.number, clients.seed, plain["taken"], dict(plain["waiting"]))
+        roster = Roster.unpack(clients.number, clients.seed, plain["roster"])
         intake = clients.intake(self.size(clients.number))
         if intake is not None:
             intake.unpack(snapshot.tensors, plain["intake"])
@@ -101,7 +94,7 @@ class Cohort(Timed, ServerOptimiser):
         clock = Clock(self, clients.seed, clients.number)
         while True:
             roster = state.roster.copy()
-            turns = state.turns(roster, size, clock) or state.turns(roster, size, clock, nobody)
+            turns = state.turns(roster, size, clock, state.intake) or state.turns(roster, size, clock, None)
             members, counters, _ = map(list, zip(*turns, strict=True))
             ends = max(state.time, *clock.arrivals(turns))
             deltas = clients.deltas(members, counters, state.w.expand(len(members), -1))
@@ -159,7 +152,7 @@ class Cohort(Timed, ServerOptimiser):
         places: list[int] = []
         refused: list[str] = []
         for place, user in enumerate(users):
-            delta, why = intake.admit(user, (), deltas[place], whys[place], server.w)
+            delta, why = intake.admit(user, deltas[place], whys[place], server.w)
             if why is not None:
                 refused.append(why)
                 continue

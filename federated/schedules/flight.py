@@ -4,7 +4,6 @@ An update waits to be computed until it is due; then all updates under way are c
 stacked program, since none of them depends on what will happen before it arrives.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from federated.server.intake import Intake
 from federated.server.merging import Arrival, Merging
 from federated.state import Snapshot
 from federated.virtual_time.clock import Clock
-from federated.virtual_time.roster import Roster, nobody
+from federated.virtual_time.roster import Gate, Roster
 
 
 class Job(NamedTuple):
@@ -66,14 +65,14 @@ class Flight:
 
     def book(self, clock: Clock, places: int, now: float) -> None:
         """Give free places to whose turn it is, if their updates can be merged; one place at least."""
-        while len(self.jobs) < places and self._book_next(clock, now, self.server.barred):
+        while len(self.jobs) < places and self._book_next(clock, now, self.intake):
             pass
         if not self.jobs:
-            self._book_next(clock, now, nobody)
+            self._book_next(clock, now, None)
 
-    def _book_next(self, clock: Clock, now: float, barred: Callable[[int], bool]) -> bool:
+    def _book_next(self, clock: Clock, now: float, gate: Gate | None) -> bool:
         """Whether there was somebody to be given a place."""
-        found = self.roster.next({job.user for job in self.jobs}, clock.back, now, barred)
+        found = self.roster.next({job.user for job in self.jobs}, clock.back, now, gate)
         if found is None:
             return False
         user, counter, begin = found
@@ -109,8 +108,7 @@ class Flight:
             "numbered": self.numbered,
             "jobs": sorted(self.jobs),
             "refused": self.refused,
-            "taken": self.roster.taken,
-            "waiting": list(self.roster.waiting.items()),
+            "roster": self.roster.pack(),
         }
         return Snapshot(tensors, plain)
 
@@ -118,12 +116,11 @@ class Flight:
     def unpack(cls, clients: Clients, snapshot: Snapshot, intake: Intake | None) -> "Flight":
         """What `pack` packed; ``intake`` is at its start."""
         tensors, plain = snapshot.tensors, snapshot.plain
-        waiting = dict(plain["waiting"])
         jobs = [Job(*job) for job in plain["jobs"]]
         heapify(jobs)
         return cls(
             server=Merging.unpack(tensors, plain, intake),
-            roster=Roster(clients.number, clients.seed, plain["taken"], waiting),
+            roster=Roster.unpack(clients.number, clients.seed, plain["roster"]),
             jobs=jobs,
             numbered=plain["numbered"],
             read={job.number: tensors[f"version.{job.version}"] for job in jobs if job.version >= 0},

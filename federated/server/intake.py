@@ -4,9 +4,9 @@ A user makes the update small and clips it; it waits in the buffer; hostile user
 that wait; and the buffer becomes one update, by the mean, a robust rule, or a sum with noise.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import exp
 from typing import Any, NamedTuple
 
 import torch
@@ -61,6 +61,7 @@ class Intake:
         last: user → in which merge the last time.
         residual: user → (P,) what compression has held back.
         pending: updates (P,) that wait for the merge.
+        waiting: whose they are.
         noise: what correlated noise has to remember.
         before: (P,) what the last buffer became, for rules that begin there.
         below: how many of those that wait were shorter than C.
@@ -77,6 +78,7 @@ class Intake:
     last: dict[int, int] = field(default_factory=dict)
     residual: dict[int, Tensor] = field(default_factory=dict)
     pending: list[Tensor] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
     noise: dict[str, Tensor] = field(default_factory=dict)
     before: Tensor | None = None
     below: int = 0
@@ -97,45 +99,43 @@ class Intake:
         hostile = attack.hostile_users(users, seed) if attack else torch.zeros(users, dtype=torch.bool)
         return cls(uploads, seed, hostile, size, privacy.clip if privacy else None)
 
-    def admit(
-        self, user: int, waiting: Sequence[int], delta: Tensor, why: str | None, w: Tensor
-    ) -> tuple[Tensor, str | None]:
+    def admit(self, user: int, delta: Tensor, why: str | None, w: Tensor) -> tuple[Tensor, str | None]:
         """What a user sends (P,) of an update, and why it is not to be merged, None if it may be.
 
         Args:
             user: whose.
-            waiting: whose updates wait already.
             delta: the update.
             why: a reason that has been found before, see `admission`.
             w: (P,) a model. Privacy must not show that an update was unusable: it counts as zeros like this.
         """
         unusable = self.uploads.privacy is not None and why in CONTENT
-        why = self._refusal(user, waiting) if why is None or unusable else why
+        why = self._refusal(user) if why is None or unusable else why
         if why is not None:
             return delta, why
+        self.waiting.add(user)
         return self._received(user, torch.zeros_like(w) if unusable else delta), None
 
-    def barred(self, user: int, waiting: Collection[int]) -> bool:
-        """Whether any update of a user would be refused now: it need not be computed.
-
-        Who is not barred stays so until an update of theirs has come, whatever is merged in the meantime.
-        """
-        return self._refusal(user, waiting) is not None
-
-    def _refusal(self, user: int, waiting: Collection[int]) -> str | None:
-        """Why the update of a user must not be merged beside those of others who wait; None if it may."""
+    def open_from(self, user: int) -> float:
+        """See `Gate.open_from`: what a user would send until then need not be computed."""
         privacy, defence = self.uploads.privacy, self.uploads.defence
-        if user in waiting and (privacy or (defence and not defence.in_buffers)):
-            return DOUBLE
+        once = privacy is not None or (defence is not None and not defence.in_buffers)
+        opens = self.merges + (once and user in self.waiting)
         if privacy is None:
-            return None
+            return opens
         assert privacy.participations is not None, "planned"
         if self.taken.get(user, 0) >= privacy.participations:
-            return SPENT
+            return math.inf
         last = self.last.get(user)
-        if last is not None and not privacy.mechanism.may_take(last, self.merges):
-            return TOO_SOON
-        return None
+        return opens if last is None else max(opens, privacy.mechanism.free_from(last))
+
+    def _refusal(self, user: int) -> str | None:
+        """Why the update of a user must not be merged beside those of others who wait; None if it may."""
+        opens = self.open_from(user)
+        if opens <= self.merges:
+            return None
+        if opens == math.inf:
+            return SPENT
+        return DOUBLE if user in self.waiting else TOO_SOON
 
     def _received(self, user: int, delta: Tensor) -> Tensor:
         """What a user sends (P,) of an update (P,): made small, and clipped. It counts from here on."""
@@ -170,6 +170,7 @@ class Intake:
             lost: further updates that came for this merge, and were refused for what they hold.
         """
         updates, self.pending = torch.stack(self.pending), []
+        self.waiting.clear()
         if self.uploads.attack is not None:
             hostile = self.hostile[torch.tensor(users)]
             updates = self.uploads.attack.sent(updates, hostile, self.seed, self.merges)
@@ -229,7 +230,9 @@ class Intake:
         drawn, self.noise = privacy.mechanism.next(self.noise, self.merges, len(total), source)
         total += privacy.multiplier(self.size) * clip * drawn
         if privacy.quantile is not None:
-            self.clip = clip * exp(-privacy.clip_lr * (self._part_below(len(updates)) - privacy.quantile))
+            self.clip = clip * math.exp(
+                -privacy.clip_lr * (self._part_below(len(updates)) - privacy.quantile)
+            )
         self.below = 0
         return (total / self.size).to(updates.dtype)
 
@@ -266,6 +269,7 @@ class Intake:
         if self.before is not None:
             tensors[f"{TENSORS}before"] = self.before
         plain: dict[str, Any] = {name: getattr(self, name) for name in NUMBERS} | {"clip": self.clip}
+        plain["waiting"] = sorted(self.waiting)
         if self.uploads.privacy is not None:
             plain["plan"] = {name: getattr(self.uploads.privacy, name) for name in PLAN}
         for name in ("sent", "taken", "last"):
@@ -279,6 +283,7 @@ class Intake:
             self.uploads = replace(self.uploads, privacy=privacy)
         for name in (*NUMBERS, "clip"):
             setattr(self, name, plain[name])
+        self.waiting = set(plain["waiting"])
         for name in ("sent", "taken", "last"):
             setattr(self, name, dict(plain[name]))
         own = {name[len(TENSORS) :]: value for name, value in tensors.items() if name.startswith(TENSORS)}

@@ -57,10 +57,6 @@ class Merging:
     moments: Moments = field(default_factory=Moments)
     intake: Intake | None = None
 
-    def barred(self, user: int) -> bool:
-        """See `Intake.barred`."""
-        return self.intake is not None and self.intake.barred(user, [other for other, _ in self.held])
-
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """As tensors and JSON values of a `Snapshot`."""
         tensors = {"w": self.w} | self.moments.pack()

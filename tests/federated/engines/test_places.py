@@ -1,6 +1,7 @@
 """Users behind nodes: their numbers, their turns, and what a checkpoint keeps of both."""
 
 import json
+import math
 from collections import Counter
 
 import pytest
@@ -68,3 +69,26 @@ def test_a_checkpoint_takes_what_was_under_way_as_not_taken(under_way: bool) -> 
         assert drawn == now
     else:
         assert not set(drawn) & (set(done) | set(now))
+
+
+class Closed:
+    """A gate that is closed to some users for ever."""
+
+    merges = 0
+
+    def __init__(self, *users: int) -> None:
+        self.users = users
+
+    def open_from(self, user: int) -> float:
+        return math.inf if user in self.users else 0
+
+
+def test_users_are_passed_over_by_their_numbers_on_the_server() -> None:
+    places = Places(0)
+    places.settle("a", 3, 1)
+    second = places.settle("b", 4, 2)
+    assert second is not None
+    drawn = second.draw(4, Closed(0, 1, 2, 4))
+    assert sorted(drawn) == [0, 2, 3], "user 4 of all is user 1 of them"
+    assert second.draw(4, Closed(*range(7))) == {}
+    assert sorted(second.draw(4)) == [0, 1, 2, 3], "without a gate whoever is free"

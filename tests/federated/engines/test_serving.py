@@ -285,7 +285,7 @@ def test_batches_have_at_most_so_many_users() -> None:
 def test_a_batch_in_flight_is_in_the_checkpoint_as_not_taken() -> None:
     server = Server(FakePost({**nodes(1)}), Arrivals(server_lr=0.1))
     server.state.batches.append(Batch("node 1", {0: 5, 2: 5}, 0, START))
-    waiting = server.state.pack().plain["places"][0][3]
+    waiting = server.state.pack().plain["places"][0][2]["waiting"]
     assert dict(waiting) == {0: 5, 2: 5}
 
 
@@ -311,7 +311,7 @@ def test_a_cohort_that_is_interrupted_passes_over_nobodys_turn() -> None:
     with pytest.raises(Interrupted):
         server.merges(1)
     assert server.fleet.traffic.answers == 3, "two have begun, and one of them has computed"
-    turns = {name: dict(waiting) for name, _, _, waiting in server.state.pack().plain["places"]}
+    turns = {name: dict(roster["waiting"]) for name, _, roster in server.state.pack().plain["places"]}
     assert {name: len(waiting) for name, waiting in turns.items()} == {"node 1": 2, "node 2": 2}
 
 

@@ -73,8 +73,7 @@ def squared_norm(mechanism: Mechanism, merges: int, taken: tuple[int, ...]) -> f
 
 
 def allowed(mechanism: Mechanism, taken: tuple[int, ...]) -> bool:
-    last: list[int | None] = [None, *taken]
-    return all(mechanism.may_take(a, b) for a, b in zip(last, taken, strict=False) if b is not None)
+    return all(b >= mechanism.free_from(a) for a, b in pairwise(taken))
 
 
 @pytest.mark.parametrize("leaves", [1, 2, 5, 8])
@@ -141,12 +140,11 @@ def test_the_accounting_is_tight_and_its_condition_needed(
         assert squared_norm(mechanism, merges, too_close) > claimed * 1.01
 
 
-def test_who_may_take_part() -> None:
-    for mechanism in MECHANISMS:
-        assert mechanism.may_take(None, 0)
-        assert not mechanism.may_take(3, 3), "twice in one merge"
-    assert [Tree(4).may_take(1, merge) for merge in (2, 3, 4, 8)] == [False, False, True, True]
-    assert [Banded(3).may_take(1, merge) for merge in (2, 3, 4, 5)] == [False, False, True, True]
+def test_from_when_on_a_user_may_take_part_again() -> None:
+    assert all(mechanism.free_from(3) > 3 for mechanism in MECHANISMS), "never twice in one merge"
+    assert [Independent().free_from(last) for last in range(3)] == [1, 2, 3]
+    assert [Tree(4).free_from(last) for last in (0, 1, 3, 4)] == [4, 4, 4, 8]
+    assert [Banded(3).free_from(last) for last in range(3)] == [3, 4, 5]
 
 
 @each

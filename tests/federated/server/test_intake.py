@@ -149,7 +149,7 @@ def test_a_distance_that_would_bar_everybody_is_refused(noise: str, name: str) -
     privacy = replace(PRIVACY, noise=noise, **{name: 11})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=f"{name} = 11 asks for 220 users .* and there are 200"):
         privacy.planned(4000, 200, 20)
-    assert replace(privacy, **{name: 10}).planned(4000, 200, 20).mechanism.may_take(0, 10)
+    assert replace(privacy, **{name: 10}).planned(4000, 200, 20).mechanism.free_from(0) == 10
 
 
 def test_the_clip_moves_towards_the_quantile_of_the_norms() -> None:
@@ -162,7 +162,7 @@ def test_the_clip_moves_towards_the_quantile_of_the_norms() -> None:
         assert intake is not None
         for _ in range(300):
             for user in range(USERS):
-                sent, why = intake.admit(user, range(user), updates[user], None, updates[user])
+                sent, why = intake.admit(user, updates[user], None, updates[user])
                 assert why is None
                 intake.pending.append(sent)
             intake.merge(range(USERS), None, None)
@@ -190,7 +190,7 @@ def test_neighbours_whose_zeros_are_counted_are_as_near_as_was_promised(size: in
         assert intake is not None
         for user in range(size):
             update = torch.full((SIZE,), 9.0 if long and user == 0 else 0.0)
-            sent, _ = intake.admit(user, range(user), update, None, update)
+            sent, _ = intake.admit(user, update, None, update)
             intake.pending.append(sent)
         told.append((float(torch.stack(intake.pending).sum(0).norm()), intake.below))
     (total, below), (without, without_below) = told
@@ -214,7 +214,7 @@ def test_an_unusable_update_counts_as_zeros_and_changes_no_merge() -> None:
     assert intake is not None
     w = torch.zeros(SIZE)
     for user, (delta, why) in enumerate([(w + torch.nan, "not finite"), (w[:0], TOO_LARGE), (w + 9, None)]):
-        sent, refused = intake.admit(user, [], delta, why, w)
+        sent, refused = intake.admit(user, delta, why, w)
         assert refused is None
         intake.pending.append(sent)
     assert "zeroed" not in str(intake.told()), "of whom there were two"
@@ -247,11 +247,11 @@ def test_what_compression_holds_back_comes_with_the_next_update(compression: Com
     intake = Intake.start(Uploads(compression=compression), SEED, 1, 1)
     assert intake is not None
     updates = torch.randn(50, 16, generator=torch.Generator().manual_seed(2))
-    sent = [intake.admit(0, [], update, None, update)[0] for update in updates]
+    sent = [intake.admit(0, update, None, update)[0] for update in updates]
     assert torch.allclose(torch.stack(sent).sum(0) + intake.residual[0], updates.sum(0), atol=1e-4)
     forgetful = Intake.start(Uploads(compression=replace(compression, error_feedback=False)), SEED, 1, 1)
     assert forgetful is not None
-    assert torch.equal(forgetful.admit(0, [], updates[0], None, updates[0])[0], sent[0])
+    assert torch.equal(forgetful.admit(0, updates[0], None, updates[0])[0], sent[0])
     assert not forgetful.residual
 
 
@@ -308,7 +308,7 @@ def test_fewer_updates_are_divided_by_as_many_as_ever() -> None:
     assert intake is not None
     assert intake.uploads.privacy is not None
     for user in (0, 2, 3):
-        sent, why = intake.admit(user, [], torch.full((SIZE,), 9.0), None, torch.zeros(SIZE))
+        sent, why = intake.admit(user, torch.full((SIZE,), 9.0), None, torch.zeros(SIZE))
         assert why is None
         assert sent.norm() == pytest.approx(1, abs=1e-5), "clipped by the user"
         intake.pending.append(sent)
@@ -347,7 +347,7 @@ def test_noise_that_drowns_the_count_is_refused_and_no_step_of_the_clip_is_wild(
     for turn in range(10):
         before = intake.clip
         for user in range(4 * (turn % 2), 4 * (turn % 2) + 4):
-            intake.pending.append(intake.admit(user, (), torch.ones(SIZE), None, torch.ones(SIZE))[0])
+            intake.pending.append(intake.admit(user, torch.ones(SIZE), None, torch.ones(SIZE))[0])
         intake.merge(range(4 * (turn % 2), 4 * (turn % 2) + 4), None, None)
         assert before is not None
         assert intake.clip is not None
