@@ -42,6 +42,8 @@ class Training:
         best_by: a validation figure: training ends with the model in which it was greatest, of those that
             were judged on the way. None: with the last model, as also where none was judged.
         find_own: whether users' own models are found at the end; else it is for others to find them.
+        begun: whether it goes on from a snapshot that is unpacked next, with what was promised there: users
+            may be others than when it began.
     """
 
     def __init__(
@@ -55,12 +57,13 @@ class Training:
         patience: Patience | None = None,
         best_by: str | None = None,
         find_own: bool = True,
+        begun: bool = False,
     ) -> None:
         self._tell, self._find_own = tell, find_own
         self._task, self._schedule = task, row.schedule
         self._updates, self._evaluations = updates, evaluations
         learned = task.pooled() if row.schedule.pools else task
-        self._clients = clients_of(learned, row, seed, updates, patience or Unbounded())
+        self._clients = clients_of(learned, row, seed, updates, patience or Unbounded(), begun)
         self._state = row.schedule.start(self._clients, task.initial(seed))
         self._done, self._version, self._refused_in_a_row, self._held = 0, 0, 0, 0
         self._seconds = 0.0

@@ -70,7 +70,8 @@ class OnFlower:
             self._wait(fleet, number, phases)
             nodes = Nodes(settings, fleet, self._public(fleet, out, phases, snapshot), phases.tell)
             places = nodes.settle(1 if snapshot else number)
-            training, network = _training(settings, engine, nodes, places, patience)
+            begun = snapshot is not None
+            training, network = _training(settings, engine, nodes, places, patience, begun)
             if snapshot:
                 training.unpack(snapshot)
             else:
@@ -97,7 +98,7 @@ class OnFlower:
 
 
 def _training(
-    settings: Settings, engine: Flower, nodes: Nodes, places: Places, patience: Patience
+    settings: Settings, engine: Flower, nodes: Nodes, places: Places, patience: Patience, begun: bool
 ) -> tuple[Training, Network]:
     """The server's side of a training, and the network that is trained."""
     assert nodes.features is not None, "whoever has settled has said so"
@@ -117,6 +118,7 @@ def _training(
         patience,
         NMRR if settings.keep == BEST else None,
         find_own=False,
+        begun=begun,
     )
     return training, network
 
