@@ -131,7 +131,7 @@ class Clients:
 
         Args:
             users: (C,) who computes.
-            counters: (C,) the how-manieth update of that user this is; it keys the batches.
+            counters: (C,) which update of that user this is, from 0; it keys the batches.
             w: (C, P) the parameters that each one read.
         """
 

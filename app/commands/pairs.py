@@ -16,6 +16,10 @@ def uploads(given: Mapping[str, Sequence[str] | None]) -> Iterator[str]:
     """
     for section, values in given.items():
         option, words = OPTIONS.get(section, section), " ".join(values or ()).replace(",", " ").split()
+        keys = [word.partition("=")[0] for word in words if "=" in word]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise click.UsageError(f"--{option} has {key} twice: which one is meant?")
         if values and not words:
             raise click.UsageError(f"--{option} needs words: e.g. --{option} {EXAMPLES[section]}.")
         for number, word in enumerate(words):

@@ -1,7 +1,8 @@
 """What a run promises its users: who sees what, what is protected and how well, and what is not."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +14,7 @@ from app.runs.directory import Run, RunError
 from data.privacy import Budget, rules_of
 from federated.objectives.bounds import NonNegative, Positive
 from federated.objectives.strength import AUTO
+from federated.privacy.guarantee import Privacy
 from federated.schedules.alone import Local
 from federated.schedules.gossip import Gossip
 
@@ -29,11 +31,14 @@ class Account:
     participations: int
     most_participations: int
     noise: Literal["independent", "tree", "banded"]
+    leaves: int | None
+    band: int | None
     noise_multiplier: Positive
     bit_noise: Positive | None
     updates_in_a_merge: int
     randomness: Literal["keyed", "system"]
     last_clip: Positive
+    merges: int
 
 
 def promise(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,16 +88,31 @@ def _account(run: Run) -> dict[str, Any] | None:
         found = TypeAdapter(Account).validate_python(told)
     except ValidationError as error:
         raise RunError(f"{run.directory}: what its summary tells of privacy is damaged.") from error
-    same = asked is not None and (asked.epsilon, asked.delta, asked.noise, asked.randomness) == (
-        found.epsilon,
-        found.delta,
-        found.noise,
-        found.randomness,
-    )
-    if not same or found.most_participations > found.participations or found.spent_epsilon > found.epsilon:
+    if asked is None or not _kept(asked, found):
         raise RunError(f"{run.directory}: its summary promises something else than its settings.")
     assert isinstance(told, dict), "as has been found"
     return told
+
+
+def _kept(asked: Privacy, found: Account) -> bool:
+    """Whether an account is what comes of the settings, computed anew from who was merged how often."""
+    if not 0 <= found.most_participations <= found.participations <= (asked.participations or math.inf):
+        return False
+    if (asked.leaves or found.leaves, asked.band or found.band) != (found.leaves, found.band):
+        return False
+    if (found.noise == "tree", found.noise == "banded") != (found.leaves is not None, found.band is not None):
+        return False
+    planned = replace(asked, participations=found.participations, leaves=found.leaves, band=found.band)
+    try:
+        expected = planned.told(found.updates_in_a_merge, found.most_participations)
+    except ValueError:
+        return False
+    return all(
+        math.isclose(value, getattr(found, name))
+        if isinstance(value, float)
+        else value == getattr(found, name)
+        for name, value in expected.items()
+    )
 
 
 def paragraph(result: dict[str, Any], console: Console) -> None:
@@ -107,33 +127,32 @@ def _who_sees(run: Run) -> str:
         return "All searches are on one machine: whoever runs it sees them."
     if row.growing is not None:
         return (
-            "The server sees, of each user, counts of candidates by node and bin of the trees; it must add "
-            "them "
-            "up under encryption, or it can tell much of one user by them."
+            "The server sees, of each user, counts of candidates by node and bin of the trees. Unless they "
+            "are added up under encryption, it can tell much of one user by them."
         )
     if run.settings.fitted or isinstance(schedule, Local):
         return "Every user trains alone: nothing of the training leaves the device."
     if isinstance(schedule, Gossip):
         return (
             "There is no server. Neighbours in the network see running sums of each other's models, and by "
-            "their "
-            "differences something of each other's updates; never searches, slates or features."
+            "their differences something of each other's updates; never searches, slates or features."
         )
     clip = " clipped" if row.privacy else ""
     return (
         f"The server sees each user's{clip} updates one by one, when they come and whose they are; never "
-        f"searches, "
-        "slates or features. What it learns by that is not bounded: it is trusted, or adds updates up "
-        "encrypted."
+        "searches, slates or features. Nothing bounds what it learns from them: users must trust it."
     )
 
 
 def _unprotected(run: Run) -> str:
     if isinstance(run.settings.row.schedule, Local) or run.settings.fitted:
         return "There is no differential privacy of any model."
+    models = (
+        "models that neighbours see" if isinstance(run.settings.row.schedule, Gossip) else "the common model"
+    )
     return (
-        "There is no differential privacy: the common model, and its changes, can tell whether and what "
-        "somebody has searched."
+        f"There is no differential privacy: {models}, and their changes, can tell whether and what somebody "
+        "has searched."
     )
 
 
@@ -146,23 +165,19 @@ def _protected(private: Mapping[str, Any]) -> list[str]:
         "tree": "the Gaussian noise of binary trees (DP-FTRL)",
         "banded": "banded Gaussian noise (DP-FTRL)",
     }[private["noise"]]
-    clip = f"{private['last_clip']:.3g}" + (
-        ", which follows a noised quantile" if private["bit_noise"] else ""
-    )
+    clip = f"{private['last_clip']:.3g}"
+    clip += ", which follows a noised quantile" if private["bit_noise"] else ""
     promised = (
-        f"Whoever sees all common models, from first to last, learns of one user's training within epsilon = "
+        "Whoever sees all common models, from first to last, learns of one user's training within epsilon = "
         f"{private['epsilon']:g}, delta = {private['delta']:g}{so_far}: client-level differential privacy, "
-        f"with all "
-        f"that a user has against zeros in their place. It holds for {private['participations']} merges of "
-        f"a user at "
-        f"most, in any order (the most was {private['most_participations']}; no amplification by sampling is "
-        f"claimed), by {means}: {private['noise_multiplier']:.3g} times the clip (now {clip}) on a sum that "
-        f"is "
-        f"always divided by {private['updates_in_a_merge']}."
+        "with all that a user has against zeros in their place. It holds for "
+        f"{private['participations']} merges of a user at most, in any order (the most was "
+        f"{private['most_participations']}; no amplification by sampling is claimed), by {means}: "
+        f"{private['noise_multiplier']:.3g} times the clip (now {clip}) on a sum that is always divided by "
+        f"{private['updates_in_a_merge']}."
     )
     source = (
-        "That noise is drawn from the run's seed, which is a simulation: whoever knows the seed can take it "
-        "off."
+        "That noise is drawn from the run's seed, for simulation: whoever knows the seed can take it off."
         if private["randomness"] == "keyed"
         else "That noise comes from the operating system. It is floating-point noise, not proof against "
         "whoever reads single bits (Mironov 2012)."
@@ -175,8 +190,7 @@ def _public(counts: object) -> str:
     if counts is None:
         return (
             "Public counts, of what is popular, are exact counts of everybody's training searches: they are "
-            "not "
-            "protected at all."
+            "not protected at all."
         )
     if isinstance(counts, Budget):
         return (

@@ -47,8 +47,8 @@ class Privacy:
             noise off again; "system": the operating system's.
     """
 
-    epsilon: Annotated[float, Field(gt=0, le=1000)]
-    delta: Annotated[float, Field(gt=0, lt=1)]
+    epsilon: Annotated[float, Field(ge=0.001, le=1000)]
+    delta: Annotated[float, Field(ge=1e-15, lt=1)]
     clip: Positive = 0.1
     participations: Annotated[int, Field(ge=1)] | None = None
     noise: Literal["independent", "tree", "banded"] = "independent"
@@ -160,6 +160,8 @@ class Privacy:
             "participations": self.participations,
             "most_participations": most,
             "noise": self.noise,
+            "leaves": self.leaves if self.noise == "tree" else None,
+            "band": self.band if self.noise == "banded" else None,
             "noise_multiplier": noise,
             "bit_noise": bits,
             "updates_in_a_merge": size,

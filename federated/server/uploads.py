@@ -126,6 +126,11 @@ class Uploads:
                         f"clip takes the median norm of a merge, and a merge has {size}: set clip=NORM, or "
                         "merge 3 or more"
                     )
+            if size > users and (self.privacy or (self.defence and not self.defence.in_buffers)):
+                raise ValueError(
+                    f"a merge takes {size} updates of different users, and there are {users}: set buffer to "
+                    f"{users} at most"
+                )
             if self.privacy is None:
                 return self
             planned = self.privacy.planned(updates, users, size)

@@ -231,6 +231,12 @@ DAMAGES: dict[str, Any] = {
     "another noise": {"noise": "nope"},
     "no number": {"spent_epsilon": "abc"},
     "more than promised": {"most_participations": 99},
+    "less noise than that takes": {"noise_multiplier": 0.01},
+    "more participations than the noise is for": {"participations": 1000},
+    "less spent than there was": {"spent_epsilon": 0.5},
+    "no number of merges": {"merges": "x"},
+    "a band without its noise": {"band": 3},
+    "trees without their leaves": {"noise": "tree"},
 }
 
 
@@ -281,3 +287,19 @@ def test_a_merge_is_on_the_disk_before_it_is_judged(
     )
     train_run(settings, tiny, read(tiny), run, lambda event: None)
     assert saved == [True] * 4
+
+
+@pytest.mark.parametrize("words", [("--defence", "median"), ("--privacy", "epsilon=2", "delta=.01")])
+def test_a_merge_of_more_updates_than_there_are_users_is_refused(
+    words: tuple[str, ...], cli: Cli, tiny: Path, tmp_path: Path
+) -> None:
+    size = ("--algorithm", "fedbuff", "--set", "buffer=30", "--updates", 60)
+    told = cli("train", "--data", tiny, "--out", tmp_path / "run", *size, *words)
+    assert told.code == BAD_CONFIG
+    assert "takes 30 updates of different users, and there are 20: set buffer to 20 at most" in told.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_word_that_is_given_twice_is_refused(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    told = cli("train", "--data", tiny, "--out", tmp_path / "run", "--compress", "bits=8", "bits=4")
+    assert (told.code, "--compress has bits twice" in told.err) == (USAGE, True)
