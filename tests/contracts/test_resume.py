@@ -62,7 +62,7 @@ VARIANTS["maml paid by rankings"] = Row(MAML(0.002), Cohort(cohort=5), "", polic
 PRIVACY = Privacy(epsilon=5.0, delta=0.01, clip=0.5)
 MEDIAN = Defence("nnm+median")
 ADAPTIVE, TREE, BAND = (
-    replace(PRIVACY, quantile=0.5),
+    replace(PRIVACY, epsilon=20.0, quantile=0.5),
     replace(PRIVACY, noise="tree"),
     replace(PRIVACY, noise="banded"),
 )
