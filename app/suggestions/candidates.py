@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from app.suggestions.visit import Standing, Visit
+from app.suggestions.visit import GUEST, Standing, Visit
 from data.completions import Completions
 from data.log_import import clean
 from data.schema import column
@@ -83,7 +83,7 @@ class Candidates:
         return replace(visit, standing=self._stand(visit))
 
     def _stand(self, visit: Visit) -> Standing:
-        begin, end = self._begin[visit.user : visit.user + 2]
+        begin, end = (0, 0) if visit.user == GUEST else self._begin[visit.user : visit.user + 2]
         events = Events.of(self._events.slice(begin, end - begin), self._public.group_names)
         events = self._public.marked(events, begin)
         texts = dict.fromkeys(one.text for one in visit.accepted)

@@ -20,7 +20,7 @@ from app.suggestions.adaptation import (
 from app.suggestions.candidates import Candidates
 from app.suggestions.lists import NEW, RANKINGS, Models, Suggestion, Suggestions, moves
 from app.suggestions.reasons import Judge, NotSuggestedError, Reasons, reasons
-from app.suggestions.visit import Accepted, Standing, Visit
+from app.suggestions.visit import GUEST, Accepted, Standing, Visit
 from data.log_import import clean
 from data.storage import read
 from ranking.models import Model, NeuralModel
@@ -61,6 +61,10 @@ class Suggester:
         if not 0 <= user < len(self.users):
             raise IndexError(f"there is no user {user}: there are {len(self.users)}.")
         return self.candidates.settled(Visit(user))
+
+    def guest(self) -> Visit:
+        """A visit as somebody who is not in the dataset: the common model ranks for them, from this visit."""
+        return self.candidates.settled(Visit(GUEST))
 
     def observe(self, visit: Visit, text: str, typed: str = "") -> Visit:
         """The visit after a search was accepted; nothing changes if nothing can be seen of its text.
@@ -117,9 +121,14 @@ class Suggester:
         """Which models there are for the visit's user."""
         how = f"With {self._run.settings.label}" if self._run else "Here"
         if not self._model.has_common:
+            if visit.user == GUEST:
+                why = "all users have models of their own, and a new one has none: no model ranks here."
+                return Models(own=False, common=False, why=f"{how} {why}")
             return Models(common=False, why=f"{how} all users have models of their own, and share none.")
         if visit.own is not None:
             return Models()
+        if visit.user == GUEST:
+            return Models(own=False, why="This user is new: the model that all share ranks for them.")
         if not self._model.has_own:
             if self._run and self._run.settings.personal:
                 how = "On validation searches nobody was better off with a model of their own"
@@ -139,16 +148,19 @@ class Suggester:
 
     def scores(self, visit: Visit, standing: Standing, slates: Slates) -> dict[str, Tensor]:
         """The scores (N,) of one slate's candidates by each ranking that there is."""
-        if isinstance(self._model, NeuralModel):
+        models = self.models(visit)
+        if not (models.own or models.common):
+            personal, common = self._yardsticks["popularity"](slates)[0], []
+        elif isinstance(self._model, NeuralModel):
             network, w = self.weights(visit, standing)
             personal, *common = slate_scores(network, w, slates).unbind()
         else:
-            personal = self._model.personal_scores(slates)[0]
             shared = self._model.global_scores(slates)
             common = [] if shared is None else [shared[0]]
+            personal = common[0] if visit.user == GUEST else self._model.personal_scores(slates)[0]
         return {
             "personal": personal,
-            **({"everyone": common[0]} if self.models(visit).differ else {}),
+            **({"everyone": common[0]} if models.differ else {}),
             "history": self._yardsticks["history"](slates)[0],
             "popularity": self._yardsticks["popularity"](slates)[0],
         }
@@ -172,13 +184,15 @@ class Suggester:
         if not places:
             raise NotSuggestedError(f"{text!r} is not among the candidates for {prefix!r}.")
         slates = self.candidates.slate(visit.user, standing, prefix, pool)
-        model, differ = self._model, self.models(visit).differ
+        model, models = self._model, self.models(visit)
+        if not (models.own or models.common):
+            raise NotSuggestedError(models.why)
         if isinstance(model, NeuralModel):
             network, w = self.weights(visit, standing)
             judges = [Judge.of_network(network, one, slates) for one in w]
         else:
-            judges = [Judge.of_trees(model, slates, personal) for personal in (True, False)]
-        return reasons(standing, slates, places[0], prefix, judges[0], judges[1] if differ else None)
+            judges = [Judge.of_trees(model, slates, personal) for personal in (visit.user != GUEST, False)]
+        return reasons(standing, slates, places[0], prefix, judges[0], judges[1] if models.differ else None)
 
     def adapt(self, visit: Visit, strength: float | None = None) -> tuple[Visit, Adaptation]:
         """The visit after its user's own model was made anew, from their past and this visit.
@@ -204,8 +218,9 @@ class Suggester:
         recent = self.candidates.accepted(visit)
         if not len(past) and not recent:
             raise NotAdaptableError("There is nothing to learn from yet: accept a search first.")
-        own = step.taken(joined([past, *recent]), user, len(self.users))
-        before = model.of(user) if visit.own is None else visit.own
+        keyed, among = (len(self.users), len(self.users) + 1) if user == GUEST else (user, len(self.users))
+        own = step.taken(joined([past, *recent]), keyed, among)
+        before = self.weights(visit, standing)[1][0]
         test = held_out(self._log, user)
         scores = judged(step.network, (before, own), test)
         return replace(visit, own=own), Adaptation(
@@ -228,7 +243,9 @@ class Suggester:
         """
         model = self._model
         assert isinstance(model, NeuralModel), "trees have no weights"
-        own = visit.own if visit.own is not None else model.of(visit.user)
+        ranks = model.common if visit.user == GUEST else model.of(visit.user)
+        own = visit.own if visit.own is not None else ranks
+        assert own is not None, "without a common model nothing ranks for a guest"
         network = model.network.beside(standing.added) if standing.added else model.network
         return network, torch.stack([own] if model.common is None else [own, model.common])
 

@@ -12,6 +12,9 @@ from ranking.events import Events
 from ranking.history import Past
 from ranking.others import Others
 
+GUEST = -1
+"""In the place of a user's number: somebody of whom the dataset knows nothing."""
+
 
 @dataclass(frozen=True)
 class Accepted:
@@ -28,7 +31,7 @@ class Visit:
     It belongs to the suggester that made it. To undo something, go back to the visit before.
 
     Attributes:
-        user: row number of the user.
+        user: row number of the user, or GUEST.
         accepted: the searches of this visit, in their order.
         forgotten: texts that the visitor has deleted: earlier searches of them count as if they had never
             been. A search that is accepted later counts again.
