@@ -1,5 +1,6 @@
 """Checkpoints that forget a part of the state: for each, a test that stands elsewhere must fail."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ Patch = pytest.MonkeyPatch
 FORGOTTEN: dict[str, tuple[type, str, Any, str]] = {
     "which turn it is": (Turns, "turn", 0, "local"),
     "which turn it is of the pool": (Turns, "turn", 0, "pooled"),
-    "whose turn it is": (Flight, "taken", 0, "persa-fl"),
-    "who was passed over": (Flight, "waiting", [], "persa-fl"),
+    "whose turn it is": (Flight, "roster.taken", 0, "persa-fl"),
+    "who was passed over": (Flight, "roster.waiting", [], "persa-fl"),
+    "until when users rest": (Flight, "roster.opening", [], "private, a band"),
     "who is under way, and since when": (Flight, "version", 0, "persa-fl-me"),
-    "whose turn it is in a cohort": (Rounds, "taken", 0, "fedavg"),
-    "who was away when a cohort met": (Rounds, "waiting", [], "cohort and away"),
+    "whose turn it is in a cohort": (Rounds, "roster.taken", 0, "fedavg"),
+    "who was away when a cohort met": (Rounds, "roster.waiting", [], "cohort and away"),
     "what time it is": (Rounds, "time", 0.0, "fedavg"),
 }
 
@@ -36,8 +38,12 @@ def test_a_checkpoint_that_forgets(
 
     def forgetful(self: Any) -> Snapshot:
         packed = pack(self)
-        assert name in packed.plain, "else nothing is forgotten"
-        return Snapshot(packed.tensors, {**packed.plain, name: value})
+        *inside, last = name.split(".")
+        plain = deepcopy(packed.plain)
+        part = plain[inside[0]] if inside else plain
+        assert last in part, "else nothing is forgotten"
+        part[last] = value
+        return Snapshot(packed.tensors, plain)
 
     monkeypatch.setattr(state, "pack", forgetful)
     with pytest.raises(AssertionError, match=r"^(?!else nothing)"):

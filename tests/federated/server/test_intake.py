@@ -352,3 +352,15 @@ def test_noise_that_drowns_the_count_is_refused_and_no_step_of_the_clip_is_wild(
         assert before is not None
         assert intake.clip is not None
         assert abs(math.log(intake.clip / before)) <= 0.1 + 1e-9
+
+
+def test_who_goes_on_knows_whose_updates_wait() -> None:
+    uploads = Uploads(defence=Defence("median"))
+    before, after = (Intake.start(uploads, SEED, USERS, 3) for _ in range(2))
+    assert before is not None
+    assert after is not None
+    for user in (2, 5):
+        before.pending.append(before.admit(user, torch.ones(SIZE), None, torch.ones(SIZE))[0])
+    after.unpack(*before.pack())
+    assert [after.open_from(user) for user in (2, 5, 6)] == [1, 1, 0]
+    assert after.admit(2, torch.ones(SIZE), None, torch.ones(SIZE))[1] == DOUBLE
