@@ -66,7 +66,6 @@ UPLOADS = {
     ("algorithm", "uploads"),
     [
         ("memrl", ""),
-        ("pfedme", ""),
         ("local", ""),
         ("persa-fl-ditto", "private"),
         ("ditto", "defended"),
