@@ -198,7 +198,7 @@ class PersonalRanker:
 
     def _open(self, directory: Path, data: Path | None) -> None:
         run = open_run(directory)
-        if data is None and not run.data.is_dir() and (directory / DATA / MANIFEST).is_file():
+        if data is None and (directory / DATA / MANIFEST).is_file():  # it was saved with its dataset
             data = directory / DATA
         self.settings = run.settings
         self._suggester = of_run(directory, data)

@@ -19,6 +19,7 @@ from app.runs.directory import RunError
 from app.suggestions import personal_ranker
 from app.suggestions.adaptation import NotAdaptableError
 from data.schema import DataError
+from ranking.models import NeuralModel
 
 Cli = Callable[..., Any]
 WORDS = ("weather", "web", "west", "wedding", "well", "oslo", "rome", "radio", "mail", "dress")
@@ -80,6 +81,7 @@ def test_what_is_saved_is_a_run_for_every_command(fitted: PersonalRanker, cli: C
     assert texts(again, "user 1", "w") == texts(fitted, "user 1", "w")
     assert json.loads(cli("evaluate", saved, "--json").out)["runs"][0]["run"] == str(saved)
     moved = saved.rename(tmp_path / "moved")
+    (saved / "data").mkdir(parents=True)
     assert texts(PersonalRanker.load(moved), "user 1", "w") == texts(fitted, "user 1", "w")
     with pytest.raises(RunError, match="exists and is not empty"):
         fitted.save(moved)
@@ -102,7 +104,8 @@ def test_for_a_new_user_the_common_model_ranks_and_learns(fitted: PersonalRanker
     standing = suggester.candidates.standing(visit)
     _, w = suggester.weights(visit, standing)
     assert torch.equal(w[0], w[1])
-    assert not torch.equal(w[0], suggester._model.of(11))  # type: ignore[attr-defined]
+    assert isinstance(suggester._model, NeuralModel)
+    assert not torch.equal(w[0], suggester._model.of(11))
     with pytest.raises(NotAdaptableError, match="nothing to learn from yet"):
         ranker.adapt("new")
     for _ in range(3):
@@ -175,9 +178,10 @@ def test_nonsense_gets_a_sentence(fitted: PersonalRanker, log: pd.DataFrame, tmp
     ):
         with pytest.raises(error):
             PersonalRanker().fit(given)
-    for user, prefix, k in ((3, "we", 1), ("user 1", None, 1)):
+    wrong: list[tuple[Any, Any]] = [(3, "we"), ("user 1", None)]
+    for user, prefix in wrong:
         with pytest.raises(TypeError, match="it must be a string"):
-            fitted.suggest(user, prefix, k)  # type: ignore[arg-type]
+            fitted.suggest(user, prefix, 1)
     with pytest.raises(ValueError, match="at least 1"):
         fitted.suggest("user 1", "we", 0)
     with pytest.raises(ValueError, match="it must be one of train"):
