@@ -167,6 +167,8 @@ def test_an_actor_that_is_killed_goes_on_from_its_disk(
     out = tmp_path / "run"
     with training(tiny, out) as program:
         until(has(out, UPDATES // 4), "a quarter has arrived")
+        before = merges(out)[-1]["network"]
+        assert 0.15 < before["lost"] / before["messages"] < 0.4, "as injected, while all are there"
         victim = program.actors()[1]
         assert b"RAY_AUTH_MODE=token" in Path(f"/proc/{victim}/environ").read_bytes(), "anyone may command it"
         os.kill(victim, signal.SIGKILL)
@@ -175,9 +177,7 @@ def test_an_actor_that_is_killed_goes_on_from_its_disk(
     assert (code, summary["finished"], summary["updates"]) == (0, True, UPDATES)
     assert network["restarts"] == 1
     assert network["mass"] == pytest.approx(1, abs=1e-9)
-    assert 0.15 < network["lost"] / network["messages"] < 0.8, (
-        "what was sent to one that is down is lost, too"
-    )
+    assert network["lost"] / network["messages"] > 0.15, "what was sent to one that was down is lost, too"
     assert not (out / GROUPS).exists()
     expected = json.loads(cli(*words(tiny, tmp_path / "simulated")).out)["validation_nmrr"]
     assert summary["validation_nmrr"]["personal"] == pytest.approx(expected["personal"], abs=0.01)
