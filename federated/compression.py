@@ -55,7 +55,7 @@ class Compression:
         return values + places
 
     def sent(self, updates: Tensor, seed: int, users: Sequence[int], counters: Sequence[int]) -> Tensor:
-        """What a server reads of updates (C, P), which are of these users' messages, counted."""
+        """What a server reads of updates (C, P); user and counter of each key how it is rounded."""
         found = torch.zeros_like(updates)
         for row, (update, user, counter) in enumerate(zip(updates, users, counters, strict=True)):
             places = self._places(update)
