@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from app.runs.flower.home import Home
 from app.runs.settings import resolve
 from app.runs.training import UnfinishedError, train_run
 from data.public_counts import Bounds
-from data.simulator import simulate
-from data.storage import read, write
+from data.storage import read
 from federated.engines.messages import Content
 from tests.app.runs.flower.nodes import LocalPost, ignore, log_with_secrets, network, trained
 from tests.ranking.nodes import imported
@@ -29,14 +27,6 @@ Run = tuple[Path, dict[str, Any], LocalPost]
 """Its directory, its summary, and the nodes."""
 
 BOUNDS = Bounds(2, 50, 5)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve simulated users who make public only what they share."""
-    out = tmp_path_factory.mktemp("shared") / "data"
-    write(simulate(12, 3, bounds=BOUNDS), out)
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -181,52 +171,6 @@ def test_a_node_without_the_secret_cannot_count_but_can_learn(shared: Path, tmp_
     assert summary["network"]["errors"] == 1
 
 
-Lie = Callable[[Content], Content]
-LIES: dict[str, tuple[str, Lie]] = {
-    "other hashes than ascending ones": (
-        "marks",
-        lambda c: Content(c.plain, {n: a[::-1] for n, a in c.arrays.items()}),
-    ),
-    "names that were not asked for": ("names", lambda c: Content(c.plain, {"named": c.arrays["named"][:40]})),
-    "more metrics than users": (
-        "finish",
-        lambda c: Content({**c.plain, "splits": _ten_times(c.plain["splits"])}, {}),
-    ),
-    "losses that are no numbers": (
-        "rehearse",
-        lambda c: Content(c.plain, {**c.arrays, "sums": c.arrays["sums"] * np.nan}),
-    ),
-    "validation better than perfect": (
-        "judge",
-        lambda c: Content({**c.plain, "sums": {"loss": 0.0, "nmrr": 1e9}}, {}),
-    ),
-    "no users": ("begin", lambda c: Content({**c.plain, "users": 0}, {})),
-    "other features": ("begin", lambda c: Content({**c.plain, "features": 3}, {})),
-}
-
-
-def _ten_times(splits: Any) -> Any:
-    worse = json.loads(json.dumps(splits))
-    worse["test"]["metrics"]["personal"]["nmrr"] = 10.0 * worse["test"]["users"]
-    return worse
-
-
-@pytest.mark.parametrize("name", LIES)
-def test_an_answer_that_cannot_be_true_is_left_out_and_counted(
-    name: str, shared: Path, tmp_path: Path
-) -> None:
-    kind, lie = LIES[name]
-    post = network(shared, 3, tmp_path)
-    post.spoil = {3: lambda said, content: lie(content) if said == kind else content}
-    summary = trained(post, shared, tmp_path / "run", 40)
-    assert summary["network"]["rejected"] + summary["network"]["errors"] >= 1 or kind in (
-        "finish",
-        "rehearse",
-    )
-    assert summary["nodes"]["test"]["users"] == (8 if kind in ("begin", "finish") else 12)
-    assert summary["validation_nmrr"]["personal"] <= 1
-
-
 def test_own_models_that_are_lost_are_told(shared: Path, tmp_path: Path) -> None:
     from app.runs.training import NotFiniteError
 
@@ -283,22 +227,6 @@ def test_a_node_with_another_secret_is_left_out_of_the_counts(shared: Path, tmp_
     assert summary["nodes"]["test"]["users"] == 12, "it learns all the same"
 
 
-def test_who_claims_anothers_place_with_other_users_takes_nothing_from_it(
-    shared: Path, tmp_path: Path
-) -> None:
-    post = network(shared, 3, tmp_path)
-    name = Home(Path(post.configs[1]["home"])).name
-
-    def claiming(kind: str, content: Content) -> Content:
-        claim = {"name": name, "users": 9} if kind == "begin" else {}
-        return Content({**content.plain, **claim}, content.arrays)
-
-    post.spoil = {3: claiming}
-    summary = trained(post, shared, tmp_path / "run", 60)
-    assert summary["nodes"]["test"]["users"] == 8, "of the two whose places these are"
-    assert summary["network"]["users"] == 8
-
-
 def test_a_validation_that_nobody_answers_is_asked_again(shared: Path, tmp_path: Path) -> None:
     post, asked = network(shared, 2, tmp_path), []
 
@@ -340,97 +268,3 @@ def test_two_trainings_alike_do_not_share_a_folder(shared: Path, tmp_path: Path)
     for name in ("one", "two"):
         trained(post, shared, tmp_path / name, 24)
     assert len(list((Path(post.configs[1]["home"]) / "trainings").iterdir())) == 2
-
-
-EMPTY = {"users": 4, "slates": 9, "metrics": {}, "squares": {}}
-LIES_OF_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "more users than it has": ("judge", {"users": 10**400}),
-    "a negative figure": ("judge", {"sums": {"loss": 0.1, "nmrr": -5.0}}),
-    "more users at the rehearsal": ("rehearse", {"users": 500}),
-    "no metrics at all": (
-        "finish",
-        {"splits": dict.fromkeys(("validation", "test"), EMPTY)},
-    ),
-    "a lost number of models": ("finish", {"lost": 10**400}),
-}
-
-
-@pytest.mark.parametrize("name", LIES_OF_NUMBERS)
-def test_one_node_cannot_weigh_more_than_its_users(name: str, shared: Path, tmp_path: Path) -> None:
-    kind, lie = LIES_OF_NUMBERS[name]
-    post = network(shared, 3, tmp_path)
-    post.spoil = {3: lambda said, c: Content({**c.plain, **lie}, c.arrays) if said == kind else c}
-    summary = trained(post, shared, tmp_path / "run", 40)
-    assert summary["network"]["rejected"] >= 1
-    assert summary["nodes"]["test"]["users"] == (8 if kind == "finish" else 12)
-    assert set(summary["nodes"]["test"]["metrics"]) == {"random", "global", "personal"}
-
-
-def test_numbers_that_are_not_finite_are_not_read() -> None:
-    from flwr.app import ArrayRecord, ConfigRecord, RecordDict
-
-    from federated.engines.flower.messages import unpacked
-
-    for number in ("1e999", "-1e999", "NaN", "Infinity"):
-        plain = ConfigRecord({"kind": "judge", "plain": f'{{"users": {number}}}'})
-        with pytest.raises(ValueError, match="another make"):
-            unpacked(RecordDict({"arrays": ArrayRecord(), "plain": plain}))
-
-
-def test_private_updates_are_clipped_on_nodes_and_noised_on_the_server(shared: Path, tmp_path: Path) -> None:
-    """By the operating system's noise, so that no two runs are the same, whatever the seed."""
-    models, longest = [], 0.0
-
-    def listening(kind: str, content: Content) -> Content:
-        nonlocal longest
-        if kind == "updates":
-            longest = max(
-                longest, float(np.linalg.norm(content.arrays["deltas"].astype(float), axis=1).max())
-            )
-        return content
-
-    private = {"privacy.epsilon": 4.0, "privacy.delta": 0.01, "privacy.clip": 0.05}
-    for name in ("one", "other"):
-        place = tmp_path / name
-        place.mkdir()
-        post = network(shared, 2, place)
-        post.spoil = dict.fromkeys(post.configs, listening)
-        chosen = {"algorithm": "fedavg", "overrides": private | {"cohort": 12}}
-        summary = trained(post, shared, place / "run", 48, **chosen)
-        told = summary["privacy"]
-        assert (told["randomness"], told["last_clip"], told["most_participations"]) == ("system", 0.05, 4)
-        assert told["spent_epsilon"] == pytest.approx(4)
-        models.append(load_file(place / "run" / "model.safetensors"))
-    assert 0.04 < longest <= 0.05
-    assert not all(torch.equal(models[0][name], models[1][name]) for name in models[0])
-
-
-def test_a_private_run_goes_on_with_the_nodes_that_are_there(shared: Path, tmp_path: Path) -> None:
-    """What was promised to twelve users is kept, where four of them are there when it goes on."""
-    post = network(shared, 3, tmp_path)
-    banded = {"privacy.noise": "banded", "privacy.band": 2, "privacy.participations": 5}
-    private = {"privacy.epsilon": 4.0, "privacy.delta": 0.01} | banded
-    chosen = {"algorithm": "fedavg", "overrides": private | {"cohort": 6}}
-    first = trained(post, shared, tmp_path / "run", 60, until=12, **chosen)
-    for node in (2, 3):
-        del post.configs[node]
-    summary = trained(post, shared, tmp_path / "run", 60)
-    assert summary["finished"] is True
-    told = summary["privacy"]
-    assert [told[name] for name in ("participations", "noise_multiplier", "updates_in_a_merge")] == [
-        first["privacy"][name] for name in ("participations", "noise_multiplier", "updates_in_a_merge")
-    ]
-    assert told["most_participations"] <= 5
-
-
-def test_nobody_computes_for_nothing_while_users_of_other_nodes_are_free(
-    shared: Path, tmp_path: Path
-) -> None:
-    """A third of the users in a round, and a band of two: whoever rests is replaced by users elsewhere."""
-    post = network(shared, 3, tmp_path)
-    private = {"privacy.epsilon": 4.0, "privacy.delta": 0.01, "privacy.noise": "banded", "privacy.band": 3}
-    overrides = private | {"cohort": 4, "privacy.participations": 9}
-    trained(post, shared, tmp_path / "run", 60, algorithm="fedavg", overrides=overrides)
-    merged = [event for event in read_metrics(tmp_path / "run") if event["event"] == "merged"]
-    assert [len(event["users"]) for event in merged] == [4] * 15
-    assert not any(event["refused"] for event in merged)
