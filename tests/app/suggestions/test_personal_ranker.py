@@ -120,7 +120,8 @@ def test_for_a_new_user_the_common_model_ranks_and_learns(fitted: PersonalRanker
     ("ranker", "algorithm"), [("forest", "local"), ("forest", "federated"), ("mlp", "local")]
 )
 def test_a_new_user_never_gets_the_model_of_another(ranker: str, algorithm: str, log: pd.DataFrame) -> None:
-    size = {"n_estimators": 3} if ranker == "forest" else {"updates": 24, "evaluations": 0}
+    size: dict[str, Any] = {"n_estimators": 3} if ranker == "forest" else {"updates": 24, "evaluations": 0}
+    size |= {"own_price": 1.0} if algorithm == "federated" else {}
     found = PersonalRanker(algorithm, ranker, **size).fit(log)
     suggester, guest = found._fitted, found._fitted.guest()
     lists = suggester.suggest(guest, "we").lists
@@ -129,7 +130,14 @@ def test_a_new_user_never_gets_the_model_of_another(ranker: str, algorithm: str,
         assert lists["personal"] == lists["popularity"]
         assert suggester.models(guest).why.endswith("no model ranks here.")
     else:
-        assert lists["personal"] != lists["popularity"]
+        model, candidates = suggester._model, suggester.candidates
+        standing = candidates.standing(guest)
+        slates = candidates.slate(guest.user, standing, "we", candidates.pool(standing, "we"))
+        common, last = model.global_scores(slates), model.personal_scores(slates)
+        assert common is not None
+        shown = torch.tensor([one.score for one in lists["personal"]], dtype=torch.float64)
+        assert torch.allclose(shown, common[0].double().sort(descending=True).values[: len(shown)])
+        assert not torch.equal(last, common), "or the last user's own votes could not be told from these"
         assert suggester.models(guest).why == "This user is new: the model that all share ranks for them."
 
 

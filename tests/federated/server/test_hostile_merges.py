@@ -87,6 +87,16 @@ def test_a_rule_resists_as_many_where_honest_users_are_away(rule: str, f: int | 
     assert torch.allclose(rounds.w, torch.full((SIZE,), -1.0), atol=1e-3)
 
 
+def test_who_is_refused_before_the_merge_is_one_fewer_to_resist() -> None:
+    """Krum with f = 8 needs 19 of 20; where the eight liars have been refused, any twelve will do."""
+    uploads = Uploads(defence=Defence("krum", f=8))
+    rounds = Rounds(torch.zeros(SIZE), Roster(20, SEED), intake=Intake.start(uploads, SEED, 20, 20))
+    whys = [TOO_LARGE] * 8 + [None] * 12
+    users, refused = Cohort(cohort=20).take(rounds, range(20), torch.ones(20, SIZE), whys, torch.ones(20))
+    assert (users, refused) == (tuple(range(8, 20)), (TOO_LARGE,) * 8)
+    assert torch.equal(rounds.w, torch.full((SIZE,), -1.0))
+
+
 def test_who_is_refused_empties_no_buffer_of_basgd() -> None:
     attack = Attack(kind="scaled", share=0.125, scale=1e30)
     how = row(Arrivals(concurrency=3, server_lr=0.2), attack=attack, defence=Defence("basgd", buffers=8))
