@@ -17,12 +17,13 @@ from federated.privacy.noise import Keyed
 from federated.schedules import Merge
 from federated.schedules.alone import Local
 from federated.schedules.arrivals import Arrivals
-from federated.schedules.cohort import Cohort
+from federated.schedules.cohort import Cohort, Rounds
 from federated.server.admission import TOO_LARGE
 from federated.server.intake import Intake, clipped
 from federated.server.rules import Defence
 from federated.server.uploads import UploadError, Uploads
 from federated.training import Training
+from federated.virtual_time.roster import Roster
 from tests.federated.server.pulling import SEED, SIZE, USERS, centres, learned, row, shortened, task
 
 PRIVACY = Privacy(epsilon=2.0, delta=1e-3, clip=1.0)
@@ -89,6 +90,17 @@ def test_what_the_count_of_bits_tells_is_paid_for() -> None:
     assert replace(few, epsilon=50.0).bit_multiplier(200) == 10, "a 20th of the updates in a merge"
     with pytest.raises(ValueError, match=r"bit_noise = 1 tells more than epsilon = 2 allows"):
         replace(PRIVACY, quantile=0.5, bit_noise=1.0).planned(2000, 200, 200).multiplier(200)
+
+
+def test_nobody_weighs_more_for_holding_more() -> None:
+    """The same round, to the bit, whatever number of samples each user holds."""
+    found = []
+    for samples in (torch.ones(USERS), torch.arange(1.0, USERS + 1)):
+        intake = Intake.start(Uploads(PRIVACY).planned(USERS, USERS, USERS), SEED, USERS, USERS)
+        rounds = Rounds(torch.zeros(SIZE), Roster(USERS, SEED), intake=intake)
+        ALL.take(rounds, range(USERS), 0.3 * centres(), [None] * USERS, samples)
+        found.append(rounds.w)
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("size", [4, 8])
