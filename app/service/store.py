@@ -1,0 +1,170 @@
+"""What users do while a service runs: on disk before it is acknowledged, and gone when a user is deleted.
+
+::
+
+    users/ab/abcd….jsonl   what one user has done, a line for each: appended, synced, never changed
+    .persarank.lock        while a service works here
+
+Names of users are in no file and in no file's name: that is a hash of the name, salted per store. Lines end
+with a checksum. What a killed process has left of a line that it did not finish was never acknowledged: it
+is cut off before the next line is written.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from data.files import write_bytes
+from data.folders import BusyError, FolderError, filling
+
+USERS, SALT = "users", "salt"
+SALT_BYTES = 16
+
+
+class StoreError(Exception):
+    """A store that cannot be opened, or a file in it that is not as it was written."""
+
+
+class Entry(NamedTuple):
+    """Something that a user has done.
+
+    Attributes:
+        what: "observed".
+        text: of the query, cleaned.
+        typed: the prefix that had been typed.
+        key: by which whoever sends it knows it: the same key twice is one entry; "" for none.
+    """
+
+    what: str
+    text: str
+    typed: str = ""
+    key: str = ""
+
+
+class Store:
+    """A folder of what users do; one process at a time holds it, see `opened`."""
+
+    def __init__(self, folder: Path, salt: bytes) -> None:
+        self._folder, self._salt = folder, salt
+
+    def entries(self, user: str) -> list[Entry]:
+        """All that a user has done and that was acknowledged, in its order.
+
+        Raises:
+            StoreError: a line before the last is damaged.
+        """
+        file = self._file(user)
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            return []
+        return [entry for entry, _ in _whole(file, content)]
+
+    def append(self, user: str, entry: Entry) -> None:
+        """Write an entry; it is on disk, whatever happens, once this returns.
+
+        Raises:
+            StoreError: the user's file is damaged.
+            OSError: it cannot be written; then nothing of it is there later.
+        """
+        file = self._file(user)
+        new = not file.exists()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("r+b" if not new else "x+b") as opened:
+            end = sum(length for _, length in _whole(file, opened.read()))
+            opened.truncate(end)
+            opened.seek(end)
+            try:
+                opened.write(_line(entry))
+                opened.flush()
+                os.fsync(opened.fileno())
+            except BaseException:
+                opened.truncate(end)
+                raise
+        if new:
+            _sync(file.parent)
+            _sync(file.parent.parent)
+
+    def delete(self, user: str) -> bool:
+        """Remove all that is kept of a user; whether there was anything."""
+        file = self._file(user)
+        try:
+            file.unlink()
+        except FileNotFoundError:
+            return False
+        _sync(file.parent)
+        return True
+
+    def _file(self, user: str) -> Path:
+        name = hashlib.blake2b(user.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=20)
+        return self._folder / USERS / name.hexdigest()[:2] / f"{name.hexdigest()}.jsonl"
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Store]:
+    """Hold a store, which is made if it is not there.
+
+    Raises:
+        StoreError: another process holds it, or something else is there.
+    """
+    try:
+        with filling(folder, anew=False):
+            known = folder / SALT
+            if not known.exists():
+                others = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+                if others:
+                    raise StoreError(f"{folder} holds something else than what users do, e.g. {others[0]}.")
+                write_bytes(known, secrets.token_bytes(SALT_BYTES))
+                _sync(folder)
+            salt = known.read_bytes()
+            if len(salt) != SALT_BYTES:
+                raise StoreError(f"{known} is damaged: without it nobody's file can be found.")
+            yield Store(folder, salt)
+    except BusyError as error:
+        raise StoreError(f"{folder} is held by another service: each needs a --store of its own.") from error
+    except FolderError as error:
+        raise StoreError(f"{error}: choose another --store.") from error
+
+
+def _line(entry: Entry) -> bytes:
+    """An entry as a line: a checksum of what follows, a space, and JSON in ASCII."""
+    said = json.dumps(list(entry), ensure_ascii=True).encode()
+    return b"%08x %s\n" % (zlib.crc32(said), said)
+
+
+def _whole(file: Path, content: bytes) -> Iterator[tuple[Entry, int]]:
+    """The entries of a file, and how many bytes each takes; an unfinished last one is left out."""
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = _entry(line)
+        except ValueError as error:
+            if number >= len(lines) - 1:  # the last, finished or not: it was never acknowledged
+                return
+            raise StoreError(f"{file} is damaged in line {number}.") from error
+        if number < len(lines):
+            yield entry, len(line) + 1
+
+
+def _entry(line: bytes) -> Entry:
+    """Raises ValueError if it is none."""
+    check, _, said = line.partition(b" ")
+    if len(check) != 8 or int(check, 16) != zlib.crc32(said):
+        raise ValueError("its checksum is not that of what follows")
+    values: Any = json.loads(said)
+    return Entry(*values)
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk know which files a folder has."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
