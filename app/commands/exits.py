@@ -14,6 +14,7 @@ def code_of(error: Exception) -> int | None:
     from app.runs.flower.network import NetworkError
     from app.runs.flower.submitting import ServerError
     from app.runs.training import NotFiniteError, UnfinishedError
+    from app.service.store import StoreError
     from data.privacy import PrivacyError
     from data.schema import DataError
     from federated.engines import MissingEngineError
@@ -37,6 +38,7 @@ def code_of(error: Exception) -> int | None:
         MissingEngineError: BAD_CONFIG,
         NetworkError: BAD_RUN,
         HopelessError: BAD_RUN,
+        StoreError: BAD_RUN,
     }
     if isinstance(error, ChildError):
         return error.code if INTERRUPTED <= error.code <= BAD_MODEL else BAD_RUN

@@ -18,6 +18,7 @@ from app.commands.listing import list_tables
 from app.commands.privacy import privacy
 from app.commands.report import compare, report
 from app.commands.reproduce import reproduce
+from app.commands.serve import serve
 from app.commands.suggest import suggest
 from app.commands.telling import Telling
 from app.commands.train import resume, train
@@ -37,7 +38,7 @@ commands.add_typer(flower_commands, name="flower", rich_help_panel="Data and tra
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Data and training": (train, resume, tune),
     "What came of it": (suggest, evaluate, privacy, report, compare, export),
-    "To look at": (app, demo, reproduce),
+    "To look at": (app, demo, serve, reproduce),
 }
 """The commands, in the groups in which help shows them."""
 

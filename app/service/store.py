@@ -27,6 +27,10 @@ USERS, SALT = "users", "salt"
 SALT_BYTES = 16
 
 
+OBSERVED, ADAPTED, DELETED = "observed", "adapted", "deleted"
+"""What entries are about: a search; that a model was made of what there was until then; that all before is gone."""
+
+
 class StoreError(Exception):
     """A store that cannot be opened, or a file in it that is not as it was written."""
 
@@ -35,8 +39,8 @@ class Entry(NamedTuple):
     """Something that a user has done.
 
     Attributes:
-        what: "observed".
-        text: of the query, cleaned.
+        what: OBSERVED, ADAPTED or DELETED.
+        text: of a query, cleaned; of an adaptation, how far it goes, "" for as far as the run's models do.
         typed: the prefix that had been typed.
         key: by which whoever sends it knows it: the same key twice is one entry; "" for none.
     """

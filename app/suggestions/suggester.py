@@ -1,5 +1,6 @@
 """The suggestion service: one user, one keystroke, the same features and models as in evaluation."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,10 @@ class Suggester:
         """A visit as somebody who is not in the dataset: the common model ranks for them, from this visit."""
         return self.candidates.settled(Visit(GUEST))
 
+    def after(self, visit: Visit, accepted: Sequence[Accepted]) -> Visit:
+        """The visit after further searches, whose texts are clean and whose prefixes are as `prefix` gives them."""
+        return self.candidates.settled(replace(visit, accepted=(*visit.accepted, *accepted)))
+
     def observe(self, visit: Visit, text: str, typed: str = "") -> Visit:
         """The visit after a search was accepted; nothing changes if nothing can be seen of its text.
 
@@ -78,8 +83,7 @@ class Suggester:
         text = clean(text)
         if not text:
             return visit
-        accepted = (*visit.accepted, Accepted(text, self.candidates.prefix(typed)))
-        return self.candidates.settled(replace(visit, accepted=accepted))
+        return self.after(visit, [Accepted(text, self.candidates.prefix(typed))])
 
     def forget(self, visit: Visit, text: str) -> Visit:
         """The visit after all searches of a text were deleted from the user's past."""

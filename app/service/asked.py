@@ -1,0 +1,60 @@
+"""What a service can be asked, as it is checked: names, lengths and types; also the source of its OpenAPI page."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+LONGEST_USER, LONGEST_TEXT, LONGEST_KEY = 200, 1_000, 100
+"""Characters."""
+
+
+def _writable(text: str) -> str:
+    """Text that can be written: JSON can hold halves of characters, which no file and no answer can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half a character") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_writable)]
+User = Annotated[
+    Text, Field(min_length=1, max_length=LONGEST_USER, description="A name; an unknown one is new.")
+]
+Prefix = Annotated[Text, Field(max_length=LONGEST_TEXT, description="What has been typed.")]
+
+
+class Asked(BaseModel):
+    """A question: nothing in it that is not known."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Suggest(Asked):
+    """`GET /v1/suggest`."""
+
+    user: User
+    q: Prefix = ""
+    k: Annotated[int, Field(ge=1, le=100, description="Length of the list.", strict=False)] = 10
+
+
+class Observe(Asked):
+    """`POST /v1/observe`."""
+
+    user: User
+    q: Annotated[Text, Field(min_length=1, max_length=LONGEST_TEXT, description="What was searched.")]
+    prefix: Prefix = ""
+    key: Annotated[
+        Text,
+        Field(max_length=LONGEST_KEY, description="Sent again with the same key, a search is kept once."),
+    ] = ""
+
+
+class Adapt(Asked):
+    """`POST /v1/adapt`."""
+
+    user: User
+    strength: (
+        Annotated[float, Field(gt=0, description="How far; by default as far as the run's own models.")]
+        | None
+    ) = None

@@ -1,0 +1,265 @@
+"""The service over HTTP: JSON both ways, errors as problem+json (RFC 9457), and never a word of another user."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from app.service.asked import Adapt, Asked, Observe, Suggest
+from app.service.figures import Figures
+from app.service.limits import Limits
+from app.service.openapi import PAGE, document
+from app.service.people import People
+from app.service.serving import Serving
+from app.suggestions.adaptation import NotAdaptableError
+
+Question = TypeVar("Question", bound=Asked)
+Handler = Callable[[Request], Awaitable[Response]]
+THREADS = 4
+"""That write, and that work out what takes longer than a list."""
+
+OPEN = ("/healthz", "/readyz")
+"""What needs no token: whether the service lives, and whether it can answer."""
+
+log = logging.getLogger("persarank.service")
+
+
+class Problem(Exception):
+    """An answer that is an error: its status, a sentence for people, and further headers."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        self.status, self.detail, self.headers = status, detail, dict(headers or {})
+        super().__init__(detail)
+
+
+TITLES = {
+    400: "The request cannot be understood",
+    401: "A token is missing or wrong",
+    404: "There is nothing here",
+    405: "This cannot be done here",
+    408: "The request did not come in time",
+    409: "This cannot be learned from",
+    413: "The request is too large",
+    415: "The body is not JSON",
+    422: "Something in the request is wrong",
+    429: "Too many requests",
+    500: "Something went wrong here",
+    503: "Not at this moment",
+}
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An error as RFC 9457 has it."""
+    said = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail}
+    return JSONResponse(said, status, dict(headers or {}), media_type="application/problem+json")
+
+
+class Answers:
+    """One method a route; users' visits are changed one after the other, each user's by themselves."""
+
+    def __init__(self, serving: Serving, limits: Limits) -> None:
+        self._serving, self._limits, self.figures = serving, limits, Figures()
+        self._workers = ThreadPoolExecutor(THREADS, "persarank")
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    async def suggest(self, request: Request) -> Response:
+        """A user's list."""
+        asked = _checked(Suggest, dict(request.query_params))
+        self._spend(asked.user)
+        if self._serving.people.known(asked.user):
+            found = self._serving.people.suggest(asked.user, asked.q, asked.k)
+        else:
+            found = await self._alone(asked.user, People.suggest, asked.q, asked.k)
+        model = "own" if found.models.own else "common" if found.models.common else "none"
+        shown = [{"text": one.text, "score": one.score, "own": one.own} for one in found.personal]
+        return JSONResponse(
+            {
+                "user": asked.user,
+                "prefix": found.prefix,
+                "model": model,
+                "suggestions": shown,
+                "run": self._serving.name,
+            }
+        )
+
+    async def observe(self, request: Request) -> Response:
+        """Keep a search: it is on disk before this is answered."""
+        asked = _checked(Observe, await self._body(request))
+        self._spend(asked.user)
+        try:
+            new = await self._alone(asked.user, People.observe, asked.q, asked.prefix, asked.key)
+        except ValueError as error:
+            raise Problem(422, f"q: {error}.") from error
+        return JSONResponse({"user": asked.user, "kept": True, "new": new}, 201 if new else 200)
+
+    async def adapt(self, request: Request) -> Response:
+        """Make a user's model anew."""
+        asked = _checked(Adapt, await self._body(request))
+        self._spend(asked.user)
+        try:
+            made = await self._alone(asked.user, People.adapt, asked.strength)
+        except NotAdaptableError as error:
+            raise Problem(409, str(error)) from error
+        return JSONResponse({"user": asked.user, "adaptation": asdict(made)})
+
+    async def delete(self, request: Request) -> Response:
+        """Forget a user."""
+        user = _user(request.path_params["user"])
+        self._spend(user)
+        await self._alone(user, People.delete)
+        return Response(status_code=204)
+
+    async def healthz(self, request: Request) -> Response:
+        """The service lives."""
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(self, request: Request) -> Response:
+        """The service can answer."""
+        return JSONResponse({"status": "ready", "run": self._serving.name})
+
+    async def metrics(self, request: Request) -> Response:
+        """For Prometheus."""
+        text = self.figures.text(users_in_memory=len(self._serving.people), reloads=self._serving.reloads)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    async def openapi(self, request: Request) -> Response:
+        """What can be asked, for programs."""
+        return JSONResponse(document(self._limits.token is not None))
+
+    async def docs(self, request: Request) -> Response:
+        """What can be asked, for people."""
+        return HTMLResponse(PAGE)
+
+    def counted(self, route: str, handler: Handler) -> Handler:
+        """A handler whose answers are counted, and whose errors are problems."""
+
+        async def answer(request: Request) -> Response:
+            since = time.perf_counter()
+            found = await self._answered(route, handler, request)
+            self.figures.add(request.method, route, found.status_code, time.perf_counter() - since)
+            return found
+
+        return answer
+
+    async def _answered(self, route: str, handler: Handler, request: Request) -> Response:
+        try:
+            if route not in OPEN and not self._limits.allows(request.headers.get("authorization")):
+                raise Problem(
+                    401, "send the header Authorization: Bearer TOKEN.", {"WWW-Authenticate": "Bearer"}
+                )
+            return await handler(request)
+        except Problem as error:
+            return problem(error.status, error.detail, error.headers)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except OSError as error:
+            log.error("%s: %s", route, error)
+            return problem(503, "it could not be kept: the disk says no.", {"Retry-After": "10"})
+
+    async def _body(self, request: Request) -> Any:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Problem(415, "send application/json.")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > self._limits.body:
+                        raise Problem(413, f"a request may have {self._limits.body} bytes.")
+        except TimeoutError as error:
+            raise Problem(408, f"it took longer than {self._limits.seconds:g} seconds.") from error
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise Problem(400, "the body is not JSON.") from error
+
+    def _spend(self, user: str) -> None:
+        wait = self._limits.wait(user)
+        if wait:
+            raise Problem(429, f"user may ask again in {wait:.2f} s.", {"Retry-After": str(int(wait) + 1)})
+
+    async def _alone(self, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something with what is kept of a user while nobody else does, in a thread.
+
+        If another run takes the place meanwhile, its people work out anew what there is of this user.
+        """
+        async with self._locked(user):
+            people = self._serving.people
+            loop = asyncio.get_running_loop()
+            try:
+                return await asyncio.shield(
+                    loop.run_in_executor(self._workers, work, people, user, *arguments)
+                )
+            finally:
+                if self._serving.people is not people:
+                    self._serving.people.drop(user)
+
+    @asynccontextmanager
+    async def _locked(self, user: str) -> AsyncIterator[None]:
+        """A lock for each user, there as long as somebody needs it."""
+        lock, waiting = self._locks.get(user) or (asyncio.Lock(), 0)
+        self._locks[user] = (lock, waiting + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, waiting = self._locks.pop(user)
+            if waiting > 1:
+                self._locks[user] = (lock, waiting - 1)
+
+
+def _checked(kind: type[Question], given: Any) -> Question:
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise Problem(422, _sentence(error)) from error
+
+
+def _user(name: str) -> str:
+    return _checked(Suggest, {"user": name}).user
+
+
+def _sentence(error: ValidationError) -> str:
+    """What is wrong, without what was sent."""
+    parts = [f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in error.errors()]
+    return "; ".join(parts) + "."
+
+
+def application(serving: Serving, limits: Limits) -> Starlette:
+    """The service as an ASGI application."""
+    answers = Answers(serving, limits)
+    routes = [
+        ("GET", "/v1/suggest", answers.suggest),
+        ("POST", "/v1/observe", answers.observe),
+        ("POST", "/v1/adapt", answers.adapt),
+        ("DELETE", "/v1/users/{user}", answers.delete),
+        ("GET", "/healthz", answers.healthz),
+        ("GET", "/readyz", answers.readyz),
+        ("GET", "/metrics", answers.metrics),
+        ("GET", "/openapi.json", answers.openapi),
+        ("GET", "/docs", answers.docs),
+    ]
+
+    async def failed(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        return problem(status, TITLES.get(status, "Error") + ".")
+
+    return Starlette(
+        routes=[
+            Route(path, answers.counted(path, handler), methods=[method]) for method, path, handler in routes
+        ],
+        exception_handlers={HTTPException: failed, 500: failed},
+    )

@@ -1,0 +1,46 @@
+"""Who may ask, and how much: tokens, sizes, and requests a second."""
+
+import hmac
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+MOST_KNOWN = 100_000
+"""Users whose rate is remembered."""
+
+
+@dataclass
+class Limits:
+    """What a service takes.
+
+    Attributes:
+        token: that every request must bear; None: whoever reaches the service may ask.
+        body: bytes of a request, at most.
+        rate: requests a second of one user, in the long run; and ``burst`` at once.
+        seconds: until the whole of a request must have come.
+    """
+
+    token: str | None = None
+    body: int = 16_384
+    rate: float = 50.0
+    burst: float = 100.0
+    seconds: float = 10.0
+    _left: "OrderedDict[str, tuple[float, float]]" = field(default_factory=OrderedDict, repr=False)
+
+    def allows(self, header: str | None) -> bool:
+        """Whether a request with this Authorization header may ask. It takes equally long for any token."""
+        if self.token is None:
+            return True
+        given = (header or "").removeprefix("Bearer ").encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(given, self.token.encode())
+
+    def wait(self, user: str) -> float:
+        """Seconds that a user has to wait before they may ask again; 0: they have just been let through."""
+        now = time.monotonic()
+        left, since = self._left.pop(user, (self.burst, now))
+        left = min(self.burst, left + (now - since) * self.rate)
+        allowed = left >= 1
+        self._left[user] = (left - allowed, now)
+        while len(self._left) > MOST_KNOWN:
+            self._left.popitem(last=False)
+        return 0.0 if allowed else (1 - left) / self.rate

@@ -1,0 +1,93 @@
+"""Runs the service: on one address, until SIGTERM or Ctrl-C, and not before it can answer."""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+
+from app.service.http import application
+from app.service.limits import Limits
+from app.service.serving import Serving
+from app.service.store import opened
+
+LOOK = 2.0
+"""Seconds between two looks whether another run has taken the place."""
+
+GRACE = 10
+"""Seconds that requests under way have when the service is to end."""
+
+
+class AddressError(Exception):
+    """The service cannot listen where it should."""
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0 is any free one.
+
+    Raises:
+        AddressError: it cannot.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        why = error.strerror or error
+        raise AddressError(f"{host}:{port}: {why}: choose another --host or --port.") from error
+    return listener
+
+
+def serve(
+    run: Path,
+    store: Path,
+    limits: Limits,
+    host: str,
+    port: int,
+    tell: Callable[[str], None],
+    data: Path | None = None,
+) -> None:
+    """Serve a run until a signal says to end; requests under way are answered first.
+
+    Args:
+        run: a run directory, or a link to one.
+        store: where what users do is kept.
+        limits: who may ask, and how much.
+        host: an address of this machine.
+        port: 0: any free one.
+        tell: is told the address, once requests are answered.
+        data: the run's dataset, if it has moved.
+
+    Raises:
+        AddressError: nobody can listen there.
+        StoreError: another service holds the store, or it is none.
+        RunError, DataError, ModelError: the run cannot be read.
+    """
+    listener = listening(host, port)
+    with listener, opened(store) as kept:
+        serving, ended = Serving(run, kept, data), threading.Event()
+        watcher = threading.Thread(target=serving.watch, args=(LOOK, ended), daemon=True)
+        config = uvicorn.Config(
+            application(serving, limits),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=GRACE,
+            limit_concurrency=1_000,
+            h11_max_incomplete_event_size=65_536,
+        )
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        watcher.start()
+        name, number = listener.getsockname()[:2]
+        tell(f"http://{f'[{name}]' if ':' in name else name}:{number}")
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
+        ended.set()
+        watcher.join()
