@@ -53,7 +53,9 @@ class Completions:
                 taken off the counts first: a pool never looks into its user's future.
             k: how many popular completions.
         """
-        later = {i: n for i, n in (unseen or {}).items() if n and self._starts(i, prefix)}
+        later = {
+            i: n for i, n in (unseen or {}).items() if n and i in self._place and self._starts(i, prefix)
+        }
         widened = -(-len(later) // 25) * 25  # in steps, so that the cache is hit
         popular = list(self._top(prefix, k + widened))
         if later:

@@ -43,6 +43,10 @@ def serve(
     rate: Annotated[
         float, typer.Option("--rate", min=0.1, max=1e6, help="Requests a second of one user.")
     ] = 50.0,
+    shared_by: Annotated[
+        int,
+        typer.Option("--shared-by", min=1, help="Suggest to others only what so many users have searched."),
+    ] = 2,
     data: Moved = None,
 ) -> None:
     """Answer a product over HTTP: suggest, observe, adapt and forget, as /docs of the service says.
@@ -59,7 +63,7 @@ def serve(
         raise click.UsageError(f"--host {host} can be reached from elsewhere: give a --token-file.")
     limits = Limits(token, rate=rate, burst=2 * rate)
     try:
-        serve_run(run, store, limits, host, port, _told, data)
+        serve_run(run, store, limits, host, port, _told, data, shared_by)
     except AddressError as error:
         raise click.UsageError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""What a service can be asked, as it is checked: names, lengths and types; also the source of its OpenAPI page."""
+"""What a service can be asked, as it is checked: names, lengths and types; its OpenAPI page comes of it."""
 
 from typing import Annotated
 
@@ -19,9 +19,12 @@ def _writable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_writable)]
 User = Annotated[
-    Text, Field(min_length=1, max_length=LONGEST_USER, description="A name; an unknown one is new.")
+    Text, Field(min_length=1, max_length=LONGEST_USER, description="A name; whom nobody knows is new.")
 ]
 Prefix = Annotated[Text, Field(max_length=LONGEST_TEXT, description="What has been typed.")]
+
+
+Strength = Annotated[float, Field(gt=0, description="How far; by default as the run's own models.")]
 
 
 class Asked(BaseModel):
@@ -54,7 +57,4 @@ class Adapt(Asked):
     """`POST /v1/adapt`."""
 
     user: User
-    strength: (
-        Annotated[float, Field(gt=0, description="How far; by default as far as the run's own models.")]
-        | None
-    ) = None
+    strength: Strength | None = None

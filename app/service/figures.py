@@ -13,13 +13,13 @@ class Figures:
     def __init__(self) -> None:
         self._requests = Counter[tuple[str, str, int]]()
         self._times: dict[str, list[int]] = {}
-        self._seconds = Counter[str]()
+        self._seconds: dict[str, float] = {}
 
     def add(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer; ``route`` is a pattern, and names nobody."""
         self._requests[method, route, status] += 1
         self._times.setdefault(route, [0] * (len(BOUNDS) + 1))[bisect_left(BOUNDS, seconds)] += 1
-        self._seconds[route] += seconds
+        self._seconds[route] = self._seconds.get(route, 0.0) + seconds
 
     def text(self, **gauges: float) -> str:
         """Everything, with what stands at some number at this moment."""

@@ -1,4 +1,4 @@
-"""The service over HTTP: JSON both ways, errors as problem+json (RFC 9457), and never a word of another user."""
+"""The service over HTTP: JSON both ways, errors as problem+json (RFC 9457), and nothing of another user."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ OPEN = ("/healthz", "/readyz")
 log = logging.getLogger("persarank.service")
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """An answer that is an error: its status, a sentence for people, and further headers."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -101,7 +101,7 @@ class Answers:
         try:
             new = await self._alone(asked.user, People.observe, asked.q, asked.prefix, asked.key)
         except ValueError as error:
-            raise Problem(422, f"q: {error}.") from error
+            raise ProblemError(422, f"q: {error}.") from error
         return JSONResponse({"user": asked.user, "kept": True, "new": new}, 201 if new else 200)
 
     async def adapt(self, request: Request) -> Response:
@@ -111,7 +111,7 @@ class Answers:
         try:
             made = await self._alone(asked.user, People.adapt, asked.strength)
         except NotAdaptableError as error:
-            raise Problem(409, str(error)) from error
+            raise ProblemError(409, str(error)) from error
         return JSONResponse({"user": asked.user, "adaptation": asdict(made)})
 
     async def delete(self, request: Request) -> Response:
@@ -156,11 +156,11 @@ class Answers:
     async def _answered(self, route: str, handler: Handler, request: Request) -> Response:
         try:
             if route not in OPEN and not self._limits.allows(request.headers.get("authorization")):
-                raise Problem(
+                raise ProblemError(
                     401, "send the header Authorization: Bearer TOKEN.", {"WWW-Authenticate": "Bearer"}
                 )
             return await handler(request)
-        except Problem as error:
+        except ProblemError as error:
             return problem(error.status, error.detail, error.headers)
         except ClientDisconnect:
             return Response(status_code=400)
@@ -171,25 +171,27 @@ class Answers:
     async def _body(self, request: Request) -> Any:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Problem(415, "send application/json.")
+            raise ProblemError(415, "send application/json.")
         body = bytearray()
         try:
             async with asyncio.timeout(self._limits.seconds):
                 async for part in request.stream():
                     body += part
                     if len(body) > self._limits.body:
-                        raise Problem(413, f"a request may have {self._limits.body} bytes.")
+                        raise ProblemError(413, f"a request may have {self._limits.body} bytes.")
         except TimeoutError as error:
-            raise Problem(408, f"it took longer than {self._limits.seconds:g} seconds.") from error
+            raise ProblemError(408, f"it took longer than {self._limits.seconds:g} seconds.") from error
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise Problem(400, "the body is not JSON.") from error
+            raise ProblemError(400, "the body is not JSON.") from error
 
     def _spend(self, user: str) -> None:
         wait = self._limits.wait(user)
         if wait:
-            raise Problem(429, f"user may ask again in {wait:.2f} s.", {"Retry-After": str(int(wait) + 1)})
+            raise ProblemError(
+                429, f"user may ask again in {wait:.2f} s.", {"Retry-After": str(int(wait) + 1)}
+            )
 
     async def _alone(self, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
         """Do something with what is kept of a user while nobody else does, in a thread.
@@ -225,7 +227,7 @@ def _checked(kind: type[Question], given: Any) -> Question:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        raise Problem(422, _sentence(error)) from error
+        raise ProblemError(422, _sentence(error)) from error
 
 
 def _user(name: str) -> str:

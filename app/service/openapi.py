@@ -1,4 +1,4 @@
-"""What a service can be asked, as an OpenAPI 3.1 document and as a page that asks nothing of other servers."""
+"""What a service can be asked: an OpenAPI 3.1 document, and a page that needs nothing from elsewhere."""
 
 from typing import Any
 
@@ -14,9 +14,12 @@ pre{background:#f4f4f4;padding:.75rem;overflow:auto}code{background:#f4f4f4}</st
 <h1>PersaRank service</h1>
 <p>The whole description, for programs: <a href="openapi.json">openapi.json</a>.</p>
 <h2>Suggest</h2><pre>GET /v1/suggest?user=ann&amp;q=wea&amp;k=5</pre>
-<p>The best completions for what ann has typed, by the model that ranks for her. A name that nobody knows is a new user.</p>
-<h2>Observe</h2><pre>POST /v1/observe   {"user": "ann", "q": "weather oslo", "prefix": "wea", "key": "7f3a"}</pre>
-<p>Keeps a search of hers: it is on disk when this is answered. The same <code>key</code> again is kept once.</p>
+<p>The best completions for what ann has typed, by the model that ranks for her.
+A name that nobody knows is a new user.</p>
+<h2>Observe</h2>
+<pre>POST /v1/observe   {"user": "ann", "q": "weather oslo", "prefix": "wea", "key": "7f3a"}</pre>
+<p>Keeps a search of hers: it is on disk when this is answered. The same <code>key</code> again
+is kept once.</p>
 <h2>Adapt</h2><pre>POST /v1/adapt   {"user": "ann"}</pre>
 <p>Makes her own model anew, from what she has searched.</p>
 <h2>Delete</h2><pre>DELETE /v1/users/ann</pre>

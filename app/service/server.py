@@ -51,6 +51,7 @@ def serve(
     port: int,
     tell: Callable[[str], None],
     data: Path | None = None,
+    shared_by: int = 2,
 ) -> None:
     """Serve a run until a signal says to end; requests under way are answered first.
 
@@ -62,6 +63,7 @@ def serve(
         port: 0: any free one.
         tell: is told the address, once requests are answered.
         data: the run's dataset, if it has moved.
+        shared_by: see `Serving`.
 
     Raises:
         AddressError: nobody can listen there.
@@ -70,7 +72,7 @@ def serve(
     """
     listener = listening(host, port)
     with listener, opened(store) as kept:
-        serving, ended = Serving(run, kept, data), threading.Event()
+        serving, ended = Serving(run, kept, data, shared_by), threading.Event()
         watcher = threading.Thread(target=serving.watch, args=(LOOK, ended), daemon=True)
         config = uvicorn.Config(
             application(serving, limits),

@@ -23,6 +23,7 @@ class Serving:
         run: the place.
         store: what users do.
         data: the run's dataset, if it has moved.
+        shared_by: how many users must have searched a query for it to be suggested to others.
 
     Attributes:
         people: of the run that is served now.
@@ -33,8 +34,8 @@ class Serving:
         RunError, DataError, ModelError: the run, its data or its model cannot be read.
     """
 
-    def __init__(self, run: Path, store: Store, data: Path | None = None) -> None:
-        self._place, self._store, self._data = run, store, data
+    def __init__(self, run: Path, store: Store, data: Path | None = None, shared_by: int = 2) -> None:
+        self._place, self._store, self._data, self._shared_by = run, store, data, shared_by
         self._seen = self._mark()
         self.people, self.name, self.reloads = self._read(), run.resolve().name, 0
 
@@ -63,7 +64,7 @@ class Serving:
             self.look()
 
     def _read(self) -> People:
-        return People(of_run(self._place.resolve(), self._data), self._store)
+        return People(of_run(self._place.resolve(), self._data, self._shared_by), self._store)
 
     def _mark(self) -> object:
         """What changes when another run takes the place: where it leads, and its model's index."""

@@ -28,7 +28,7 @@ SALT_BYTES = 16
 
 
 OBSERVED, ADAPTED, DELETED = "observed", "adapted", "deleted"
-"""What entries are about: a search; that a model was made of what there was until then; that all before is gone."""
+"""What entries tell: a search; that a model was made of all until then; that what there was is gone."""
 
 
 class StoreError(Exception):

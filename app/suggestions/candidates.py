@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from app.suggestions.visit import GUEST, Standing, Visit
 from data.completions import Completions
@@ -23,11 +24,17 @@ class Candidates:
     """Pools and features of the moment after all that a log, and a visit, hold of a user.
 
     What can be looked up is made once; whatever a visit adds is in the visit.
+
+    Args:
+        log: the dataset.
+        shared_by: how many users must have searched a query in training for it to be offered to others; those
+            that were searched by people who are not among the users are offered in any case.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, shared_by: int = 1) -> None:
         self._events, self._public = log.dataset.events, log.public
-        self._index = Completions(log.public.texts, log.public.count)
+        offered = np.where(_shared(log, shared_by), log.public.count, 0)
+        self._index = Completions(log.public.texts, offered)
         self._number = {text: number for number, text in enumerate(log.public.texts)}
         self._back = int(log.dataset.manifest.get("options", {}).get("history", HISTORY))
         user = column(log.dataset.events, "user_id")
@@ -94,6 +101,16 @@ class Candidates:
         standing = Standing.of(self, others, events, accepted, self.deleted(visit), added)
         _warm_up(standing)
         return standing
+
+
+def _shared(log: Log, users: int) -> NDArray[np.bool_]:
+    """(V,) which queries so many users have searched in training, or anybody who is not among them."""
+    if users <= 1:
+        return np.ones(len(log.public.texts), bool)
+    events = Events.of(log.dataset.events)
+    pairs = np.unique(np.stack([events.user, events.query])[:, events.training], axis=1)
+    by = np.bincount(pairs[1], minlength=len(log.public.texts))
+    return (by >= users) | (log.public.outside > 0)
 
 
 def _warm_up(standing: Standing) -> None:

@@ -41,15 +41,16 @@ class Suggester:
         log: the dataset.
         model: of a run on it.
         run: the run; only who adapts models needs it.
+        shared_by: see `Candidates`.
 
     Attributes:
         users: their names, by number.
         candidates: what there is to choose from.
     """
 
-    def __init__(self, log: Log, model: Model, run: Run | None = None) -> None:
+    def __init__(self, log: Log, model: Model, run: Run | None = None, shared_by: int = 1) -> None:
         self._log, self._model, self._run = log, model, run
-        self.candidates = Candidates(log)
+        self.candidates = Candidates(log, shared_by)
         self._yardsticks = yardsticks(log.public)
         self.users = log.users
 
@@ -68,7 +69,7 @@ class Suggester:
         return self.candidates.settled(Visit(GUEST))
 
     def after(self, visit: Visit, accepted: Sequence[Accepted]) -> Visit:
-        """The visit after further searches, whose texts are clean and whose prefixes are as `prefix` gives them."""
+        """The visit after further searches; texts and prefixes are as `Candidates.prefix` gives them."""
         return self.candidates.settled(replace(visit, accepted=(*visit.accepted, *accepted)))
 
     def observe(self, visit: Visit, text: str, typed: str = "") -> Visit:
@@ -264,12 +265,13 @@ def _shown(standing: Standing, queries: list[int], scores: list[float]) -> list[
     ]
 
 
-def of_run(directory: Path, data: Path | None = None) -> Suggester:
+def of_run(directory: Path, data: Path | None = None, shared_by: int = 1) -> Suggester:
     """The service for one run: its common model ranks for everyone, the users' own for each of them.
 
     Args:
         directory: of the run.
         data: its dataset, if it has moved since training.
+        shared_by: see `Candidates`.
 
     Raises:
         RunError, DataError, ModelError: the run, its data or its model cannot be read, or do not
@@ -277,4 +279,4 @@ def of_run(directory: Path, data: Path | None = None) -> Suggester:
     """
     run = open_run(directory)
     log = Log(read(run.source(data)))
-    return Suggester(log, run.model(log), run)
+    return Suggester(log, run.model(log), run, shared_by)
