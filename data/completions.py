@@ -53,9 +53,7 @@ class Completions:
                 taken off the counts first: a pool never looks into its user's future.
             k: how many popular completions.
         """
-        later = {
-            i: n for i, n in (unseen or {}).items() if n and i in self._place and self._starts(i, prefix)
-        }
+        later = {i: n for i, n in (unseen or {}).items() if n and self._starts(i, prefix)}
         widened = -(-len(later) // 25) * 25  # in steps, so that the cache is hit
         popular = list(self._top(prefix, k + widened))
         if later:
@@ -67,7 +65,8 @@ class Completions:
         return popular + [i for i in dict.fromkeys(own) if i not in chosen]
 
     def _starts(self, query: int, prefix: str) -> bool:
-        return self._texts[self._place[query]].startswith(prefix)
+        place = self._place.get(query)  # some are not offered
+        return place is not None and self._texts[place].startswith(prefix)
 
     def _find(self, prefix: str, k: int) -> tuple[int, ...]:
         start, end = starting_with(self._texts, prefix)
