@@ -65,8 +65,7 @@ class Completions:
         return popular + [i for i in dict.fromkeys(own) if i not in chosen]
 
     def _starts(self, query: int, prefix: str) -> bool:
-        place = self._place.get(query)  # some are not offered
-        return place is not None and self._texts[place].startswith(prefix)
+        return self._texts[self._place[query]].startswith(prefix)
 
     def _find(self, prefix: str, k: int) -> tuple[int, ...]:
         start, end = starting_with(self._texts, prefix)

@@ -1,4 +1,4 @@
-"""The command `persarank serve`: a run's suggestions over HTTP, for a product."""
+"""The command `persarank serve`: suggestions of runs over HTTP, for a product."""
 
 import ipaddress
 import sys
@@ -8,23 +8,23 @@ from typing import Annotated
 import click
 import typer
 
-from app.commands.options import Moved, Run
+from app.commands.options import Moved, Runs
 from app.commands.paths import path
 
-PORT, SHORTEST_TOKEN = 8650, 16
+PORT, STORE, SHORTEST_TOKEN = 8650, "persarank-store", 16
 
 
 def serve(
-    run: Run,
+    runs: Runs,
     store: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--store",
             parser=path,
             metavar="DIR",
-            help="Where what users do is kept; made if it is not there.",
+            help="Where what users do is kept; made if it is not there. [default: persarank-store]",
         ),
-    ] = Path("persarank-store"),
+    ] = None,
     host: Annotated[
         str, typer.Option("--host", help="Where to listen; elsewhere than on this machine a token is needed.")
     ] = "127.0.0.1",
@@ -51,8 +51,9 @@ def serve(
 ) -> None:
     """Answer a product over HTTP: suggest, observe, adapt and forget, as /docs of the service says.
 
-    RUN may be a link: when it is turned to another run, that one is served from then on. Ctrl-C or SIGTERM
-    ends the service once requests under way are answered.
+    Of several runs the first answers, unless a request names another. A run may be a link: when it is turned to
+    another run, that one is served from then on. Ctrl-C or SIGTERM ends the service once requests under way
+    are answered.
     """
     from app.service.limits import Limits
     from app.service.server import AddressError
@@ -61,9 +62,12 @@ def serve(
     token = None if token_file is None else _token(token_file)
     if token is None and not _is_loopback(host):
         raise click.UsageError(f"--host {host} can be reached from elsewhere: give a --token-file.")
+    names = [run.absolute().name for run in runs]
+    if len(set(names)) < len(names):
+        raise click.UsageError("two runs have the same name: make a link with another name to one of them.")
     limits = Limits(token, rate=rate, burst=2 * rate)
     try:
-        serve_run(run, store, limits, host, port, _told, data, shared_by)
+        serve_run(runs, store or Path(STORE), limits, host, port, _told, data, shared_by)
     except AddressError as error:
         raise click.UsageError(str(error)) from error
 

@@ -24,6 +24,7 @@ User = Annotated[
 Prefix = Annotated[Text, Field(max_length=LONGEST_TEXT, description="What has been typed.")]
 
 
+Run = Annotated[Text, Field(max_length=LONGEST_TEXT, description="One of several runs; by default the first.")]
 Strength = Annotated[float, Field(gt=0, description="How far; by default as the run's own models.")]
 
 
@@ -39,6 +40,7 @@ class Suggest(Asked):
     user: User
     q: Prefix = ""
     k: Annotated[int, Field(ge=1, le=100, description="Length of the list.", strict=False)] = 10
+    run: Run | None = None
 
 
 class Observe(Asked):
@@ -58,3 +60,4 @@ class Adapt(Asked):
 
     user: User
     strength: Strength | None = None
+    run: Run | None = None

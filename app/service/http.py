@@ -22,7 +22,8 @@ from app.service.figures import Figures
 from app.service.limits import Limits
 from app.service.openapi import PAGE, document
 from app.service.people import People
-from app.service.serving import Serving
+from app.service.serving import Place, Serving
+from app.service.store import StoreError
 from app.suggestions.adaptation import NotAdaptableError
 
 Question = TypeVar("Question", bound=Asked)
@@ -78,10 +79,12 @@ class Answers:
         """A user's list."""
         asked = _checked(Suggest, dict(request.query_params))
         self._spend(asked.user)
-        if self._serving.people.known(asked.user):
-            found = self._serving.people.suggest(asked.user, asked.q, asked.k)
+        place = self._place(asked.run)
+        run, people = place.run, place.people
+        if people.known(asked.user):
+            found = people.suggest(asked.user, asked.q, asked.k)
         else:
-            found = await self._alone(asked.user, People.suggest, asked.q, asked.k)
+            found = await self._alone(place, asked.user, People.suggest, asked.q, asked.k)
         model = "own" if found.models.own else "common" if found.models.common else "none"
         shown = [{"text": one.text, "score": one.score, "own": one.own} for one in found.personal]
         return JSONResponse(
@@ -90,7 +93,7 @@ class Answers:
                 "prefix": found.prefix,
                 "model": model,
                 "suggestions": shown,
-                "run": self._serving.name,
+                "run": run,
             }
         )
 
@@ -99,7 +102,7 @@ class Answers:
         asked = _checked(Observe, await self._body(request))
         self._spend(asked.user)
         try:
-            new = await self._alone(asked.user, People.observe, asked.q, asked.prefix, asked.key)
+            new = await self._changed(None, asked.user, People.observe, asked.q, asked.prefix, asked.key)
         except ValueError as error:
             raise ProblemError(422, f"q: {error}.") from error
         return JSONResponse({"user": asked.user, "kept": True, "new": new}, 201 if new else 200)
@@ -109,7 +112,7 @@ class Answers:
         asked = _checked(Adapt, await self._body(request))
         self._spend(asked.user)
         try:
-            made = await self._alone(asked.user, People.adapt, asked.strength)
+            made = await self._changed(asked.run, asked.user, People.adapt, asked.strength)
         except NotAdaptableError as error:
             raise ProblemError(409, str(error)) from error
         return JSONResponse({"user": asked.user, "adaptation": asdict(made)})
@@ -118,7 +121,8 @@ class Answers:
         """Forget a user."""
         user = _user(request.path_params["user"])
         self._spend(user)
-        await self._alone(user, People.delete)
+        await self._changed(None, user, People.delete)
+        self._limits.forget(user)
         return Response(status_code=204)
 
     async def healthz(self, request: Request) -> Response:
@@ -127,11 +131,16 @@ class Answers:
 
     async def readyz(self, request: Request) -> Response:
         """The service can answer."""
-        return JSONResponse({"status": "ready", "run": self._serving.name})
+        runs = {name: place.run for name, place in self._serving.places.items()}
+        return JSONResponse({"status": "ready", "runs": runs})
 
     async def metrics(self, request: Request) -> Response:
         """For Prometheus."""
-        text = self.figures.text(users_in_memory=len(self._serving.people), reloads=self._serving.reloads)
+        places = self._serving.places.values()
+        text = self.figures.text(
+            users_in_memory=sum(len(place.people) for place in places),
+            reloads=sum(place.reloads for place in places),
+        )
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     async def openapi(self, request: Request) -> Response:
@@ -164,6 +173,9 @@ class Answers:
             return problem(error.status, error.detail, error.headers)
         except ClientDisconnect:
             return Response(status_code=400)
+        except StoreError as error:
+            log.error("%s", error)
+            return problem(503, "what is kept of this user cannot be read: the service's log says why.")
         except OSError as error:
             log.error("%s: %s", route, error)
             return problem(503, "it could not be kept: the disk says no.", {"Retry-After": "10"})
@@ -193,21 +205,34 @@ class Answers:
                 429, f"user may ask again in {wait:.2f} s.", {"Retry-After": str(int(wait) + 1)}
             )
 
-    async def _alone(self, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do something with what is kept of a user while nobody else does, in a thread.
+    def _place(self, run: str | None) -> Place:
+        if run is None:
+            return self._serving.first
+        if run not in self._serving.places:
+            raise ProblemError(404, f"there is no such run here, but {', '.join(self._serving.places)}.")
+        return self._serving.places[run]
 
-        If another run takes the place meanwhile, its people work out anew what there is of this user.
-        """
+    async def _alone(self, place: Place, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something with what is kept of a user while nobody else does, in a thread."""
         async with self._locked(user):
-            people = self._serving.people
-            loop = asyncio.get_running_loop()
+            return await self._working(work, place.people, user, *arguments)
+
+    async def _changed(self, run: str | None, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """As `_alone`; all others, also those of a run that comes meanwhile, look at the user anew."""
+        place = self._place(run)
+        async with self._locked(user):
+            people = place.people
             try:
-                return await asyncio.shield(
-                    loop.run_in_executor(self._workers, work, people, user, *arguments)
-                )
+                return await self._working(work, people, user, *arguments)
             finally:
-                if self._serving.people is not people:
-                    self._serving.people.drop(user)
+                for others in self._serving.people:
+                    if others is not people:
+                        others.drop(user)
+
+    async def _working(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Done in a thread, also if whoever asked goes away."""
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._workers, work, *arguments))
 
     @asynccontextmanager
     async def _locked(self, user: str) -> AsyncIterator[None]:

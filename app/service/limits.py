@@ -34,6 +34,10 @@ class Limits:
         given = (header or "").removeprefix("Bearer ").encode("utf-8", "surrogateescape")
         return hmac.compare_digest(given, self.token.encode())
 
+    def forget(self, user: str) -> None:
+        """Keep nothing of a user."""
+        self._left.pop(user, None)
+
     def wait(self, user: str) -> float:
         """Seconds that a user has to wait before they may ask again; 0: they have just been let through."""
         now = time.monotonic()

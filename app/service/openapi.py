@@ -24,6 +24,8 @@ is kept once.</p>
 <p>Makes her own model anew, from what she has searched.</p>
 <h2>Delete</h2><pre>DELETE /v1/users/ann</pre>
 <p>Forgets all that the service has kept of her. From then on she is new to it.</p>
+<p>Where several runs are served, <code>run=NAME</code> asks one of them; else the first answers. What users do
+is known to all.</p>
 <h2>Operations</h2><pre>GET /healthz   GET /readyz   GET /metrics</pre>
 </html>
 """
@@ -41,7 +43,7 @@ ANSWERS: dict[tuple[str, str], tuple[str, type[Asked] | None, dict[str, str]]] =
     ("get", "/readyz"): ("The service can answer", None, {"200": "It can"}),
     ("get", "/metrics"): ("For Prometheus", None, {"200": "Text"}),
 }
-ERRORS = ("400", "401", "408", "413", "415", "422", "429", "503")
+ERRORS = ("400", "401", "404", "408", "413", "415", "422", "429", "503")
 
 
 def document(tokens: bool) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from threading import Lock
 
 from app.service.store import ADAPTED, DELETED, OBSERVED, Entry, Store
-from app.suggestions.adaptation import Adaptation
+from app.suggestions.adaptation import Adaptation, NotAdaptableError
 from app.suggestions.lists import Suggestions
 from app.suggestions.suggester import Suggester
 from app.suggestions.visit import Accepted, Visit
 from data.log_import import clean
 
-MOST_VISITS = 10_000
-"""Users whose visits stay in memory; others are worked out again, from the store, when they come back."""
+MEMORY = 2**28
+"""Bytes, about, of visits that stay in memory; others are worked out again when their users come back."""
+
+OF_QUERY, OF_USER = 16, 50_000
+"""Bytes of a visit: for each query that there is, and besides."""
 
 
 class People:
@@ -31,6 +35,7 @@ class People:
         self._number = {name: number for number, name in enumerate(suggester.users)}
         self._visits = OrderedDict[str, Visit]()
         self._lock = Lock()
+        self._most = max(1, MEMORY // (OF_USER + OF_QUERY * suggester.candidates.size))
 
     def __len__(self) -> int:
         """Users whose visits are in memory."""
@@ -103,14 +108,15 @@ class People:
         visit = suggester.after(visit, _accepted(entries[: last + 1]))
         if last >= 0:
             strength = float(entries[last].text) if entries[last].text else None
-            visit, _ = suggester.adapt(visit, strength)
+            with suppress(NotAdaptableError):  # another run may have no such step
+                visit, _ = suggester.adapt(visit, strength)
         return suggester.after(visit, _accepted(entries[last + 1 :]))
 
     def _keep(self, user: str, visit: Visit) -> None:
         with self._lock:
             self._visits[user] = visit
             self._visits.move_to_end(user)
-            while len(self._visits) > MOST_VISITS:
+            while len(self._visits) > self._most:
                 self._visits.popitem(last=False)
 
 

@@ -3,7 +3,7 @@
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from app.service.store import opened
 
 LOOK = 2.0
 """Seconds between two looks whether another run has taken the place."""
+
+LONGEST_HEAD = 2**18
+"""Bytes of a request before its body."""
 
 GRACE = 10
 """Seconds that requests under way have when the service is to end."""
@@ -43,8 +46,27 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
+def over_http(serving: Serving, limits: Limits) -> uvicorn.Server:
+    """What answers requests that reach a socket, once it is run."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        application(serving, limits),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        http="h11",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE,
+        limit_concurrency=1_000,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
+    )
+    return uvicorn.Server(config)
+
+
 def serve(
-    run: Path,
+    runs: Sequence[Path],
     store: Path,
     limits: Limits,
     host: str,
@@ -53,43 +75,32 @@ def serve(
     data: Path | None = None,
     shared_by: int = 2,
 ) -> None:
-    """Serve a run until a signal says to end; requests under way are answered first.
+    """Serve runs until a signal says to end; requests under way are answered first.
 
     Args:
-        run: a run directory, or a link to one.
+        runs: run directories, or links to them.
         store: where what users do is kept.
         limits: who may ask, and how much.
         host: an address of this machine.
         port: 0: any free one.
         tell: is told the address, once requests are answered.
-        data: the run's dataset, if it has moved.
+        data: the runs' dataset, if it has moved.
         shared_by: see `Serving`.
 
     Raises:
         AddressError: nobody can listen there.
         StoreError: another service holds the store, or it is none.
-        RunError, DataError, ModelError: the run cannot be read.
+        RunError, DataError, ModelError: a run cannot be read.
+        ValueError: two have the same name.
     """
     listener = listening(host, port)
     with listener, opened(store) as kept:
-        serving, ended = Serving(run, kept, data, shared_by), threading.Event()
+        serving, ended = Serving(runs, kept, data, shared_by), threading.Event()
         watcher = threading.Thread(target=serving.watch, args=(LOOK, ended), daemon=True)
-        config = uvicorn.Config(
-            application(serving, limits),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=GRACE,
-            limit_concurrency=1_000,
-            h11_max_incomplete_event_size=65_536,
-        )
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
         watcher.start()
         name, number = listener.getsockname()[:2]
         tell(f"http://{f'[{name}]' if ':' in name else name}:{number}")
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+            over_http(serving, limits).run(sockets=[listener])
         ended.set()
         watcher.join()

@@ -1,7 +1,8 @@
-"""Which run is served: another takes its place when it is ready, and no request notices."""
+"""Which runs are served: others take their places when they are ready, and no request notices."""
 
 import logging
 import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from app.runs.directory import RunError
@@ -16,61 +17,94 @@ from ranking.rankers.trees import ModelError
 log = logging.getLogger("persarank.service")
 
 
-class Serving:
-    """The people of the run that a place holds, which may be a link that is turned to another run.
-
-    Args:
-        run: the place.
-        store: what users do.
-        data: the run's dataset, if it has moved.
-        shared_by: how many users must have searched a query for it to be suggested to others.
+class Place:
+    """Where a run is, which may be a link that is turned to another run; arguments as of `Serving`.
 
     Attributes:
-        people: of the run that is served now.
-        name: of its directory.
+        name: the last part of the path.
+        run: the name of the directory that is served now.
+        people: of that run.
         reloads: how often another has taken the place.
-
-    Raises:
-        RunError, DataError, ModelError: the run, its data or its model cannot be read.
     """
 
-    def __init__(self, run: Path, store: Store, data: Path | None = None, shared_by: int = 2) -> None:
-        self._place, self._store, self._data, self._shared_by = run, store, data, shared_by
+    def __init__(self, path: Path, store: Store, data: Path | None, shared_by: int) -> None:
+        self._path, self._store, self._data, self._shared_by = path, store, data, shared_by
         self._seen = self._mark()
-        self.people, self.name, self.reloads = self._read(), run.resolve().name, 0
+        self.name, self.reloads = path.absolute().name, 0
+        self.run, self.people = self._read()
 
     def look(self) -> bool:
-        """Serve another run, if there is one at the place by now; whether there was.
-
-        One that cannot be read is told, and the one before is served on.
-        """
+        """Serve another run, if there is one by now; whether there was. See `Serving.look`."""
         mark = self._mark()
         if mark == self._seen:
             return False
         self._seen = mark
         try:
-            people = self._read()
+            self.run, self.people = self._read()
         except (RunError, DataError, ModelError, OSError) as error:
-            log.error("the run before is served on: %s", what_is_wrong(error))
+            log.error("%s: the run before is served on: %s", self._path, what_is_wrong(error))
             return False
-        self.people, self.name = people, self._place.resolve().name
         self.reloads += 1
-        log.warning("serving %s", self._place.resolve())
+        log.warning("serving %s", self._path.resolve())
         return True
 
-    def watch(self, seconds: float, ended: threading.Event) -> None:
-        """Look again and again, in a thread of its own, until the event."""
-        while not ended.wait(seconds):
-            self.look()
-
-    def _read(self) -> People:
-        return People(of_run(self._place.resolve(), self._data, self._shared_by), self._store)
+    def _read(self) -> tuple[str, People]:
+        place = self._path.resolve()
+        return place.name, People(of_run(place, self._data, self._shared_by), self._store)
 
     def _mark(self) -> object:
         """What changes when another run takes the place: where it leads, and its model's index."""
-        place = self._place.resolve()
+        place = self._path.resolve()
         try:
             known = (place / INDEX).stat()
         except OSError:
             return None
         return place, known.st_ino, known.st_mtime_ns
+
+
+class Serving:
+    """The runs that are served, and one store of what their users do.
+
+    Args:
+        runs: where they are, the one first that answers where none is named.
+        store: what users do.
+        data: the runs' dataset, if it has moved.
+        shared_by: how many users must have searched a query for others to be told of it.
+
+    Attributes:
+        places: by name.
+
+    Raises:
+        RunError, DataError, ModelError: a run, its data or its model cannot be read.
+        ValueError: two have the same name.
+    """
+
+    def __init__(self, runs: Sequence[Path], store: Store, data: Path | None = None, shared_by: int = 2) -> None:
+        self.places = dict[str, Place]()
+        for run in runs:
+            place = Place(run, store, data, shared_by)
+            if place.name in self.places:
+                raise ValueError(f"two runs are named {place.name}: make a link with another name to one.")
+            self.places[place.name] = place
+
+    @property
+    def first(self) -> Place:
+        """The one that answers where none is named."""
+        return next(iter(self.places.values()))
+
+    @property
+    def people(self) -> Iterable[People]:
+        """Of all runs."""
+        return [place.people for place in self.places.values()]
+
+    def look(self) -> bool:
+        """Serve other runs where there are some at the places by now; whether there were.
+
+        One that cannot be read is told in the log, and the one before is served on.
+        """
+        return any([place.look() for place in self.places.values()])
+
+    def watch(self, seconds: float, ended: threading.Event) -> None:
+        """Look again and again, in a thread of its own, until the event."""
+        while not ended.wait(seconds):
+            self.look()

@@ -1,11 +1,11 @@
 """What there is to choose from when somebody types, with its features: a log's users, and their visits."""
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from app.suggestions.visit import GUEST, Standing, Visit
 from data.completions import Completions
@@ -16,6 +16,7 @@ from ranking.features import features
 from ranking.history import HISTORY
 from ranking.moments import Moments
 from ranking.others import Others
+from ranking.shared import Shared
 from ranking.slates import Slates, StoredSlates
 from ranking.sources import Log
 
@@ -27,18 +28,26 @@ class Candidates:
 
     Args:
         log: the dataset.
-        shared_by: how many users must have searched a query in training for it to be offered to others; those
-            that were searched by people who are not among the users are offered in any case.
+        shared_by: how many users must have searched a query in training for others to be told of it, see
+            `Shared`; 1: everything counts, as in training.
+
+    Attributes:
+        public: what others are told.
     """
 
     def __init__(self, log: Log, shared_by: int = 1) -> None:
-        self._events, self._public = log.dataset.events, log.public
-        offered = np.where(_shared(log, shared_by), log.public.count, 0)
-        self._index = Completions(log.public.texts, offered)
-        self._number = {text: number for number, text in enumerate(log.public.texts)}
+        self._events = log.dataset.events
+        self.public = log.public if shared_by <= 1 else Shared(log.dataset, log.public, shared_by)
+        self._index = Completions(log.public.texts, self.public.count)
+        self._number = {text: number for number, text in enumerate(log.public.texts) if self._told(number)}
         self._back = int(log.dataset.manifest.get("options", {}).get("history", HISTORY))
         user = column(log.dataset.events, "user_id")
         self._begin = np.searchsorted(user, np.arange(len(log.users) + 1)).tolist()
+
+    @property
+    def size(self) -> int:
+        """V, the queries of the log."""
+        return len(self.public.texts)
 
     @staticmethod
     def prefix(typed: str) -> str:
@@ -83,34 +92,37 @@ class Candidates:
 
     def deleted(self, visit: Visit) -> list[int]:
         """Numbers of those queries of the log that the visitor has deleted."""
-        return [self._number[text] for text in visit.forgotten if text in self._number]
+        number = self._numbers(self._own(visit.user)[0])
+        return [number[text] for text in visit.forgotten if text in number]
 
     def settled(self, visit: Visit) -> Visit:
         """The visit, with what it adds up to."""
         return replace(visit, standing=self._stand(visit))
 
     def _stand(self, visit: Visit) -> Standing:
-        begin, end = (0, 0) if visit.user == GUEST else self._begin[visit.user : visit.user + 2]
-        events = Events.of(self._events.slice(begin, end - begin), self._public.group_names)
-        events = self._public.marked(events, begin)
-        texts = dict.fromkeys(one.text for one in visit.accepted)
-        added = [text for text in texts if text not in self._number]
-        number = dict(zip(added, range(len(self._public.texts), 2**31), strict=False))
-        accepted = [number.get(one.text, self._number.get(one.text, -1)) for one in visit.accepted]
-        others = Others(self._public, events, added)
+        events, begin = self._own(visit.user)
+        events = self.public.marked(events, begin)
+        number = self._numbers(events)
+        added = [text for text in dict.fromkeys(one.text for one in visit.accepted) if text not in number]
+        new = dict(zip(added, range(len(self.public.texts), 2**31), strict=False))
+        accepted = [new[one.text] if one.text in new else number[one.text] for one in visit.accepted]
+        others = Others(self.public, events, added)
         standing = Standing.of(self, others, events, accepted, self.deleted(visit), added)
         _warm_up(standing)
         return standing
 
 
-def _shared(log: Log, users: int) -> NDArray[np.bool_]:
-    """(V,) which queries so many users have searched in training, or anybody who is not among them."""
-    if users <= 1:
-        return np.ones(len(log.public.texts), bool)
-    events = Events.of(log.dataset.events)
-    pairs = np.unique(np.stack([events.user, events.query])[:, events.training], axis=1)
-    by = np.bincount(pairs[1], minlength=len(log.public.texts))
-    return (by >= users) | (log.public.outside > 0)
+    def _own(self, user: int) -> tuple[Events, int]:
+        """A user's events, and the number of the first of them."""
+        begin, end = (0, 0) if user == GUEST else self._begin[user : user + 2]
+        return Events.of(self._events.slice(begin, end - begin), self.public.group_names), begin
+
+    def _numbers(self, own: Events) -> Mapping[str, int]:
+        """The numbers of all queries that somebody can know who has these events, by text."""
+        return ChainMap({self.public.texts[one]: one for one in np.unique(own.query).tolist()}, self._number)
+
+    def _told(self, number: int) -> bool:
+        return not isinstance(self.public, Shared) or bool(self.public.known[number])
 
 
 def _warm_up(standing: Standing) -> None:
