@@ -24,7 +24,9 @@ User = Annotated[
 Prefix = Annotated[Text, Field(max_length=LONGEST_TEXT, description="What has been typed.")]
 
 
-Run = Annotated[Text, Field(max_length=LONGEST_TEXT, description="One of several runs; by default the first.")]
+Run = Annotated[
+    Text, Field(max_length=LONGEST_TEXT, description="One of several runs; by default the first.")
+]
 Strength = Annotated[float, Field(gt=0, description="How far; by default as the run's own models.")]
 
 

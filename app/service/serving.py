@@ -79,7 +79,9 @@ class Serving:
         ValueError: two have the same name.
     """
 
-    def __init__(self, runs: Sequence[Path], store: Store, data: Path | None = None, shared_by: int = 2) -> None:
+    def __init__(
+        self, runs: Sequence[Path], store: Store, data: Path | None = None, shared_by: int = 2
+    ) -> None:
         self.places = dict[str, Place]()
         for run in runs:
             place = Place(run, store, data, shared_by)

@@ -111,7 +111,6 @@ class Candidates:
         _warm_up(standing)
         return standing
 
-
     def _own(self, user: int) -> tuple[Events, int]:
         """A user's events, and the number of the first of them."""
         begin, end = (0, 0) if user == GUEST else self._begin[user : user + 2]

@@ -108,11 +108,22 @@ async def measured(port: int, process: int, users: list[str], part: float) -> di
 def served(ranker: str, data: Path, place: Path, part: float) -> dict[str, Any]:
     """A run of a ranker, trained and served; the service has one core, whoever asks the other."""
     run = place / ranker
-    settings = resolve({"algorithm": "persa-fl-me", "ranker": ranker, "updates": 400, "evaluations": 0}, {"lam": 3.0})
+    settings = resolve(
+        {"algorithm": "persa-fl-me", "ranker": ranker, "updates": 400, "evaluations": 0}, {"lam": 3.0}
+    )
     dataset = read(data)
     train_run(settings, data, dataset, run, lambda event: None)
     command = [sys.executable, "-c", CALL.format(str(HERE.parents[1]))]
-    command += ["serve", str(run), "--store", str(place / f"{ranker}-store"), "--port", "0", "--rate", "1000000"]
+    command += [
+        "serve",
+        str(run),
+        "--store",
+        str(place / f"{ranker}-store"),
+        "--port",
+        "0",
+        "--rate",
+        "1000000",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:

@@ -28,7 +28,11 @@ USERS = ("ann", "ben", "user 001")
 def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("served") / "run"
     train_run(
-        resolve({"algorithm": "fedavg", "updates": 40, "evaluations": 0}, {}), tiny, read(tiny), out, lambda _: None
+        resolve({"algorithm": "fedavg", "updates": 40, "evaluations": 0}, {}),
+        tiny,
+        read(tiny),
+        out,
+        lambda _: None,
     )
     return out
 
@@ -80,7 +84,9 @@ def test_after_kills_under_load_every_acknowledged_search_is_there_once(run: Pat
     for _ in range(KILLS):
         service = Service(run, tmp_path / "store")
         workers = [
-            threading.Thread(target=load, args=(service, user, done[user][-1] + 1 if done[user] else 0, done[user]))
+            threading.Thread(
+                target=load, args=(service, user, done[user][-1] + 1 if done[user] else 0, done[user])
+            )
             for user in USERS
         ]
         before = {user: len(done[user]) for user in USERS}

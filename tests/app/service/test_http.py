@@ -85,9 +85,7 @@ def test_two_users_hammered_at_once_never_see_each_other(client: Client) -> None
                 assert sorted(texts) == sorted(f"secret of {user} {one}" for one in range(number + 1))
 
 
-def test_of_a_deleted_user_nothing_is_left(
-    client: Client, run: Path, store: Store, tmp_path: Path
-) -> None:
+def test_of_a_deleted_user_nothing_is_left(client: Client, run: Path, store: Store, tmp_path: Path) -> None:
     client.observe("user 003", "my secret wish", "my")
     assert client.suggest("user 003", "my s") == ["my secret wish"]
     own = client.get("/v1/suggest", user="user 003", q="h").json
@@ -126,9 +124,7 @@ def test_any_body_gets_a_documented_status(client: Client, route: str, body: Any
         return
     answer = client.request("POST", route, content, JSON)
     assert answer.status in DOCUMENTED[route]
-    assert answer.headers["content-type"].startswith("application/problem+json") == (
-        answer.status >= 400
-    )
+    assert answer.headers["content-type"].startswith("application/problem+json") == (answer.status >= 400)
 
 
 @QUICK
@@ -241,7 +237,8 @@ def test_several_runs_know_what_users_do_and_answer_by_name(
     asked = {"user": "user 001", "q": "hepta", "k": 100}
     for name in (run.name, common.name):
         assert client.get("/v1/suggest", **asked, run=name).json["suggestions"] == []
-    client.observe("user 001", "heptagon tiles")
+    for _ in range(2):
+        client.observe("user 001", "heptagon tiles", "hep")
     answers = [client.get("/v1/suggest", **asked, run=name).json for name in (run.name, common.name)]
     assert [answer["run"] for answer in answers] == [run.name, common.name]
     assert [answer["model"] for answer in answers] == ["own", "common"]
