@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ranking.events import QUERY, STEPS, WORD, Step
 from ranking.history import Past
-from ranking.moments import Floats, Moments, Rows
+from ranking.moments import Moments, Rows
 from ranking.public_statistics import PublicStatistics
+from ranking.units import AGO, CHARACTERS, SHARE, TIMES, YES, Scale
 
 VERSION = 2
 """Of the features. Raise it with any change: a model is worth nothing on others than it learned from."""
@@ -32,23 +33,44 @@ LATELY = (3, 10, 30)
 """Own events, at most, within which the user's searches are counted besides HISTORY."""
 
 
+def _counted(times: float, minus: float = 0.0) -> Scale:
+    return Scale(TIMES, times, minus, logarithm=True)
+
+
+RECIPE = {
+    POPULARITY: _counted(1 / 1.5, 2),
+    "group popularity": _counted(1 / 1.5),
+    "length": Scale(CHARACTERS, 0.1, 20),
+    "typed share": Scale(SHARE, 5),
+    OWN_COUNT: _counted(3),
+    OWN_RECENCY: Scale(AGO, 5),
+    **{f"own count of {events}": _counted(5) for events in LATELY},
+    "own first word": _counted(1),
+    "equals previous": Scale(YES, 5),
+    **{
+        f"{whose}{name}": _counted(times)
+        for name, *both in FOLLOWS.values()
+        for whose, times in zip(("", "own "), both, strict=True)
+    },
+    **{f"share of {what}": Scale(SHARE, 8) for what in ("popularity", "own count", "follows", "own follows")},
+}
+"""The features of every log, in order, and of which number each is made."""
+
+OF_TOPICS = {"own topic share": Scale(SHARE, 4), "session topic": Scale(YES, 3)}
+"""Further ones of logs with topics."""
+
+TOPIC, OF_TOPIC = "topic ", Scale(YES, 3)
+"""Last there is one for each topic, which is named behind this."""
+
+
+def scale(name: str) -> Scale:
+    """That of a feature, by its name."""
+    return OF_TOPIC if name.startswith(TOPIC) else RECIPE.get(name) or OF_TOPICS[name]
+
+
 def feature_names(public: PublicStatistics) -> list[str]:
     """Names of the F features, in order; they depend on nothing but the data's topics."""
-    return [
-        POPULARITY,
-        "group popularity",
-        "length",
-        "typed share",
-        OWN_COUNT,
-        OWN_RECENCY,
-        *(f"own count of {events}" for events in LATELY),
-        "own first word",
-        "equals previous",
-        *(f"{whose}{FOLLOWS[step][0]}" for step in STEPS for whose in ("", "own ")),
-        *(f"share of {counted}" for counted in ("popularity", "own count", "follows", "own follows")),
-        *(["own topic share", "session topic"] if public.topics else []),
-        *(f"topic {t}" for t in public.topics),
-    ]
+    return [*RECIPE, *(OF_TOPICS if public.topics else ()), *(f"{TOPIC}{topic}" for topic in public.topics)]
 
 
 def features(past: Past, moments: Moments) -> NDArray[np.float32]:
@@ -58,30 +80,27 @@ def features(past: Past, moments: Moments) -> NDArray[np.float32]:
         past: holds at least all events of the users whose moments these are.
         moments: S of them.
     """
-    rows = Rows(past, moments)
-    columns = [
-        (np.log1p(rows.popularity) - 2) / 1.5,
-        np.log1p(rows.group_popularity) / 1.5,
-        (rows.length - 20) / 10,
-        (5 * moments.typed)[rows.of] / rows.length,
-        3 * np.log1p(rows.own_count),
-        rows.own_recency,
-        *(5 * np.log1p(rows.recent(QUERY, events)) for events in LATELY),
-        np.log1p(rows.own_first_word),
-        5.0 * rows.equals_previous,
-        *_follows(rows),
-        *(8 * rows.share(counted) for counted in (rows.popularity, rows.own_count, *rows.followed[STEPS[0]])),
-        *rows.topics(),
-    ]
-    values = np.empty((len(moments.pool), len(columns)), np.float32)
-    for number, column in enumerate(columns):
-        values[:, number] = column
+    rows, names = Rows(past, moments), feature_names(past.public)
+    values = np.empty((len(moments.pool), len(names)), np.float32)
+    for place, (name, numbers) in enumerate(zip(names, _numbers(rows), strict=True)):
+        values[:, place] = scale(name).feature(numbers)
     return values
 
 
-def _follows(rows: Rows) -> Iterator[Floats]:
-    """Of each step those of others, and then the user's own."""
+def _numbers(rows: Rows) -> Iterator[NDArray[np.generic]]:
+    """Of each feature the numbers (R,) that it is made of, in the order of `feature_names`."""
+    yield rows.popularity
+    yield rows.group_popularity
+    yield rows.length
+    yield rows.moments.typed[rows.of] / rows.length
+    yield rows.own_count
+    yield rows.own_recency
+    for events in LATELY:
+        yield rows.recent(QUERY, events)
+    yield rows.own_first_word
+    yield rows.equals_previous
     for step in STEPS:
-        _, *scales = FOLLOWS[step]
-        for scale, counted in zip(scales, rows.followed[step], strict=True):
-            yield scale * np.log1p(counted)
+        yield from rows.followed[step]
+    for counted in (rows.popularity, rows.own_count, *rows.followed[STEPS[0]]):
+        yield rows.share(counted)
+    yield from rows.topics()

@@ -173,12 +173,12 @@ class Rows:
 
     @property
     def own_recency(self) -> Floats:
-        """5 / (how many events ago the user searched it), 0 for never within the latest HISTORY."""
+        """1 / (how many events ago the user searched it), 0 for never within the latest HISTORY."""
         own, searched = self.own, self.past.searched
         recent = self.own_count[own.rows] > 0
         number, passed = own.number[recent], own.passed[recent]
         values = np.zeros(len(own.rows))
-        values[recent] = 5 / (passed - searched.last(number, searched.before(number, passed)))
+        values[recent] = 1 / (passed - searched.last(number, searched.before(number, passed)))
         return own.for_all(values)
 
     @cached_property
@@ -242,7 +242,7 @@ class Rows:
         present = (self.previous >= 0) & (session == moments.session)
         same = present[self.of] & (topic >= 0) & (topic == public.topic[self.previous][self.of])
         return [
-            4 * share,
-            3 * same.astype(float),
-            *(3.0 * (topic[None] == np.arange(len(public.topics))[:, None])),
+            share,
+            same.astype(float),
+            *(topic[None] == np.arange(len(public.topics))[:, None]).astype(float),
         ]

@@ -1,9 +1,11 @@
-"""Features in units that people know: the scaling of `features.features`, undone."""
+"""Numbers in units that people know, and the scales that make features of them."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ranking.features import FOLLOWS, LATELY, OWN_COUNT, OWN_RECENCY, POPULARITY
+import numpy as np
+
+from ranking.moments import Floats
 
 TIMES, CHARACTERS, SHARE, YES, AGO = "times", "characters", "share", "yes or no", "searches ago"
 """What a number counts: searches, characters, a part between 0 and 1, 1 for yes, or how far back."""
@@ -16,35 +18,29 @@ class Quantity(NamedTuple):
     unit: str
 
 
-def quantity(name: str, value: float) -> Quantity:
-    """What a feature's value means.
+class Scale(NamedTuple):
+    """How a number x becomes a feature: ``times · (f(x) − minus)``, where f(x) is log(1 + x), or x.
 
-    Args:
-        name: of the feature, see `features.feature_names`.
-        value: as rankers see it.
+    Attributes:
+        unit: of x, one of those above; with AGO x is 1 / (how many searches ago), and 0 for never.
+        times, minus: constants.
+        logarithm: whether f is log(1 + x).
     """
-    if name == OWN_RECENCY:
-        return Quantity(5 / value if value > 0 else math.inf, AGO)
-    if name == "length":
-        return Quantity(10 * value + 20, CHARACTERS)
-    for part, times in (("typed share", 5), ("share of ", 8), ("own topic share", 4)):
-        if name.startswith(part):
-            return Quantity(value / times, SHARE)
-    if name == "equals previous":
-        return Quantity(value / 5, YES)
-    if name in _LOGARITHMS:
-        shift, scale = _LOGARITHMS[name]
-        return Quantity(math.expm1(value / scale + shift), TIMES)
-    return Quantity(value / 3, YES)  # topics
 
+    unit: str
+    times: float
+    minus: float = 0.0
+    logarithm: bool = False
 
-_LOGARITHMS = {
-    POPULARITY: (2.0, 1 / 1.5),
-    "group popularity": (0.0, 1 / 1.5),
-    OWN_COUNT: (0.0, 3.0),
-    **{f"own count of {events}": (0.0, 5.0) for events in LATELY},
-    "own first word": (0.0, 1.0),
-    **{name: (0.0, float(others)) for name, others, _ in FOLLOWS.values()},
-    **{f"own {name}": (0.0, float(own)) for name, _, own in FOLLOWS.values()},
-}
-"""Features that are a scaled logarithm of 1 + a count, less a shift: by name the shift and the scale."""
+    def feature(self, x: Any) -> Floats:
+        """Of numbers (R,) the values that rankers see."""
+        fx = np.log1p(x) if self.logarithm else x
+        values: Floats = self.times * (fx - self.minus if self.minus else fx)
+        return values
+
+    def quantity(self, value: float) -> Quantity:
+        """Of a value that rankers see the number."""
+        fx = value / self.times + self.minus
+        if self.unit == AGO:
+            return Quantity(1 / fx if fx > 0 else math.inf, AGO)
+        return Quantity(math.expm1(fx) if self.logarithm else fx, self.unit)

@@ -51,9 +51,9 @@ def serve(
 ) -> None:
     """Answer a product over HTTP: suggest, observe, adapt and forget, as /docs of the service says.
 
-    Of several runs the first answers, unless a request names another. A run may be a link: when it is turned to
-    another run, that one is served from then on. Ctrl-C or SIGTERM ends the service once requests under way
-    are answered.
+    Of several runs the first answers, unless a request names another. A run may be a link: when it is turned
+    to another run, that one is served from then on. Ctrl-C or SIGTERM ends the service once requests under
+    way are answered.
     """
     from app.service.limits import Limits
     from app.service.server import AddressError

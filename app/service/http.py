@@ -92,6 +92,7 @@ class Answers:
                 "user": asked.user,
                 "prefix": found.prefix,
                 "model": model,
+                "candidates": found.size,
                 "suggestions": shown,
                 "run": run,
             }

@@ -24,8 +24,8 @@ is kept once.</p>
 <p>Makes her own model anew, from what she has searched.</p>
 <h2>Delete</h2><pre>DELETE /v1/users/ann</pre>
 <p>Forgets all that the service has kept of her. From then on she is new to it.</p>
-<p>Where several runs are served, <code>run=NAME</code> asks one of them; else the first answers. What users do
-is known to all.</p>
+<p>Where several runs are served, <code>run=NAME</code> asks one of them; else the first answers.
+What users do is known to all.</p>
 <h2>Operations</h2><pre>GET /healthz   GET /readyz   GET /metrics</pre>
 </html>
 """

@@ -104,7 +104,7 @@ class Serving:
 
         One that cannot be read is told in the log, and the one before is served on.
         """
-        return any([place.look() for place in self.places.values()])
+        return sum(place.look() for place in self.places.values()) > 0
 
     def watch(self, seconds: float, ended: threading.Event) -> None:
         """Look again and again, in a thread of its own, until the event."""

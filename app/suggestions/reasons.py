@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from app.suggestions.attribution import shapley
 from app.suggestions.visit import Standing
 from app.suggestions.words import Context, sentences
-from ranking.features import feature_names
+from ranking.features import feature_names, scale
 from ranking.models import Model
 from ranking.rankers.network import Network
 from ranking.slates import Rows, Slates
-from ranking.units import Quantity, quantity
+from ranking.units import Quantity
 
 LETTERS = "its letters"
 """The family of whatever a network reads beside features."""
@@ -225,7 +225,7 @@ def reasons(
 
 def _values(names: list[str], features: NDArray[np.float64], at: int) -> list[Value]:
     return [
-        Value(name, own, median, quantity(name, own), quantity(name, median))
+        Value(name, own, median, scale(name).quantity(own), scale(name).quantity(median))
         for name, own, median in zip(
             names, features[at].tolist(), np.median(features, axis=0).tolist(), strict=True
         )

@@ -37,7 +37,7 @@ class Asked:
     """Requests over kept connections, one at a time each."""
 
     def __init__(self, port: int, users: list[str]) -> None:
-        self.port, self.users, self.number = port, users, 0
+        self.port, self.users, self.number, self.candidates = port, users, 0, 0
         self.free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
     async def connect(self, connections: int) -> None:
@@ -58,7 +58,7 @@ class Asked:
         assert head.startswith(b"HTTP/1.1 200"), head
         found = re.search(rb"content-length: (\d+)", head)
         assert found
-        await reader.readexactly(int(found[1]))
+        self.candidates += json.loads(await reader.readexactly(int(found[1])))["candidates"]
         await self.free.put((reader, writer))
 
 
