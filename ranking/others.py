@@ -46,6 +46,15 @@ class Others(PublicStatistics):
         some, key = self.happenings(own, what)
         return key[:0] if own.told is None else np.unique(key[own.told[what][some] == ALONE])
 
+    def taken_off(self, what: Counted) -> Totals:
+        """How much of public counts others do not tell of, or too few of them; keys as in `happenings`."""
+        if what == QUERY:
+            some = np.flatnonzero(self.off)
+            return Totals(some, self.off[some])
+        key = self._mine[what].keys
+        counted = self._totals[what].total(key)
+        return Totals(key, counted - self._left(what, key, counted))
+
     def _left(self, what: Counted, key: Int, counted: Int) -> Int:
         """(N,) what is left of public counts for others."""
         left = np.maximum(counted - self._mine[what].total(key), 0)

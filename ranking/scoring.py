@@ -10,6 +10,8 @@ from ranking.slates import Rows, Slates
 
 CHUNK = 256
 """Slates scored at once, with their padding: bounds the memory of the hidden layers."""
+DECIMALS = 9
+"""Of scores by which a list is ordered: beyond, they depend on the order in which sums are taken."""
 ALONE = 64
 """Slates of one user in a chunk, at most."""
 
@@ -34,15 +36,19 @@ def network_scores(network: Network, w: Tensor, slates: Slates) -> Tensor:
 
 
 def slate_scores(network: Network, w: Tensor, slate: Slates) -> Tensor:
-    """Scores (C, N) of the N candidates of one slate by each of C models w (C, P): what a keystroke needs."""
+    """Scores (C, N) of the N candidates of one slate by each of C models w (C, P): what a keystroke needs.
+
+    They are computed in 64 bits and told to DECIMALS, so that a list is the same wherever it is made, in
+    whatever order sums are taken.
+    """
     with torch.inference_mode():
         rows = Rows(
-            slate.features.expand(len(w), -1, -1),
+            slate.features.double().expand(len(w), -1, -1),
             slate.candidates.expand(len(w), -1),
             slate.typed[:, None].expand(len(w), slate.widest),
             torch.arange(slate.widest).expand(len(w), 1, -1),
         )
-        return network.scores(w, rows)
+        return network.scores(w.double(), rows).round(decimals=DECIMALS)
 
 
 def _scores(network: Network, w: Tensor, slates: Slates) -> Tensor:

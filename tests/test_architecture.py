@@ -9,13 +9,23 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("data", "ranking", "federated", "app")
-FLOORS = (("runs",), ("reports",), ("suggestions",), ("experiments", "web"), ("commands",), ("door",))
+FLOORS = (
+    ("runs",),
+    ("reports",),
+    ("suggestions",),
+    ("experiments", "web", "service", "devices"),
+    ("commands",),
+    ("door",),
+)
 """The rooms of app/: each imports from floors below, and nothing from its neighbour."""
 
 ONLY_IN = {
     "streamlit": "app/web/",
     "typer": "app/commands/",
     "click": "app/commands/",
+    "starlette": "app/service/",
+    "uvicorn": "app/service/",
+    "onnx": "app/devices/",
     "flwr": "federated/engines/",
     "ray": "federated/engines/",
 }

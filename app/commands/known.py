@@ -68,6 +68,7 @@ def _state_of_sources() -> str:
 
 
 def _gathered() -> dict[str, Any]:
+    from app.devices.export import KINDS
     from app.reports.exports.export import FORMATS
     from app.runs.presets import PRESETS
     from app.runs.settings import PAID, ranker_of, resolve
@@ -110,7 +111,7 @@ def _gathered() -> dict[str, Any]:
         "keep": [LAST, BEST],
         "splits": list(SPLITS),
         "metrics": list(METRICS),
-        "formats": list(FORMATS),
+        "formats": [*FORMATS, *KINDS],
         "engines": list(ENGINES),
         "attacks": list(ATTACKS),
         "defences": list(RULES),

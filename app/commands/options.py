@@ -160,6 +160,17 @@ Cutoff = Annotated[
 ]
 
 
+SharedBy = Annotated[
+    int,
+    typer.Option(
+        "--shared-by",
+        min=1,
+        metavar="N",
+        help="Tell others only of queries that so many users have searched.",
+    ),
+]
+
+
 def one_of(option: str, word: str, known: Collection[str]) -> None:
     """Refuse a word that an option does not know, with the nearest one that it does.
 

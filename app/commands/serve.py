@@ -8,7 +8,7 @@ from typing import Annotated
 import click
 import typer
 
-from app.commands.options import Moved, Runs
+from app.commands.options import Moved, Runs, SharedBy
 from app.commands.paths import path
 
 PORT, STORE, SHORTEST_TOKEN = 8650, "persarank-store", 16
@@ -43,10 +43,7 @@ def serve(
     rate: Annotated[
         float, typer.Option("--rate", min=0.1, max=1e6, help="Requests a second of one user.")
     ] = 50.0,
-    shared_by: Annotated[
-        int,
-        typer.Option("--shared-by", min=1, help="Suggest to others only what so many users have searched."),
-    ] = 2,
+    shared_by: SharedBy = 2,
     data: Moved = None,
 ) -> None:
     """Answer a product over HTTP: suggest, observe, adapt and forget, as /docs of the service says.

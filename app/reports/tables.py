@@ -1,5 +1,6 @@
 """What the command line prints for people: the same figures as --json, as tables."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,23 @@ def evaluation(result: dict[str, Any], console: Console) -> None:
         _doubts(run, console)
     for difference in result["differences"]:
         say(console, _compared(difference))
+
+
+def models(result: dict[str, Any], console: Console) -> None:
+    """Which models were exported, and what to do with them."""
+    out, count = result["out"], len(result["models"])
+    many = "1 model" if count == 1 else f"{count} models"
+    say(console, f"{out} has {many}, and {result['queries']} queries that others may be told of.")
+    if result["kind"] == "web":
+        say(console, f"To open it: python -m http.server --directory {shlex.quote(out)}")
+    else:
+        say(console, f"{Path(out) / 'README.md'} says how a list is made of it.")
+    if result["public_counts"] == "all":
+        say(
+            console,
+            "Its counts are exact: a step from one shared query to another may be a single user's. Data that "
+            "was made with --public-counts tells only what several users did.",
+        )
 
 
 def export(result: dict[str, Any], console: Console) -> None:

@@ -29,18 +29,19 @@ class Candidates:
     Args:
         log: the dataset.
         shared_by: how many users must have searched a query in training for others to be told of it, see
-            `Shared`; 1: everything counts, as in training.
+            `Shared`; None: everything counts, as in training.
 
     Attributes:
         public: what others are told.
+        back: own events, at most, whose queries are among the candidates.
     """
 
-    def __init__(self, log: Log, shared_by: int = 1) -> None:
+    def __init__(self, log: Log, shared_by: int | None = None) -> None:
         self._events = log.dataset.events
-        self.public = log.public if shared_by <= 1 else Shared(log.dataset, log.public, shared_by)
+        self.public = log.public if shared_by is None else Shared(log.dataset, log.public, shared_by)
         self._index = Completions(log.public.texts, self.public.count)
         self._number = {text: number for number, text in enumerate(log.public.texts) if self._told(number)}
-        self._back = int(log.dataset.manifest.get("options", {}).get("history", HISTORY))
+        self.back = int(log.dataset.manifest.get("options", {}).get("history", HISTORY))
         user = column(log.dataset.events, "user_id")
         self._begin = np.searchsorted(user, np.arange(len(log.users) + 1)).tolist()
 
@@ -62,7 +63,7 @@ class Candidates:
 
     def pool(self, standing: Standing, prefix: str) -> list[int]:
         """The candidates for a prefix: what others search most, then what only the user has searched."""
-        return self._index.pool(prefix, standing.own(prefix, self._back), standing.off)
+        return self._index.pool(prefix, standing.own(prefix, self.back), standing.off)
 
     def slate(self, user: int, standing: Standing, prefix: str, pool: Sequence[int]) -> Slates:
         """The present moment as one slate; of its candidates, ``pool``, nobody knows which is wanted."""

@@ -44,12 +44,13 @@ class Suggester:
         shared_by: see `Candidates`.
 
     Attributes:
+        log, model, run: as given.
         users: their names, by number.
         candidates: what there is to choose from.
     """
 
-    def __init__(self, log: Log, model: Model, run: Run | None = None, shared_by: int = 1) -> None:
-        self._log, self._model, self._run = log, model, run
+    def __init__(self, log: Log, model: Model, run: Run | None = None, shared_by: int | None = None) -> None:
+        self.log, self.model, self.run = log, model, run
         self.candidates = Candidates(log, shared_by)
         self._yardsticks = yardsticks(log.public)
         self.users = log.users
@@ -124,8 +125,8 @@ class Suggester:
 
     def models(self, visit: Visit) -> Models:
         """Which models there are for the visit's user."""
-        how = f"With {self._run.settings.label}" if self._run else "Here"
-        if not self._model.has_common:
+        how = f"With {self.run.settings.label}" if self.run else "Here"
+        if not self.model.has_common:
             if visit.user == GUEST:
                 why = "all users have models of their own, and a new one has none: no model ranks here."
                 return Models(own=False, common=False, why=f"{how} {why}")
@@ -134,15 +135,15 @@ class Suggester:
             return Models()
         if visit.user == GUEST:
             return Models(own=False, why="This user is new: the model that all share ranks for them.")
-        if not self._model.has_own:
-            if self._run and self._run.settings.personal:
+        if not self.model.has_own:
+            if self.run and self.run.settings.personal:
                 how = "On validation searches nobody was better off with a model of their own"
                 return Models(
                     own=False, why=f"{how}, so all share one, and each gets lists from their own past."
                 )
             how += " nobody has a model of their own: all share one, and each gets lists from their own past."
             return Models(own=False, why=how)
-        if isinstance(self._model, NeuralModel) and self._model.keeps_common(visit.user):
+        if isinstance(self.model, NeuralModel) and self.model.keeps_common(visit.user):
             how = "This user has the model that all share"
             return Models(
                 own=False, why=f"{how}: one of their own was no better, or had nothing to learn from."
@@ -156,13 +157,13 @@ class Suggester:
         models = self.models(visit)
         if not (models.own or models.common):
             personal, common = self._yardsticks["popularity"](slates)[0], []
-        elif isinstance(self._model, NeuralModel):
+        elif isinstance(self.model, NeuralModel):
             network, w = self.weights(visit, standing)
             personal, *common = slate_scores(network, w, slates).unbind()
         else:
-            shared = self._model.global_scores(slates)
+            shared = self.model.global_scores(slates)
             common = [] if shared is None else [shared[0]]
-            personal = common[0] if visit.user == GUEST else self._model.personal_scores(slates)[0]
+            personal = common[0] if visit.user == GUEST else self.model.personal_scores(slates)[0]
         return {
             "personal": personal,
             **({"everyone": common[0]} if models.differ else {}),
@@ -189,7 +190,7 @@ class Suggester:
         if not places:
             raise NotSuggestedError(f"{text!r} is not among the candidates for {prefix!r}.")
         slates = self.candidates.slate(visit.user, standing, prefix, pool)
-        model, models = self._model, self.models(visit)
+        model, models = self.model, self.models(visit)
         if not (models.own or models.common):
             raise NotSuggestedError(models.why)
         if isinstance(model, NeuralModel):
@@ -214,19 +215,19 @@ class Suggester:
         Raises:
             NotAdaptableError: the run has no such step, or there is nothing to learn from.
         """
-        step, model, user = Step.of(self._run, self._model, strength), self._model, visit.user
+        step, model, user = Step.of(self.run, self.model, strength), self.model, visit.user
         assert isinstance(model, NeuralModel), "only they have a step"
         standing = self.candidates.standing(visit)
         step = replace(step, network=self.weights(visit, standing)[0])
         most = step.run.settings.row.local.personal_samples
-        past = past_slates(self._log, user, self.candidates.deleted(visit), most)
+        past = past_slates(self.log, user, self.candidates.deleted(visit), most)
         recent = self.candidates.accepted(visit)
         if not len(past) and not recent:
             raise NotAdaptableError("There is nothing to learn from yet: accept a search first.")
         keyed, among = (len(self.users), len(self.users) + 1) if user == GUEST else (user, len(self.users))
         own = step.taken(joined([past, *recent]), keyed, among)
         before = self.weights(visit, standing)[1][0]
-        test = held_out(self._log, user)
+        test = held_out(self.log, user)
         scores = judged(step.network, (before, own), test)
         return replace(visit, own=own), Adaptation(
             setting=step.run.settings.row.objective.strength.name,
@@ -246,7 +247,7 @@ class Suggester:
 
         C is 1 where there are no common ones. The model must be a network's.
         """
-        model = self._model
+        model = self.model
         assert isinstance(model, NeuralModel), "trees have no weights"
         ranks = model.common if visit.user == GUEST else model.of(visit.user)
         own = visit.own if visit.own is not None else ranks
@@ -265,7 +266,7 @@ def _shown(standing: Standing, queries: list[int], scores: list[float]) -> list[
     ]
 
 
-def of_run(directory: Path, data: Path | None = None, shared_by: int = 1) -> Suggester:
+def of_run(directory: Path, data: Path | None = None, shared_by: int | None = None) -> Suggester:
     """The service for one run: its common model ranks for everyone, the users' own for each of them.
 
     Args:

@@ -84,8 +84,8 @@ def suggester(run: Callable[[str], Path]) -> Suggester:
 
 
 def model_of(suggester: Suggester) -> NeuralModel:
-    assert isinstance(suggester._model, NeuralModel)
-    return suggester._model
+    assert isinstance(suggester.model, NeuralModel)
+    return suggester.model
 
 
 def own_weights(visit: Visit) -> torch.Tensor:
@@ -228,7 +228,7 @@ def test_deleted_searches_are_not_learned_from(suggester: Suggester) -> None:
 def test_runs_without_a_step_say_so(
     suggester: Suggester, dataset: Dataset, algorithm: str, ranker: str, sentence: str
 ) -> None:
-    trained = suggester._run
+    trained = suggester.run
     assert trained is not None
     other = replace(trained, settings=resolve({"algorithm": algorithm, "ranker": ranker}, {}))
     model: Model = model_of(suggester)
@@ -246,7 +246,7 @@ def test_runs_without_a_step_say_so(
 def test_a_run_that_keeps_the_common_model_can_be_told_how_far_to_go(
     suggester: Suggester, dataset: Dataset
 ) -> None:
-    trained = suggester._run
+    trained = suggester.run
     assert trained is not None
     own = {"setting": "lam", "value": "inf", "losses": [], "users_asked": 6, "nobody": True}
     nobody = replace(

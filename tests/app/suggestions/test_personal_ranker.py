@@ -104,8 +104,8 @@ def test_for_a_new_user_the_common_model_ranks_and_learns(fitted: PersonalRanker
     standing = suggester.candidates.standing(visit)
     _, w = suggester.weights(visit, standing)
     assert torch.equal(w[0], w[1])
-    assert isinstance(suggester._model, NeuralModel)
-    assert not torch.equal(w[0], suggester._model.of(11))
+    assert isinstance(suggester.model, NeuralModel)
+    assert not torch.equal(w[0], suggester.model.of(11))
     with pytest.raises(NotAdaptableError, match="nothing to learn from yet"):
         ranker.adapt("new")
     for _ in range(3):
@@ -130,7 +130,7 @@ def test_a_new_user_never_gets_the_model_of_another(ranker: str, algorithm: str,
         assert lists["personal"] == lists["popularity"]
         assert suggester.models(guest).why.endswith("no model ranks here.")
     else:
-        model, candidates = suggester._model, suggester.candidates
+        model, candidates = suggester.model, suggester.candidates
         standing = candidates.standing(guest)
         slates = candidates.slate(guest.user, standing, "we", candidates.pool(standing, "we"))
         common, last = model.global_scores(slates), model.personal_scores(slates)

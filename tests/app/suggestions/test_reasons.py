@@ -266,7 +266,7 @@ def test_each_family_has_its_sentence(log: Log) -> None:
     for name, words in telling.items():
         w = torch.zeros(made.layout.size)
         w[log.feature_names.index(name)] = 1
-        suggester._model = NeuralModel(made, w, None)
+        suggester.model = NeuralModel(made, w, None)
         texts = (again, then, some, other)
         told = [s for text in texts for s in suggester.explain(visit, "h", text).sentences]
         assert told, name
