@@ -101,7 +101,7 @@ at("forget").addEventListener("click", () => {
   open();
 });
 box.addEventListener("input", draw);
-box.addEventListener("focus", () => ranker && draw());
+box.addEventListener("click", draw);
 box.addEventListener("blur", close);
 box.addEventListener("keydown", (event) => {
   const lines = [...list.children];
