@@ -26,7 +26,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[test,flower,ray,privacy]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[test,flower,ray,privacy,onnx]' --constraint constraints.txt
 	touch $@
 
 demo: $(VENV)/.installed

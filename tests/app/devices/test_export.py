@@ -50,7 +50,7 @@ def test_another_program_computes_the_same_lists(
             found = reader.suggest(step["typed"])
             assert [(text, own) for text, _, own in found] == [(text, own) for text, _, own in step["list"]]
             ours = np.array([score for _, score, _ in step["list"]])
-            np.testing.assert_allclose([score for _, score, _ in found], ours, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose([score for _, score, _ in found], ours, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("kind", [ONNX, WEB])
