@@ -4,6 +4,7 @@ Exit codes: 0 ok · 1 interrupted but saved · 2 usage · 3 bad data · 4 bad co
 directory · 6 untrusted model. Little is imported before signals are heard.
 """
 
+import gc
 import io
 import os
 import signal
@@ -11,6 +12,10 @@ import sys
 
 from app.commands.exits import INTERRUPTED, OK, SIGNALLED, USAGE, code_of
 from app.runs.signals import Interrupt, give_back, take
+
+NEW_OBJECTS = 10_000
+"""After so many, garbage is looked for. Modules make hundreds of thousands, which all stay: looking after
+every 700, as Python does, a command begins half a second later."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -20,11 +25,13 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: of a command; None: this process's own, which then ends undisturbed by further signals.
     """
     interrupt = Interrupt()
-    before = take(interrupt)
+    before, thresholds = take(interrupt), gc.get_threshold()
+    gc.set_threshold(NEW_OBJECTS, *thresholds[1:])
     try:
         code = _code(arguments)
     finally:
         interrupt.over = True
+        gc.set_threshold(*thresholds)
         # What Python hears it no longer hears while it ends: a signal would kill it, with all said and done.
         give_back(before if arguments is not None else dict.fromkeys(before, signal.SIG_IGN))
     sys.exit(code)

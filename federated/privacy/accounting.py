@@ -17,7 +17,6 @@ Functions take and return numbers, and raise ValueError with one sentence for an
 import math
 from collections.abc import Callable
 
-from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
 from federated.privacy.arguments import between_0_and_1, count, positive
@@ -173,4 +172,6 @@ def _least_mu(epsilon: float, log_inverse: float) -> float:
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """Where the function, of different signs at both ends, is zero."""
+    from scipy.optimize import brentq  # which takes a while, and most trainings need none
+
     return float(brentq(function, low, high, xtol=1e-300, rtol=RELATIVE, maxiter=500))

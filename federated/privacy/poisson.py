@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import gammaln, log_ndtr, logsumexp
 
 from federated.privacy.arguments import between_0_and_1, count, positive
@@ -58,6 +57,8 @@ def poisson_noise_multiplier(epsilon: float, rate: float, steps: int, delta: flo
 
     See there for its arguments, and for when it may be used.
     """
+    from scipy.optimize import brentq  # which takes a while, and most trainings need none
+
     positive("epsilon", epsilon)
 
     def excess(log_sigma: float) -> float:
