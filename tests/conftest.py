@@ -1,5 +1,6 @@
 """What all tests share: one small simulated dataset, the command line in process, the real data's place."""
 
+import gc
 import os
 import signal
 import warnings
@@ -29,6 +30,7 @@ for heard, by in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, s
     ):  # as under nohup: programs that tests start would inherit it
         signal.signal(heard, by)
 
+gc.set_threshold(10_000)  # as commands have it, see `app.commands.main`
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 TESTS = Path(__file__).resolve().parent
 SLOW = (
@@ -65,6 +67,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(TESTS).as_posix().startswith(SLOW):
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """From now on garbage is looked for only among what tests make: all that is imported stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
