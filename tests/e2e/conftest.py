@@ -15,9 +15,9 @@ from data.schema import Dataset
 from tests.e2e.crashes import OK, TRAIN, Crash, Host, crash_at, ignore, job
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hosts() -> Iterator[tuple[Host, Host]]:
-    """Two, for two at once."""
+    """Two, for two at once; they only fork, so one pair is enough for all files."""
     with Host() as first, Host() as second:
         yield first, second
 

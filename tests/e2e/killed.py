@@ -23,6 +23,7 @@ personal    some users' own models have been found; the file is how many
 features    some slates have their features; the file is how many
 """
 
+import gc
 import json
 import os
 import resource
@@ -44,6 +45,7 @@ from app.runs.stop import Patience
 from federated.clients import PERSONAL
 from federated.events import Event
 from ranking.building import FEATURES
+from ranking.compiled import warm_up
 
 
 def arm(place: str, pattern: str, nth: int, number: int) -> None:
@@ -136,5 +138,8 @@ if __name__ == "__main__":
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # tests in the background inherit its being ignored
+    warm_up()  # or every fork would load the compiled kernels for itself
+    gc.collect()
+    gc.freeze()  # a fork that looks through what it shares copies it
     for line in sys.stdin:
         print(json.dumps([done(job) for job in json.loads(line)]), flush=True)
