@@ -20,7 +20,7 @@ from app.service.store import opened
 from data.storage import read
 from tests.e2e.hostile import CALL, start
 
-KILLS = 3
+KILLS = int(os.environ.get("PERSARANK_KILLS", "3"))
 USERS = ("ann", "ben", "user 001")
 
 
