@@ -155,7 +155,7 @@ def main() -> None:
         print(json.dumps(found))
         return
     print(
-        "| ranker | candidates | ms at 100 a second: p50 / p95 / p99 | requests a second | MiB before and after |"
+        "| ranker | candidates | ms at 100 a second, p50 / p95 / p99 | a second at most | MiB before, after |"
     )
     print("|---|---|---|---|---|")
     for ranker, one in found.items():
