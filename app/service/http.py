@@ -79,12 +79,11 @@ class Answers:
         """A user's list."""
         asked = _checked(Suggest, dict(request.query_params))
         self._spend(asked.user)
-        place = self._place(asked.run)
-        run, people = place.run, place.people
+        people = self._place(asked.run).people
         if people.known(asked.user):
             found = people.suggest(asked.user, asked.q, asked.k)
         else:
-            found = await self._alone(place, asked.user, People.suggest, asked.q, asked.k)
+            found = await self._alone(people, asked.user, People.suggest, asked.q, asked.k)
         model = "own" if found.models.own else "common" if found.models.common else "none"
         shown = [{"text": one.text, "score": one.score, "own": one.own} for one in found.personal]
         return JSONResponse(
@@ -94,7 +93,7 @@ class Answers:
                 "model": model,
                 "candidates": found.size,
                 "suggestions": shown,
-                "run": run,
+                "run": people.run,
             }
         )
 
@@ -132,7 +131,7 @@ class Answers:
 
     async def readyz(self, request: Request) -> Response:
         """The service can answer."""
-        runs = {name: place.run for name, place in self._serving.places.items()}
+        runs = {name: place.people.run for name, place in self._serving.places.items()}
         return JSONResponse({"status": "ready", "runs": runs})
 
     async def metrics(self, request: Request) -> Response:
@@ -213,10 +212,10 @@ class Answers:
             raise ProblemError(404, f"there is no such run here, but {', '.join(self._serving.places)}.")
         return self._serving.places[run]
 
-    async def _alone(self, place: Place, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def _alone(self, people: People, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
         """Do something with what is kept of a user while nobody else does, in a thread."""
         async with self._locked(user):
-            return await self._working(work, place.people, user, *arguments)
+            return await self._working(work, people, user, *arguments)
 
     async def _changed(self, run: str | None, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
         """As `_alone`; all others, also those of a run that comes meanwhile, look at the user anew."""

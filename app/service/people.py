@@ -37,6 +37,12 @@ class People:
         self._lock = Lock()
         self._most = max(1, MEMORY // (OF_USER + OF_QUERY * suggester.candidates.size))
 
+    @property
+    def run(self) -> str:
+        """The name of the run's directory."""
+        assert self.suggester.run is not None, "what is served is a run"
+        return self.suggester.run.directory.name
+
     def __len__(self) -> int:
         """Users whose visits are in memory."""
         return len(self._visits)
@@ -64,7 +70,7 @@ class People:
         if not cleaned:
             raise ValueError("nothing can be seen of the query")
         entry = Entry(OBSERVED, cleaned, self.suggester.candidates.prefix(typed), key)
-        if key and any(other.key == key for other in self._store.entries(user)):
+        if key and self._store.has(user, key):
             return False
         visit = self.visit(user)
         self._store.append(user, entry)

@@ -22,8 +22,7 @@ class Place:
 
     Attributes:
         name: the last part of the path.
-        run: the name of the directory that is served now.
-        people: of that run.
+        people: of the run that is served now.
         reloads: how often another has taken the place.
     """
 
@@ -31,7 +30,7 @@ class Place:
         self._path, self._store, self._data, self._shared_by = path, store, data, shared_by
         self._seen = self._mark()
         self.name, self.reloads = path.absolute().name, 0
-        self.run, self.people = self._read()
+        self.people = self._read()
 
     def look(self) -> bool:
         """Serve another run, if there is one by now; whether there was. See `Serving.look`."""
@@ -40,7 +39,7 @@ class Place:
             return False
         self._seen = mark
         try:
-            self.run, self.people = self._read()
+            self.people = self._read()
         except (RunError, DataError, ModelError, OSError) as error:
             log.error("%s: the run before is served on: %s", self._path, what_is_wrong(error))
             return False
@@ -48,9 +47,8 @@ class Place:
         log.warning("serving %s", self._path.resolve())
         return True
 
-    def _read(self) -> tuple[str, People]:
-        place = self._path.resolve()
-        return place.name, People(of_run(place, self._data, self._shared_by), self._store)
+    def _read(self) -> People:
+        return People(of_run(self._path.resolve(), self._data, self._shared_by), self._store)
 
     def _mark(self) -> object:
         """What changes when another run takes the place: where it leads, and its model's index."""

@@ -15,9 +15,12 @@ import json
 import os
 import secrets
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 from data.files import write_bytes
@@ -26,6 +29,8 @@ from data.folders import BusyError, FolderError, filling
 USERS, SALT = "users", "salt"
 SALT_BYTES = 16
 
+MOST_SEEN = 1_000
+"""Files whose ends and keys stay in memory, so that they are not read again for every further line."""
 
 OBSERVED, ADAPTED, DELETED = "observed", "adapted", "deleted"
 """What entries tell: a search; that a model was made of all until then; that what there was is gone."""
@@ -51,11 +56,25 @@ class Entry(NamedTuple):
     key: str = ""
 
 
+@dataclass
+class _Seen:
+    """Where a file's whole lines end, which keys they have, and what the file was like then."""
+
+    end: int
+    keys: set[str]
+    like: tuple[int, ...] | None
+
+
 class Store:
-    """A folder of what users do; one process at a time holds it, see `opened`."""
+    """A folder of what users do; one process at a time holds it, see `opened`.
+
+    Threads may share it; those who change what is kept of the same user must come one after the other.
+    """
 
     def __init__(self, folder: Path, salt: bytes) -> None:
         self._folder, self._salt = folder, salt
+        self._seen = OrderedDict[Path, _Seen]()
+        self._lock = Lock()
 
     def entries(self, user: str) -> list[Entry]:
         """All that a user has done and that was acknowledged, in its order.
@@ -70,6 +89,14 @@ class Store:
             return []
         return [entry for entry, _ in _whole(file, content)]
 
+    def has(self, user: str, key: str) -> bool:
+        """Whether an entry with this key is kept of a user.
+
+        Raises:
+            StoreError: the user's file is damaged.
+        """
+        return key in self._look(self._file(user)).keys
+
     def append(self, user: str, entry: Entry) -> None:
         """Write an entry; it is on disk, whatever happens, once this returns.
 
@@ -78,19 +105,22 @@ class Store:
             OSError: it cannot be written; then nothing of it is there later.
         """
         file = self._file(user)
-        new = not file.exists()
+        seen = self._look(file)
+        end, new = seen.end, seen.like is None
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("r+b" if not new else "x+b") as opened:
-            end = sum(length for _, length in _whole(file, opened.read()))
             opened.truncate(end)
             opened.seek(end)
             try:
-                opened.write(_line(entry))
+                seen.end += opened.write(_line(entry))
                 opened.flush()
                 os.fsync(opened.fileno())
             except BaseException:
+                self._forget(file)
                 opened.truncate(end)
                 raise
+        seen.keys |= {entry.key} - {""}
+        seen.like = _like(file)
         if new:
             _sync(file.parent)
             _sync(file.parent.parent)
@@ -98,12 +128,34 @@ class Store:
     def delete(self, user: str) -> bool:
         """Remove all that is kept of a user; whether there was anything."""
         file = self._file(user)
+        self._forget(file)
         try:
             file.unlink()
         except FileNotFoundError:
             return False
         _sync(file.parent)
         return True
+
+    def _look(self, file: Path) -> "_Seen":
+        """What has been seen of a file, which is read if that has been forgotten."""
+        with self._lock:
+            seen = self._seen.get(file)
+            if seen is not None and seen.like == _like(file):
+                self._seen.move_to_end(file)
+                return seen
+        seen = _Seen(0, set(), _like(file))
+        for entry, length in _whole(file, file.read_bytes() if seen.like else b""):
+            seen.end += length
+            seen.keys |= {entry.key} - {""}
+        with self._lock:
+            self._seen[file] = seen
+            while len(self._seen) > MOST_SEEN:
+                self._seen.popitem(last=False)
+        return seen
+
+    def _forget(self, file: Path) -> None:
+        with self._lock:
+            self._seen.pop(file, None)
 
     def _file(self, user: str) -> Path:
         name = hashlib.blake2b(user.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=20)
@@ -134,6 +186,14 @@ def opened(folder: Path) -> Iterator[Store]:
         raise StoreError(f"{folder} is held by another service: each needs a --store of its own.") from error
     except FolderError as error:
         raise StoreError(f"{error}: choose another --store.") from error
+
+
+def _like(file: Path) -> tuple[int, ...] | None:
+    """What changes with a file; None without one."""
+    with suppress(FileNotFoundError):
+        about = file.stat()
+        return about.st_ino, about.st_size, about.st_mtime_ns
+    return None
 
 
 def _line(entry: Entry) -> bytes:

@@ -20,6 +20,9 @@ from ranking.shared import Shared
 from ranking.slates import Slates, StoredSlates
 from ranking.sources import Log
 
+LATEST = 100
+"""Searches of a visit from which a model learns, at most."""
+
 
 class Candidates:
     """Pools and features of the moment after all that a log, and a visit, hold of a user.
@@ -79,9 +82,9 @@ class Candidates:
         )
 
     def accepted(self, visit: Visit) -> list[StoredSlates]:
-        """One slate for each search of the visit whose pool had it, as it was when it was accepted."""
+        """One slate for each of the latest LATEST searches of the visit whose pool had it, as it then was."""
         found = []
-        for number, one in enumerate(visit.accepted):
+        for number, one in list(enumerate(visit.accepted))[-LATEST:]:
             standing = self._stand(replace(visit, accepted=visit.accepted[:number]))
             pool = self.pool(standing, one.typed) if one.typed else []
             texts = [standing.others.texts[query] for query in pool]
