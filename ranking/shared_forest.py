@@ -1,6 +1,6 @@
 """A forest that everybody has grown together, and how far each user weighs its branches by their own past."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,10 @@ class SharedForest:
         trees = (self.root, self.feature, self.threshold, self.left, self.vote, self.cell, self.evidence)
         walk(np.ascontiguousarray(rows), np.ascontiguousarray(user), *trees, price, common, own)
         return common, own
+
+    def only(self, users: list[int]) -> "SharedForest":
+        """The same trees with what these users know, and nobody else."""
+        return replace(self, evidence=self.evidence[users], price=self.price[users])
 
     def dump(self) -> bytes:
         """One safetensors file; equal forests give equal bytes."""

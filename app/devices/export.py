@@ -23,18 +23,18 @@ from app.devices.recipe import recipe
 from app.devices.tables import Json, Numbers, past_of, public_tables
 from app.runs.checks import ConfigError
 from app.suggestions.suggester import Suggester
-from app.suggestions.visit import GUEST
+from app.suggestions.visit import GUEST, Standing, Visit
 from data.files import write_bytes
 from data.manifests import MANIFEST
 from data.progress import Tell, silent
 from data.public_counts import bounds_of
 from data.schema import DataError
 from data.storage import whole
-from ranking import shared_forest
-from ranking.models import NeuralModel
-from ranking.persistence import checked
+from ranking.models import NeuralModel, TreeModel
+from ranking.rankers import TREES
 from ranking.rankers.network import Network
 from ranking.shared import Shared
+from ranking.shared_forest import SharedForest
 
 ONNX, WEB = "onnx", "web"
 KINDS = (ONNX, WEB)
@@ -76,7 +76,7 @@ def export_models(
         models = []
         for place, user in enumerate(chosen):
             tell(MODELS, place, len(chosen))
-            models.append(bundle.write(building, user, everyone))
+            models.append(bundle.write(building, user))
         tell(MODELS, len(chosen), len(chosen))
         said = bundle.said() | {"models": models}
         _write(building / "public.json", public_tables(bundle.public, bundle.numbers))
@@ -115,46 +115,42 @@ class _Bundle:
         self.numbers = Numbers.of(self.public)
         assert suggester.run is not None, "models are of a run"
         self._suggester, self._kind, self._run = suggester, kind, suggester.run
-        ranker = self._run.settings.ranker_name
-        if not isinstance(suggester.model, NeuralModel):
-            if kind == WEB:
-                raise ConfigError(
-                    f"the page ranks by networks, not by {ranker}; --format onnx writes it in its own format."
-                )
-            self._files = checked(self._run.directory, ranker)
+        if kind == WEB and not isinstance(suggester.model, NeuralModel):
+            raise ConfigError(
+                f"the page ranks by networks, not by {self._run.settings.ranker_name}; --format onnx writes "
+                "that in its own format."
+            )
 
-    def write(self, building: Path, user: int, everyone: bool) -> Json:
+    def write(self, building: Path, user: int) -> Json:
         """Write the files of one model; what the manifest says of it."""
-        name = "common" if user == GUEST else f"users/{user}"
-        suggester = self._suggester
+        suggester, place = self._suggester, "common" if user == GUEST else f"users/{user}"
         visit = suggester.guest() if user == GUEST else suggester.visit(user)
         standing = suggester.candidates.standing(visit)
-        _write(building / f"{name}.json", past_of(standing, self.numbers))
-        if isinstance(suggester.model, NeuralModel):
-            network, w = suggester.weights(visit, standing)
-            suffix = "onnx" if self._kind == ONNX else "weights"
-            content = graph(network, w[0]) if self._kind == ONNX else w[0].numpy().astype("<f4").tobytes()
-        else:
-            content, suffix = self._trees(user, everyone)
-        write_bytes(building / f"{name}.{suffix}", content)
-        own = suggester.models(visit).own
+        content, suffix = self._model(visit, standing)
+        everybodys = isinstance(suggester.model, TreeModel) and suggester.model.has_common
+        model = f"{'common' if everybodys else place}.{suffix}"
+        write_bytes(building / model, content)
+        _write(building / f"{place}.json", past_of(standing, self.numbers))
         return {
             "user": None if user == GUEST else suggester.users[user],
-            "own": own,
-            "model": f"{name}.{suffix}",
-            "past": f"{name}.json",
+            "own": suggester.models(visit).own,
+            "model": model,
+            "past": f"{place}.json",
         }
 
-    def _trees(self, user: int, everyone: bool) -> tuple[bytes, str]:
-        """A file of trees as the run has it, and its suffix."""
-        if set(self._files) == {shared_forest.FILE}:
-            if not everyone:
-                raise ConfigError("a forest that all share holds the parts of all users: use --all.")
-            found = shared_forest.FILE
-        else:
-            stem = "common" if self._suggester.model.has_common else f"user-{user:05d}"
-            found = next(name for name in self._files if Path(name).stem == stem)
-        return self._files[found], "".join(Path(found).suffixes).lstrip(".")
+    def _model(self, visit: Visit, standing: Standing) -> tuple[bytes, str]:
+        """What ranks for a visit's user, as a file, and its suffix."""
+        model, user = self._suggester.model, visit.user
+        if isinstance(model, NeuralModel):
+            network, w = self._suggester.weights(visit, standing)
+            if self._kind == WEB:
+                return w[0].numpy().astype("<f4").tobytes(), "weights"
+            return graph(network, w[0]), "onnx"
+        if isinstance(model, SharedForest):
+            return model.only([] if user == GUEST else [user]).dump(), "safetensors"
+        assert isinstance(model, TreeModel), "there are no others"
+        fitted = model.personal[user] if model.common is None else model.common
+        return fitted.dump(), TREES[self._run.settings.ranker_name].SUFFIX.removeprefix(".")
 
     def said(self) -> Json:
         """What the manifest says of all models."""

@@ -46,8 +46,8 @@ class Adaptation:
         strength: its value.
         past: training slates from before the visit that were learned from, the latest ones.
         visit: accepted searches of the visit that were learned from.
-        unused: accepted searches that show no choice: nothing had been typed, or the pool lacked them; and those
-            before the latest hundred.
+        unused: accepted searches that show no choice: nothing had been typed, or the pool lacked them; and
+            all before the latest hundred.
         distance_before: of the user's weights from the common ones (L2), and ``distance_after``.
         nmrr_before: mean over the user's held-out slates, and ``nmrr_after``; None without such slates.
         held_out: how many of these there are.

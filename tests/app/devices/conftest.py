@@ -63,6 +63,8 @@ def suggesters(tiny: Path, log: Path, tmp_path_factory: pytest.TempPathFactory) 
         own = {"lam": 3.0, "personal_samples": 5}
         if ranker in ("forest", "lightgbm"):
             settings, own = {"algorithm": "local", "ranker": ranker}, {"n_estimators": 3}
+        if ranker == "federated forest":
+            settings, own = {"algorithm": "federated", "ranker": "forest"}, {"n_estimators": 3}
         out = place / f"{data} {ranker}"
         train_run(resolve(settings, own), folder, read(folder), out, lambda event: None)
         return of_run(out, shared_by=2)

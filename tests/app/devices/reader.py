@@ -3,11 +3,15 @@
 import json
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import onnxruntime
+import skops.io
+from safetensors.numpy import load_file
 
 Pairs = Counter[tuple[int, int]]
 
@@ -16,6 +20,62 @@ def clean(text: str, longest: int) -> str:
     text = unicodedata.normalize("NFC", text.translate(dict.fromkeys((0x200B, 0x2060, 0xFEFF))))
     text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
     return " ".join(text.split())[:longest].rstrip()
+
+
+Model = Callable[[Any, list[str], int], Any]
+"""Of features (N, F), texts and the number of characters typed, scores (N,)."""
+
+
+def network(file: Path) -> Model:
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    inputs = {one.name: one.shape for one in session.get_inputs()}
+
+    def scores(features: Any, texts: list[str], typed: int) -> Any:
+        given: dict[str, Any] = {"features": features}
+        if "codes" in inputs:
+            given["codes"] = np.zeros((len(texts), inputs["codes"][1]), np.int64)
+            for row, text in enumerate(texts):
+                for at, c in enumerate(text.lower()[: inputs["codes"][1]]):
+                    given["codes"][row, at] = ord(c) - 31 if 1 <= ord(c) - 31 <= 95 else 96
+            given["typed"] = np.array([typed])
+        return session.run(["scores"], given)[0]
+
+    return scores
+
+
+def boosted(file: Path) -> Model:
+    booster = lightgbm.Booster(model_file=file)
+    return lambda features, texts, typed: booster.predict(features, raw_score=True)
+
+
+def forest(file: Path) -> Model:
+    found = skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file))
+    true = list(found.classes_).index(True)
+    return lambda features, texts, typed: found.predict_proba(features)[:, true]
+
+
+def grown_together(file: Path) -> Model:
+    part = load_file(file)
+
+    def score(row: Any) -> float:
+        vote, own = 0.0, 0.0
+        for tree, root in enumerate(part["root"]):
+            node = root
+            while part["feature"][node] >= 0:
+                right = row[part["feature"][node]] >= part["threshold"][node]
+                node = part["left"][node] + int(right)
+            vote += part["vote"][node]
+            if len(part["price"]):
+                residual, curvature = part["evidence"][0, tree, part["cell"][node]]
+                own += residual / (curvature + part["price"][0])
+        trees = len(part["root"])
+        v = min(max(vote / trees, 1e-4), 1 - 1e-4)
+        return float(np.log(v / (1 - v)) + own / trees)
+
+    return lambda features, texts, typed: np.array([score(row) for row in features])
+
+
+MODELS = {".onnx": network, ".txt": boosted, ".skops": forest, ".safetensors": grown_together}
 
 
 class Reader:
@@ -28,10 +88,7 @@ class Reader:
         self.told, self.recipe = read("public.json"), read("recipe.json")
         (model,) = [one for one in read("manifest.json")["models"] if one["user"] == user]
         past = read(model["past"])
-        self.session = onnxruntime.InferenceSession(
-            folder / model["model"], providers=["CPUExecutionProvider"]
-        )
-        self.inputs = {one.name: one.shape for one in self.session.get_inputs()}
+        self.model = MODELS[(folder / model["model"]).suffix](folder / model["model"])
         queries = self.told["queries"]
         self.text: list[str] = [*queries["text"], *past["queries"]["text"]]
         self.topic: list[int] = [*queries["topic"], *past["queries"]["topic"]]
@@ -102,14 +159,8 @@ class Reader:
             x = np.array(numbers[feature["name"]], float)
             fx = np.log1p(x) if feature["logarithm"] else x
             columns.append(feature["times"] * (fx - feature["minus"]))
-        given: dict[str, Any] = {"features": np.stack(columns, axis=1).astype(np.float32)}
-        if "codes" in self.inputs:
-            given["codes"] = np.zeros((len(pool), self.inputs["codes"][1]), np.int64)
-            for row, one in enumerate(pool):
-                for at, c in enumerate(self.text[one].lower()[: self.inputs["codes"][1]]):
-                    given["codes"][row, at] = ord(c) - 31 if 1 <= ord(c) - 31 <= 95 else 96
-            given["typed"] = np.array([len(prefix)])
-        return self.session.run(["scores"], given)[0]
+        features = np.stack(columns, axis=1).astype(np.float32)
+        return self.model(features, [self.text[one] for one in pool], len(prefix))
 
     def numbers(self, typed: int, pool: list[int]) -> dict[str, list[float]]:
         lately = self.events[-self.recipe["history"] :]

@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
 import pytest
-import skops.io
+from safetensors.numpy import load_file
 
 from app.devices.export import ONNX, WEB, export_models
 from app.runs.checks import ConfigError
 from app.suggestions.suggester import Suggester
 from data.schema import DataError
 from data.storage import fresh
+from ranking.shared_forest import SharedForest
 from tests.app.devices.conftest import Suggesters
 from tests.app.devices.moments import moments
 from tests.app.devices.reader import Reader
@@ -32,6 +32,9 @@ def exported(suggester: Suggester, out: Path, kind: str = ONNX, **chosen: Any) -
         ("all", "mlp", 40),
         ("bounded", "mlp-cnn", 40),
         ("strict", "mlp", 40),
+        ("all", "lightgbm", 20),
+        ("all", "forest", 20),
+        ("all", "federated forest", 20),
     ],
 )
 def test_another_program_computes_the_same_lists(
@@ -40,7 +43,7 @@ def test_another_program_computes_the_same_lists(
     """1,000 moments on simulated users for each network, of somebody new and of nine users."""
     suggester = suggesters(data, ranker)
     exported(suggester, tmp_path / "out", everyone=True)
-    users = [None, *suggester.users[:9]]
+    users = [*([None] if suggester.model.has_common else []), *suggester.users[:9]]
     for user, steps in zip(users, moments(suggester, users, each, seed=3), strict=True):
         reader = Reader(tmp_path / "out", user)
         for step in steps:
@@ -79,17 +82,13 @@ def test_what_few_have_searched_is_in_nobody_else_s_files(
     assert "user/4" not in (tmp_path / "one" / "manifest.json").read_text()
 
 
-def test_trees_are_exported_in_their_own_formats(suggesters: Suggesters, tmp_path: Path) -> None:
-    forest = exported(suggesters("all", "forest"), tmp_path / "forest", users=["user/1"])
-    boosted = exported(suggesters("all", "lightgbm"), tmp_path / "lightgbm", everyone=True)
-    assert len(boosted["models"]) == 9, "they share none"
-    file = tmp_path / "forest" / forest["models"][0]["model"]
-    unknown = skops.io.get_untrusted_types(file=file)
-    assert skops.io.load(file, trusted=unknown).n_features_in_ > 10
-    file = tmp_path / "lightgbm" / boosted["models"][3]["model"]
-    assert lightgbm.Booster(model_file=file).num_trees() == 3
-    recipe = json.loads((tmp_path / "lightgbm" / "recipe.json").read_text())
-    assert lightgbm.Booster(model_file=file).num_feature() == len(recipe["features"])
+def test_a_forest_s_file_holds_the_part_of_its_user_alone(suggesters: Suggesters, tmp_path: Path) -> None:
+    suggester = suggesters("all", "federated forest")
+    exported(suggester, tmp_path / "out", everyone=True)
+    assert isinstance(suggester.model, SharedForest)
+    assert len(load_file(tmp_path / "out" / "common.safetensors")["evidence"]) == 0
+    found = load_file(tmp_path / "out" / "users" / "4.safetensors")["evidence"]
+    np.testing.assert_array_equal(found, suggester.model.evidence[[4]])
 
 
 @pytest.mark.parametrize(

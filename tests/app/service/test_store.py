@@ -36,6 +36,28 @@ def test_what_is_written_is_read(
         assert store.entries("nobody else") == []
 
 
+def test_an_entry_is_acknowledged_only_once_it_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").resolve()
+        synced.append(path.read_bytes() if path.is_file() else path.name.encode())
+        real(handle)
+
+    with opened(tmp_path) as store:
+        monkeypatch.setattr(os, "fsync", fsync)
+        for number, text in enumerate(("first", "second")):
+            synced.clear()
+            store.append("ann", entry(text))
+            assert text.encode() in synced[0]
+            (folder,) = (tmp_path / "users").iterdir()
+            folders = [folder.name.encode(), b"users"]
+            assert synced[1:] == (folders if number == 0 else []), "a new file's name, too"
+
+
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_an_unfinished_line_is_cut_off(cut: int, tmp_path: Path) -> None:
     with opened(tmp_path) as store:
