@@ -85,6 +85,18 @@ def test_two_users_hammered_at_once_never_see_each_other(client: Client) -> None
                 assert sorted(texts) == sorted(f"secret of {user} {one}" for one in range(number + 1))
 
 
+def test_requests_of_one_user_at_once_come_one_after_the_other(client: Client, store: Store) -> None:
+    def observe(number: int) -> int:
+        return client.observe("ann", f"heptagon {number // 4}", "h", f"key {number // 4}").status
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(observe, range(200)))
+    assert [sorted(found[at : at + 4]) for at in range(0, 200, 4)] == [[200, 200, 200, 201]] * 50
+    texts = [one.text for one in store.entries("ann")]
+    assert sorted(texts) == sorted(f"heptagon {number}" for number in range(50))
+    assert client.suggest("ann", "") == texts[::-1]
+
+
 def test_of_a_deleted_user_nothing_is_left(client: Client, run: Path, store: Store, tmp_path: Path) -> None:
     client.observe("user 003", "my secret wish", "my")
     assert client.suggest("user 003", "my s") == ["my secret wish"]
