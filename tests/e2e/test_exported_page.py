@@ -77,6 +77,7 @@ def opened(browser: Browser, address: str, query: str = "") -> Iterator[Page]:
         ("simulated", "mlp-cnn", 100),
         ("all", "mlp", 40),
         ("bounded", "mlp-cnn", 40),
+        ("simulated bounded", "mlp", 40),
     ],
 )
 def test_its_lists_are_those_of_the_run(

@@ -44,13 +44,17 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def suggesters(tiny: Path, log: Path, tmp_path_factory: pytest.TempPathFactory) -> Suggesters:
-    """A run of a ranker on some data, trained once: on simulated users, or on the log with some options."""
+    """A run of a ranker on some data, trained once: on simulated users, or on the log as it is imported."""
     place = tmp_path_factory.mktemp("devices")
 
     @cache
     def of(data: str, ranker: str) -> Suggester:
         folder = tiny if data == "simulated" else place / data
-        if not folder.exists():
+        if data == "simulated bounded" and not folder.exists():
+            counts = ("--users", "20", "--seed", "0", "--public-counts", "federated")
+            with pytest.raises(SystemExit, match="0"):
+                main(["data", "simulate", "--out", str(folder), *counts])
+        elif not folder.exists():
             named = ("--user", "user", "--time", "time", "--query", "query", "--group", "group")
             with pytest.raises(SystemExit, match="0"):
                 main(["data", "import", str(log), *named, "--out", str(folder), *OPTIONS[data]])

@@ -31,6 +31,7 @@ def exported(suggester: Suggester, out: Path, kind: str = ONNX, **chosen: Any) -
         ("simulated", "mlp-cnn", 100),
         ("all", "mlp", 40),
         ("bounded", "mlp-cnn", 40),
+        ("simulated bounded", "mlp", 40),
         ("strict", "mlp", 40),
         ("all", "lightgbm", 20),
         ("all", "forest", 20),
