@@ -21,7 +21,7 @@ async function json(file) {
 }
 
 async function fetched(file) {
-  const answer = await fetch(file);
+  const answer = await fetch(file, { cache: "no-cache" }); // an export may have come anew
   if (!answer.ok) throw new Error(`${file} is missing: export the page anew.`);
   return answer;
 }
