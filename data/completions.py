@@ -64,6 +64,10 @@ class Completions:
         chosen = set(popular)
         return popular + [i for i in dict.fromkeys(own) if i not in chosen]
 
+    def forget_typed(self) -> None:
+        """Keep nothing of the prefixes that have been asked for."""
+        self._top.cache_clear()
+
     def _starts(self, query: int, prefix: str) -> bool:
         return self._texts[self._place[query]].startswith(prefix)
 

@@ -13,10 +13,15 @@ from app.commands.paths import path
 from app.commands.printing import Json, Out, show
 from app.runs.signals import undisturbed
 
+RANKINGS_ONLY = {"splits": "--split", "yardsticks": "--yardsticks", "cutoff": "--cutoff"}
+MODELS_ONLY = {"users": "--user", "everyone": "--all", "shared_by": "--shared-by"}
+"""Options that say something about one kind of export alone, by the names of their parameters."""
+
 OF_MODELS, OF_RANKINGS = "Models: --format onnx or web", "Rankings: the other formats"
 
 
 def export(
+    context: typer.Context,
     place: Annotated[
         Path,
         typer.Argument(
@@ -84,7 +89,7 @@ def export(
         for name in given or ():
             one_of(option, name, known)
     models = set(formats or ()) & set(KINDS)
-    _require_belonging(bool(models), formats or (), bool(splits or yardsticks), bool(users or everyone))
+    _require_belonging(bool(models), formats or (), context)
     if models:
         _models(place, out, models.pop(), users or (), everyone, shared_by, data, as_json)
     else:
@@ -92,14 +97,15 @@ def export(
         _rankings(place, out, chosen, formats or FORMATS, data, yardsticks, cutoff, as_json)
 
 
-def _require_belonging(models: bool, formats: Sequence[str], of_rankings: bool, of_models: bool) -> None:
-    """Raise UsageError if options are given of which some say nothing about what is exported."""
+def _require_belonging(models: bool, formats: Sequence[str], context: click.Context) -> None:
+    """Raise UsageError if options are given that say nothing about what is exported."""
     if models and len(set(formats)) > 1:
-        raise click.UsageError("--format onnx and --format web each go into a folder of their own.")
-    if models and of_rankings:
-        raise click.UsageError("--split and --yardsticks are of rankings; onnx and web are of models.")
-    if of_models and not models:
-        raise click.UsageError("--user and --all choose models: add --format onnx or --format web.")
+        raise click.UsageError("--format onnx or web goes into a folder of its own: leave other formats out.")
+    others = RANKINGS_ONLY if models else MODELS_ONLY
+    for name, option in others.items():
+        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+            kind = "rankings, and --format is of models" if models else "models: add --format onnx or web"
+            raise click.UsageError(f"{option} is of {kind}.")
 
 
 def _models(

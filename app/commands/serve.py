@@ -1,7 +1,9 @@
 """The command `persarank serve`: suggestions of runs over HTTP, for a product."""
 
 import ipaddress
+import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ import typer
 from app.commands.options import Moved, Runs, SharedBy
 from app.commands.paths import path
 
+LOCAL = ("localhost", "127.0.0.1", "::1")
 PORT, STORE, SHORTEST_TOKEN = 8650, "persarank-store", 16
 
 
@@ -56,26 +59,31 @@ def serve(
     from app.service.server import AddressError
     from app.service.server import serve as serve_run
 
+    host = host.strip("[]")
     token = None if token_file is None else _token(token_file)
     if token is None and not _is_loopback(host):
         raise click.UsageError(f"--host {host} can be reached from elsewhere: give a --token-file.")
-    names = [run.absolute().name for run in runs]
-    if len(set(names)) < len(names):
+    if len({run.absolute().name for run in runs}) < len(runs):
         raise click.UsageError("two runs have the same name: make a link with another name to one of them.")
-    limits = Limits(token, rate=rate, burst=2 * rate)
+    if not math.isfinite(rate):
+        raise click.UsageError("--rate is a number of requests a second.")
+    names = None if token else frozenset((*LOCAL, host.lower()))
+    limits = Limits(token, names, rate=rate, burst=2 * rate)
     try:
-        serve_run(runs, store or Path(STORE), limits, host, port, _told, data, shared_by)
+        place = (store or Path(STORE)).absolute()
+        serve_run(runs, place, limits, host, port, partial(_told, place), data, shared_by)
     except AddressError as error:
         raise click.UsageError(str(error)) from error
 
 
-def _told(address: str) -> None:
-    print(f"Serving at {address} (what can be asked: {address}/docs).", file=sys.stderr, flush=True)
+def _told(store: Path, address: str) -> None:
+    told = f"Serving at {address} (what can be asked: {address}/docs). What users do is kept in {store}."
+    print(told, file=sys.stderr, flush=True)
 
 
 def _token(file: Path) -> str:
     try:
-        token = file.read_text().strip()
+        token = file.read_text("utf-8-sig").strip()
     except (OSError, ValueError) as error:
         raise click.UsageError(f"--token-file {file} cannot be read.") from error
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:

@@ -27,7 +27,6 @@ from app.suggestions.visit import GUEST, Standing, Visit
 from data.files import write_bytes
 from data.manifests import MANIFEST
 from data.progress import Tell, silent
-from data.public_counts import bounds_of
 from data.schema import DataError
 from data.storage import whole
 from ranking.models import NeuralModel, TreeModel
@@ -162,8 +161,7 @@ class _Bundle:
             "fingerprint": self._run.fingerprint,
             "algorithm": settings.label,
             "ranker": settings.ranker_name,
-            "queries": len(self.numbers.queries),
-            "public_counts": bounds_of(self._suggester.log.dataset.manifest) or "all",
+            "queries": int(self.public.known.sum()),
         }
         if isinstance(model, NeuralModel):
             said |= _of_network(model.network) if self._kind == WEB else _inputs(model.network)

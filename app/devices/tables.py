@@ -22,56 +22,61 @@ def name_of(what: Counted) -> str:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Exported numbers of queries and first words by those of the dataset, −1 for what others are not told.
+    """Exported numbers of queries, first words and groups by the dataset's; −1 for what nobody is told.
 
     Attributes:
-        query: (V,); numbers ascend with texts, so that of what is equally popular the smaller comes first.
-        word: (W,) those of the first words of exported queries.
-        queries, words: the dataset's numbers, in the exported order.
+        place: by kind, QUERY, WORD or GROUP, the exported numbers. Those of queries ascend with their texts,
+            so that of what is equally popular the smaller comes first.
+        told: by kind the dataset's numbers, in the exported order.
     """
 
-    query: Int
-    word: Int
-    queries: list[int]
-    words: list[int]
+    place: dict[str, Int]
+    told: dict[str, list[int]]
 
     @classmethod
     def of(cls, public: Shared) -> "Numbers":
-        """All that others are told."""
-        queries = sorted(np.flatnonzero(public.known).tolist(), key=public.texts.__getitem__)
-        words = np.unique(public.first_token[queries]).tolist()
-        query, word = np.full(len(public.texts), -1), np.full(len(public.words), -1)
-        query[queries], word[words] = np.arange(len(queries)), np.arange(len(words))
-        return cls(query, word, queries, words)
+        """Of all that others are told."""
+        queries = np.flatnonzero(public.known)
+        told = {QUERY: [queries], WORD: [public.first_token[queries]], GROUP: [queries[:0]]}
+        for what in COUNTED:
+            first, second = parts(what)
+            if second is not None:
+                told[first].append(public.table(what).keys // KEYS)
+                told[second].append(public.table(what).keys % KEYS)
+        sizes = {QUERY: len(public.texts), WORD: len(public.words), GROUP: len(public.group_names)}
+        numbers = {kind: np.unique(np.concatenate(some)).tolist() for kind, some in told.items()}
+        numbers[QUERY].sort(key=public.texts.__getitem__)
+        place = {}
+        for kind, size in sizes.items():
+            place[kind] = np.full(size, -1)
+            place[kind][numbers[kind]] = np.arange(len(numbers[kind]))
+        return cls(place, numbers)
 
     def table(self, what: Counted, totals: Totals) -> Json:
         """Counts of things, those that others are told of, as columns; see `Part` for first and second."""
         first, second = parts(what)
         if second is None:
-            columns = {"first": self._number(first, totals.keys)}
+            columns = {"first": self.place[first][totals.keys]}
         else:
             columns = {
-                "first": self._number(first, totals.keys // KEYS),
-                "second": self._number(second, totals.keys % KEYS),
+                "first": self.place[first][totals.keys // KEYS],
+                "second": self.place[second][totals.keys % KEYS],
             }
         there = (totals.count > 0) & np.all([number >= 0 for number in columns.values()], axis=0)
         return {name: values[there].tolist() for name, values in (columns | {"count": totals.count}).items()}
 
-    def _number(self, which: str, number: Int) -> Int:
-        return {QUERY: self.query, WORD: self.word}[which][number] if which != GROUP else number
-
 
 def public_tables(public: Shared, numbers: Numbers) -> Json:
     """What all are told of everyone's training period."""
-    words = list(public.words)
+    words, queries = list(public.words), numbers.told[QUERY]
     return {
         "queries": {
-            "text": [public.texts[query] for query in numbers.queries],
-            "topic": public.topic[numbers.queries].tolist(),
-            "count": public.count[numbers.queries].tolist(),
+            "text": [public.texts[query] for query in queries],
+            "topic": public.topic[queries].tolist(),
+            "count": public.count[queries].tolist(),
         },
-        "words": [words[word] for word in numbers.words],
-        "groups": public.group_names,
+        "words": [words[word] for word in numbers.told[WORD]],
+        "groups": [public.group_names[group] for group in numbers.told[GROUP]],
         "topics": public.topics,
         "counts": {
             name_of(what): numbers.table(what, public.table(what)) for what in COUNTED if what != QUERY
@@ -86,16 +91,17 @@ def past_of(standing: Standing, numbers: Numbers) -> Json:
     """
     others, events = standing.others, standing.past.events
     used = np.unique(events.query).tolist()
-    own = [query for query in used if query >= len(numbers.query) or numbers.query[query] < 0]
-    place = {query: len(numbers.queries) + number for number, query in enumerate(own)}
+    known = numbers.place[QUERY]
+    own = [query for query in used if query >= len(known) or known[query] < 0]
+    place = {query: len(numbers.told[QUERY]) + number for number, query in enumerate(own)}
     of_pools = Totals(np.array(list(standing.off), np.int64), np.array(list(standing.off.values()), np.int64))
     return {
         "queries": {
             "text": [others.texts[query] for query in own],
             "topic": [int(others.topic[query]) for query in own],
         },
-        "events": [place[one] if one in place else int(numbers.query[one]) for one in events.query.tolist()],
-        "group": standing.group,
+        "events": [place[one] if one in place else int(known[one]) for one in events.query.tolist()],
+        "group": int(numbers.place[GROUP][standing.group]) if standing.group >= 0 else -1,
         "off": {
             "pools": numbers.table(QUERY, of_pools),
             **{name_of(what): numbers.table(what, others.taken_off(what)) for what in COUNTED},

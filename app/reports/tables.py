@@ -205,15 +205,9 @@ def models(result: dict[str, Any], console: Console) -> None:
     many = "1 model" if count == 1 else f"{count} models"
     say(console, f"{out} has {many}, and {result['queries']} queries that others may be told of.")
     if result["kind"] == "web":
-        say(console, f"To open it: python -m http.server --directory {shlex.quote(out)}")
+        say(console, f"To open it: python -m http.server --bind 127.0.0.1 --directory {shlex.quote(out)}")
     else:
         say(console, f"{Path(out) / 'README.md'} says how a list is made of it.")
-    if result["public_counts"] == "all":
-        say(
-            console,
-            "Its counts are exact: a step from one shared query to another may be a single user's. Data that "
-            "was made with --public-counts tells only what several users did.",
-        )
 
 
 def export(result: dict[str, Any], console: Console) -> None:

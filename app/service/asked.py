@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from data.reading.columns import tidy_name
+
 LONGEST_USER, LONGEST_TEXT, LONGEST_KEY = 200, 1_000, 100
 """Characters."""
 
@@ -18,8 +20,20 @@ def _writable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_writable)]
+
+
+def _named(text: str) -> str:
+    """A name as imported users have it."""
+    name = tidy_name(text)
+    if not name:
+        raise ValueError("nothing can be seen of it")
+    return name
+
+
 User = Annotated[
-    Text, Field(min_length=1, max_length=LONGEST_USER, description="A name; whom nobody knows is new.")
+    Text,
+    AfterValidator(_named),
+    Field(max_length=LONGEST_USER, description="A name, as in the log; whom nobody knows is new."),
 ]
 Prefix = Annotated[Text, Field(max_length=LONGEST_TEXT, description="What has been typed.")]
 

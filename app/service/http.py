@@ -5,10 +5,11 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -25,14 +26,17 @@ from app.service.people import People
 from app.service.serving import Place, Serving
 from app.service.store import StoreError
 from app.suggestions.adaptation import NotAdaptableError
+from data.log_import import clean
 
 Question = TypeVar("Question", bound=Asked)
 Handler = Callable[[Request], Awaitable[Response]]
-THREADS = 4
-"""That write, and that work out what takes longer than a list."""
+THREADS = (2, 4, 1)
+"""That work out whom memory does not know, that write, and that adapt models: none waits for another kind."""
 
-OPEN = ("/healthz", "/readyz")
-"""What needs no token: whether the service lives, and whether it can answer."""
+OPEN = ("/healthz", "/readyz", "/docs", "/openapi.json")
+"""What needs no token: whether the service lives, whether it can answer, and what can be asked."""
+
+USERS = "/v1/users/"
 
 log = logging.getLogger("persarank.service")
 
@@ -52,6 +56,7 @@ TITLES = {
     405: "This cannot be done here",
     408: "The request did not come in time",
     409: "This cannot be learned from",
+    421: "This is for another machine",
     413: "The request is too large",
     415: "The body is not JSON",
     422: "Something in the request is wrong",
@@ -72,12 +77,13 @@ class Answers:
 
     def __init__(self, serving: Serving, limits: Limits) -> None:
         self._serving, self._limits, self.figures = serving, limits, Figures()
-        self._workers = ThreadPoolExecutor(THREADS, "persarank")
+        self._reading, self._writing, self._adapting = map(ThreadPoolExecutor, THREADS)
+        self._under_way = 0
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     async def suggest(self, request: Request) -> Response:
         """A user's list."""
-        asked = _checked(Suggest, dict(request.query_params))
+        asked = _checked(Suggest, _query(request.scope["query_string"]))
         self._spend(asked.user)
         people = self._place(asked.run).people
         if people.known(asked.user):
@@ -105,23 +111,27 @@ class Answers:
             new = await self._changed(None, asked.user, People.observe, asked.q, asked.prefix, asked.key)
         except ValueError as error:
             raise ProblemError(422, f"q: {error}.") from error
-        return JSONResponse({"user": asked.user, "kept": True, "new": new}, 201 if new else 200)
+        told = {"user": asked.user, "q": clean(asked.q), "kept": True, "new": new}
+        return JSONResponse(told, 201 if new else 200)
 
     async def adapt(self, request: Request) -> Response:
         """Make a user's model anew."""
         asked = _checked(Adapt, await self._body(request))
         self._spend(asked.user)
         try:
-            made = await self._changed(asked.run, asked.user, People.adapt, asked.strength)
+            named = asked.run is not None
+            made = await self._changed(asked.run, asked.user, People.adapt, asked.strength, named)
         except NotAdaptableError as error:
             raise ProblemError(409, str(error)) from error
         return JSONResponse({"user": asked.user, "adaptation": asdict(made)})
 
     async def delete(self, request: Request) -> Response:
         """Forget a user."""
-        user = _user(request.path_params["user"])
+        name = request.scope["raw_path"].partition(b"?")[0].removeprefix(USERS.encode())
+        user = _checked(Suggest, {"user": _decoded(name)}).user
         self._spend(user)
-        await self._changed(None, user, People.delete)
+        async with self._locked(user):
+            await self._working(self._writing, self._serving.delete, user)
         self._limits.forget(user)
         return Response(status_code=204)
 
@@ -155,15 +165,23 @@ class Answers:
         """A handler whose answers are counted, and whose errors are problems."""
 
         async def answer(request: Request) -> Response:
-            since = time.perf_counter()
-            found = await self._answered(route, handler, request)
-            self.figures.add(request.method, route, found.status_code, time.perf_counter() - since)
-            return found
+            since, status = time.perf_counter(), 500
+            try:
+                found = await self._answered(route, handler, request)
+                status = found.status_code
+                return found
+            finally:
+                self.figures.add(request.method, route, status, time.perf_counter() - since)
 
         return answer
 
     async def _answered(self, route: str, handler: Handler, request: Request) -> Response:
+        self._under_way += 1
         try:
+            if self._under_way > self._limits.at_once:
+                raise ProblemError(503, "too many requests are under way.", {"Retry-After": "1"})
+            if not self._limits.takes(request.headers.get("host")):
+                raise ProblemError(421, "this service is asked by the names of this machine only.")
             if route not in OPEN and not self._limits.allows(request.headers.get("authorization")):
                 raise ProblemError(
                     401, "send the header Authorization: Bearer TOKEN.", {"WWW-Authenticate": "Bearer"}
@@ -178,7 +196,10 @@ class Answers:
             return problem(503, "what is kept of this user cannot be read: the service's log says why.")
         except OSError as error:
             log.error("%s: %s", route, error)
-            return problem(503, "it could not be kept: the disk says no.", {"Retry-After": "10"})
+            why = "what is kept cannot be read or written at this moment: the service's log says why."
+            return problem(503, why, {"Retry-After": "10"})
+        finally:
+            self._under_way -= 1
 
     async def _body(self, request: Request) -> Any:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -194,9 +215,9 @@ class Answers:
         except TimeoutError as error:
             raise ProblemError(408, f"it took longer than {self._limits.seconds:g} seconds.") from error
         try:
-            return json.loads(body)
+            return json.loads(body, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
-            raise ProblemError(400, "the body is not JSON.") from error
+            raise ProblemError(400, "the body is not JSON, or names something twice.") from error
 
     def _spend(self, user: str) -> None:
         wait = self._limits.wait(user)
@@ -215,7 +236,7 @@ class Answers:
     async def _alone(self, people: People, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
         """Do something with what is kept of a user while nobody else does, in a thread."""
         async with self._locked(user):
-            return await self._working(work, people, user, *arguments)
+            return await self._working(self._reading, work, people, user, *arguments)
 
     async def _changed(self, run: str | None, user: str, work: Callable[..., Any], *arguments: Any) -> Any:
         """As `_alone`; all others, also those of a run that comes meanwhile, look at the user anew."""
@@ -223,16 +244,22 @@ class Answers:
         async with self._locked(user):
             people = place.people
             try:
-                return await self._working(work, people, user, *arguments)
+                workers = self._adapting if work is People.adapt else self._writing
+                return await self._working(workers, work, people, user, *arguments)
             finally:
                 for others in self._serving.people:
                     if others is not people:
                         others.drop(user)
 
-    async def _working(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def _working(self, workers: Executor, work: Callable[..., Any], *arguments: Any) -> Any:
         """Done in a thread, also if whoever asked goes away."""
         loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._workers, work, *arguments))
+        return await asyncio.shield(loop.run_in_executor(workers, work, *arguments))
+
+    def end(self) -> None:
+        """Return once nothing is written any more; what has not begun is not done."""
+        for workers in (self._reading, self._writing, self._adapting):
+            workers.shutdown(wait=True, cancel_futures=True)
 
     @asynccontextmanager
     async def _locked(self, user: str) -> AsyncIterator[None]:
@@ -255,8 +282,28 @@ def _checked(kind: type[Question], given: Any) -> Question:
         raise ProblemError(422, _sentence(error)) from error
 
 
-def _user(name: str) -> str:
-    return _checked(Suggest, {"user": name}).user
+def _query(content: bytes) -> dict[str, str]:
+    """What a query string asks, each thing once."""
+    parts = [part.partition(b"=") for part in content.split(b"&") if part]
+    pairs = [(_decoded(name, plus=True), _decoded(value, plus=True)) for name, _, value in parts]
+    try:
+        return _once(pairs)
+    except ValueError as error:
+        raise ProblemError(422, f"{error}.") from error
+
+
+def _decoded(part: bytes, plus: bool = False) -> str:
+    try:
+        return unquote_to_bytes(part.replace(b"+", b" ") if plus else part).decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(422, "the address holds what is no text.") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("something is named twice")
+    return found
 
 
 def _sentence(error: ValidationError) -> str:
@@ -265,14 +312,13 @@ def _sentence(error: ValidationError) -> str:
     return "; ".join(parts) + "."
 
 
-def application(serving: Serving, limits: Limits) -> Starlette:
+def application(answers: Answers) -> Starlette:
     """The service as an ASGI application."""
-    answers = Answers(serving, limits)
     routes = [
         ("GET", "/v1/suggest", answers.suggest),
         ("POST", "/v1/observe", answers.observe),
         ("POST", "/v1/adapt", answers.adapt),
-        ("DELETE", "/v1/users/{user}", answers.delete),
+        ("DELETE", USERS + "{user:path}", answers.delete),
         ("GET", "/healthz", answers.healthz),
         ("GET", "/readyz", answers.readyz),
         ("GET", "/metrics", answers.metrics),
@@ -281,12 +327,16 @@ def application(serving: Serving, limits: Limits) -> Starlette:
     ]
 
     async def failed(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        return problem(status, TITLES.get(status, "Error") + ".")
+        if not isinstance(error, HTTPException):
+            return problem(500, TITLES[500] + ".")
+        answers.figures.add("any", "other", error.status_code, 0.0)
+        return problem(error.status_code, TITLES.get(error.status_code, "Error") + ".", error.headers)
 
-    return Starlette(
+    found = Starlette(
         routes=[
             Route(path, answers.counted(path, handler), methods=[method]) for method, path, handler in routes
         ],
         exception_handlers={HTTPException: failed, 500: failed},
     )
+    found.router.redirect_slashes = False
+    return found

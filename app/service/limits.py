@@ -15,24 +15,37 @@ class Limits:
 
     Attributes:
         token: that every request must bear; None: whoever reaches the service may ask.
+        names: of the machine, by which it may be asked; None: any. A page from elsewhere can have a browser
+            of this machine ask, but only by another name.
         body: bytes of a request, at most.
         rate: requests a second of one user, in the long run; and ``burst`` at once.
+        at_once: requests under way of everybody together.
         seconds: until the whole of a request must have come.
     """
 
     token: str | None = None
+    names: frozenset[str] | None = None
     body: int = 16_384
     rate: float = 50.0
     burst: float = 100.0
+    at_once: int = 500
     seconds: float = 10.0
     _left: "OrderedDict[str, tuple[float, float]]" = field(default_factory=OrderedDict, repr=False)
 
     def allows(self, header: str | None) -> bool:
-        """Whether a request with this Authorization header may ask. It takes equally long for any token."""
+        """Whether a request with this Authorization header may ask; tokens are compared in constant time."""
         if self.token is None:
             return True
-        given = (header or "").removeprefix("Bearer ").encode("utf-8", "surrogateescape")
-        return hmac.compare_digest(given, self.token.encode())
+        scheme, _, given = (header or "").partition(" ")
+        right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self.token.encode())
+        return right and scheme.lower() == "bearer"
+
+    def takes(self, host: str | None) -> bool:
+        """Whether a request with this Host header may ask."""
+        name = (host or "").lower()
+        if not name.endswith("]"):
+            name = name.rpartition(":")[0] if ":" in name else name
+        return self.names is None or name.strip("[]") in self.names
 
     def forget(self, user: str) -> None:
         """Keep nothing of a user."""

@@ -43,7 +43,7 @@ ANSWERS: dict[tuple[str, str], tuple[str, type[Asked] | None, dict[str, str]]] =
     ("get", "/readyz"): ("The service can answer", None, {"200": "It can"}),
     ("get", "/metrics"): ("For Prometheus", None, {"200": "Text"}),
 }
-ERRORS = ("400", "401", "404", "408", "413", "415", "422", "429", "503")
+ERRORS = ("400", "401", "404", "408", "413", "415", "421", "422", "429", "503")
 
 
 def document(tokens: bool) -> dict[str, Any]:

@@ -15,8 +15,11 @@ from data.log_import import clean
 MEMORY = 2**28
 """Bytes, about, of visits that stay in memory; others are worked out again when their users come back."""
 
-OF_QUERY, OF_USER = 16, 50_000
-"""Bytes of a visit: for each query that there is, and besides."""
+OF_QUERY, OF_SEARCH, OF_USER = 16, 500, 50_000
+"""Bytes of a visit, about: for each query that there is, for each search since the run, and besides."""
+
+LATEST = 2_000
+"""Searches of a user that count, at most, besides those that the run has learned from."""
 
 
 class People:
@@ -28,14 +31,14 @@ class People:
     Args:
         suggester: of the run that is served.
         store: where all that is kept is.
+        place: by which name the run is asked for.
     """
 
-    def __init__(self, suggester: Suggester, store: Store) -> None:
-        self.suggester, self._store = suggester, store
+    def __init__(self, suggester: Suggester, store: Store, place: str = "") -> None:
+        self.suggester, self._store, self._place = suggester, store, place
         self._number = {name: number for number, name in enumerate(suggester.users)}
-        self._visits = OrderedDict[str, Visit]()
+        self._visits, self._bytes = OrderedDict[str, Visit](), 0
         self._lock = Lock()
-        self._most = max(1, MEMORY // (OF_USER + OF_QUERY * suggester.candidates.size))
 
     @property
     def run(self) -> str:
@@ -51,10 +54,20 @@ class People:
         """Whether nothing has to be read or worked out before a user gets a list."""
         return user in self._visits
 
+    def learned_from(self, user: str) -> bool:
+        """Whether the run knows a user."""
+        return user in self._number
+
     def drop(self, user: str) -> None:
         """Work out anew what there is of a user when they come next."""
         with self._lock:
-            self._visits.pop(user, None)
+            visit = self._visits.pop(user, None)
+            self._bytes -= 0 if visit is None else self._size(visit)
+
+    def forget(self, user: str) -> None:
+        """Drop a user, and what anybody has typed."""
+        self.drop(user)
+        self.suggester.candidates.forget_typed()
 
     def suggest(self, user: str, typed: str, k: int) -> Suggestions:
         """At most ``k`` suggestions of each ranking; for whom nobody knows, the common model ranks."""
@@ -74,25 +87,25 @@ class People:
             return False
         visit = self.visit(user)
         self._store.append(user, entry)
-        self._keep(user, self.suggester.after(visit, [Accepted(entry.text, entry.typed)]))
+        self._keep(user, self._after(visit, [entry]))
         return True
 
-    def adapt(self, user: str, strength: float | None = None) -> Adaptation:
+    def adapt(self, user: str, strength: float | None = None, here: bool = False) -> Adaptation:
         """Make a user's model anew from what they have done; it is made again whenever they come back.
+
+        Args:
+            user: their name.
+            strength: how far it goes; None: as far as the run's own models.
+            here: only for this of several runs.
 
         Raises:
             NotAdaptableError: the run has no such step, or there is nothing to learn from.
         """
         visit, adaptation = self.suggester.adapt(self.visit(user), strength)
-        self._store.append(user, Entry(ADAPTED, "" if strength is None else repr(strength)))
+        how = "" if strength is None else repr(strength)
+        self._store.append(user, Entry(ADAPTED, how, self._place if here else ""))
         self._keep(user, visit)
         return adaptation
-
-    def delete(self, user: str) -> None:
-        """Forget all that is kept of a user. From then on they are new, also where the run has known them."""
-        self._store.delete(user)
-        self._store.append(user, Entry(DELETED, ""))
-        self._keep(user, self.suggester.guest())
 
     def visit(self, user: str) -> Visit:
         """What a user has done, worked out from the store where it is not in memory."""
@@ -110,21 +123,37 @@ class People:
             visit = suggester.guest()
         else:
             visit = suggester.visit(known)
-        last = max((at for at, entry in enumerate(entries) if entry.what == ADAPTED), default=-1)
-        visit = suggester.after(visit, _accepted(entries[: last + 1]))
-        if last >= 0:
-            strength = float(entries[last].text) if entries[last].text else None
-            with suppress(NotAdaptableError):  # another run may have no such step
-                visit, _ = suggester.adapt(visit, strength)
-        return suggester.after(visit, _accepted(entries[last + 1 :]))
+        here = [
+            at
+            for at, entry in enumerate(entries)
+            if entry.what == ADAPTED and entry.typed in ("", self._place)
+        ]
+        last = here[-1] + 1 if here else 0
+        visit = self._after(visit, entries[:last])
+        if here:
+            visit = self._adapted(visit, entries[here[-1]].text)
+        return self._after(visit, entries[last:])
+
+    def _adapted(self, visit: Visit, strength: str) -> Visit:
+        """Adapted as far as was asked for, or, if another run offers no such step, as that one does."""
+        for how in dict.fromkeys((float(strength) if strength else None, None)):
+            with suppress(NotAdaptableError):
+                return self.suggester.adapt(visit, how)[0]
+        return visit
+
+    def _after(self, visit: Visit, entries: Sequence[Entry]) -> Visit:
+        """The visit with the searches among some further entries, the LATEST of all that it has."""
+        more = [Accepted(entry.text, entry.typed) for entry in entries if entry.what == OBSERVED]
+        return self.suggester.after(visit, more, LATEST) if more else visit
 
     def _keep(self, user: str, visit: Visit) -> None:
+        self.drop(user)
         with self._lock:
             self._visits[user] = visit
-            self._visits.move_to_end(user)
-            while len(self._visits) > self._most:
-                self._visits.popitem(last=False)
+            self._bytes += self._size(visit)
+            while self._bytes > MEMORY and len(self._visits) > 1:
+                self._bytes -= self._size(self._visits.popitem(last=False)[1])
 
-
-def _accepted(entries: Sequence[Entry]) -> list[Accepted]:
-    return [Accepted(entry.text, entry.typed) for entry in entries if entry.what == OBSERVED]
+    def _size(self, visit: Visit) -> int:
+        """Bytes, about."""
+        return OF_USER + OF_QUERY * self.suggester.candidates.size + OF_SEARCH * len(visit.accepted)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import uvicorn
 
-from app.service.http import application
+from app.service.connection import Connection
+from app.service.http import Answers, application
 from app.service.limits import Limits
 from app.service.serving import Serving
 from app.service.store import opened
@@ -20,7 +21,7 @@ LOOK = 2.0
 LONGEST_HEAD = 2**18
 """Bytes of a request before its body."""
 
-GRACE = 10
+GRACE = 15
 """Seconds that requests under way have when the service is to end."""
 
 
@@ -46,20 +47,19 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def over_http(serving: Serving, limits: Limits) -> uvicorn.Server:
+def over_http(answers: Answers) -> uvicorn.Server:
     """What answers requests that reach a socket, once it is run."""
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     config = uvicorn.Config(
-        application(serving, limits),
+        application(answers),
         log_config=None,
         access_log=False,
         lifespan="off",
-        http="h11",
+        http=Connection,
         ws="none",
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE,
-        limit_concurrency=1_000,
         h11_max_incomplete_event_size=LONGEST_HEAD,
     )
     return uvicorn.Server(config)
@@ -97,10 +97,12 @@ def serve(
     with listener, opened(store) as kept:
         serving, ended = Serving(runs, kept, data, shared_by), threading.Event()
         watcher = threading.Thread(target=serving.watch, args=(LOOK, ended), daemon=True)
+        answers = Answers(serving, limits)
         watcher.start()
         name, number = listener.getsockname()[:2]
         tell(f"http://{f'[{name}]' if ':' in name else name}:{number}")
         with suppress(KeyboardInterrupt):
-            over_http(serving, limits).run(sockets=[listener])
+            over_http(answers).run(sockets=[listener])
         ended.set()
+        answers.end()  # before another process may hold the store
         watcher.join()

@@ -14,6 +14,9 @@ from data.schema import DataError
 from ranking.persistence import INDEX
 from ranking.rankers.trees import ModelError
 
+KNOWN = (RunError, DataError, ModelError, OSError)
+"""Ways in which a run cannot be read."""
+
 log = logging.getLogger("persarank.service")
 
 
@@ -28,27 +31,33 @@ class Place:
 
     def __init__(self, path: Path, store: Store, data: Path | None, shared_by: int) -> None:
         self._path, self._store, self._data, self._shared_by = path, store, data, shared_by
-        self._seen = self._mark()
-        self.name, self.reloads = path.absolute().name, 0
+        self._seen: object = self._mark()
+        self.name, self.reloads, self._why = path.absolute().name, 0, ""
         self.people = self._read()
 
     def look(self) -> bool:
         """Serve another run, if there is one by now; whether there was. See `Serving.look`."""
-        mark = self._mark()
-        if mark == self._seen:
+        try:
+            mark = self._mark()
+            if mark == self._seen:
+                return False
+            self.people = self._read()
+        except Exception as error:  # whatever it is: the run before is there, and another may come
+            self._told(what_is_wrong(error) if isinstance(error, KNOWN) else repr(error))
             return False
         self._seen = mark
-        try:
-            self.people = self._read()
-        except (RunError, DataError, ModelError, OSError) as error:
-            log.error("%s: the run before is served on: %s", self._path, what_is_wrong(error))
-            return False
         self.reloads += 1
-        log.warning("serving %s", self._path.resolve())
+        log.warning("%s: serving %s", self._path, self.people.run)
         return True
 
+    def _told(self, why: str) -> None:
+        """Tell once why a run cannot be served; it is tried again, since it may still be on its way."""
+        if why != self._why:
+            log.error("%s: the run before is served on, until this changes: %s", self._path, why)
+        self._why = why
+
     def _read(self) -> People:
-        return People(of_run(self._path.resolve(), self._data, self._shared_by), self._store)
+        return People(of_run(self._path.resolve(), self._data, self._shared_by), self._store, self.name)
 
     def _mark(self) -> object:
         """What changes when another run takes the place: where it leads, and its model's index."""
@@ -80,7 +89,7 @@ class Serving:
     def __init__(
         self, runs: Sequence[Path], store: Store, data: Path | None = None, shared_by: int = 2
     ) -> None:
-        self.places = dict[str, Place]()
+        self.places, self._store = dict[str, Place](), store
         for run in runs:
             place = Place(run, store, data, shared_by)
             if place.name in self.places:
@@ -96,6 +105,18 @@ class Serving:
     def people(self) -> Iterable[People]:
         """Of all runs."""
         return [place.people for place in self.places.values()]
+
+    def delete(self, user: str) -> None:
+        """Forget all that is kept of a user. From then on they are new, also where a run has known them.
+
+        Raises:
+            OSError: it cannot be removed from the disk.
+        """
+        try:
+            self._store.delete(user, mark=any(people.learned_from(user) for people in self.people))
+        finally:
+            for people in self.people:
+                people.forget(user)
 
     def look(self) -> bool:
         """Serve other runs where there are some at the places by now; whether there were.

@@ -10,6 +10,7 @@ with a checksum. What a killed process has left of a line that it did not finish
 is cut off before the next line is written.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -46,7 +47,7 @@ class Entry(NamedTuple):
     Attributes:
         what: OBSERVED, ADAPTED or DELETED.
         text: of a query, cleaned; of an adaptation, how far it goes, "" for as far as the run's models do.
-        typed: the prefix that had been typed.
+        typed: the prefix that had been typed; of an adaptation, for which of several runs it is, "" for all.
         key: by which whoever sends it knows it: the same key twice is one entry; "" for none.
     """
 
@@ -56,7 +57,7 @@ class Entry(NamedTuple):
     key: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Seen:
     """Where a file's whole lines end, which keys they have, and what the file was like then."""
 
@@ -80,7 +81,7 @@ class Store:
         """All that a user has done and that was acknowledged, in its order.
 
         Raises:
-            StoreError: a line before the last is damaged.
+            StoreError: the user's file is damaged.
         """
         file = self._file(user)
         try:
@@ -106,49 +107,61 @@ class Store:
         """
         file = self._file(user)
         seen = self._look(file)
-        end, new = seen.end, seen.like is None
+        self._write(file, seen.end, entry)
+        seen.keys.add(entry.key)
+        self._look(file, _Seen(seen.end + len(_line(entry)), seen.keys, _like(file)))
+
+    def delete(self, user: str, mark: bool) -> None:
+        """Remove all that is kept of a user.
+
+        Args:
+            user: whose.
+            mark: whether it is kept that they have been deleted.
+
+        Raises:
+            OSError: it cannot be removed, or marked.
+        """
+        file = self._file(user)
+        self._forget(file)
+        if mark:
+            self._write(file, 0, Entry(DELETED, ""))  # in the place of all that was there
+        else:
+            with suppress(FileNotFoundError):
+                file.unlink()
+                _sync(file.parent)
+
+    def _write(self, file: Path, end: int, entry: Entry) -> None:
+        """Have an entry be what stands at a place in a file, and nothing behind it."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("r+b" if not new else "x+b") as opened:
-            opened.truncate(end)
-            opened.seek(end)
-            try:
-                seen.end += opened.write(_line(entry))
-                opened.flush()
-                os.fsync(opened.fileno())
-            except BaseException:
-                self._forget(file)
-                opened.truncate(end)
-                raise
-        seen.keys |= {entry.key} - {""}
-        seen.like = _like(file)
-        if new:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(handle, end)
+            line = _line(entry)
+            if os.pwrite(handle, line, end) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+            os.fsync(handle)
+        except BaseException:
+            self._forget(file)
+            with suppress(OSError):
+                os.ftruncate(handle, end)
+            raise
+        finally:
+            os.close(handle)
+        if not end:
             _sync(file.parent)
             _sync(file.parent.parent)
 
-    def delete(self, user: str) -> bool:
-        """Remove all that is kept of a user; whether there was anything."""
-        file = self._file(user)
-        self._forget(file)
-        try:
-            file.unlink()
-        except FileNotFoundError:
-            return False
-        _sync(file.parent)
-        return True
-
-    def _look(self, file: Path) -> "_Seen":
-        """What has been seen of a file, which is read if that has been forgotten."""
+    def _look(self, file: Path, now: "_Seen | None" = None) -> "_Seen":
+        """What has been seen of a file, or is seen ``now``; it is read if that has been forgotten."""
         with self._lock:
-            seen = self._seen.get(file)
-            if seen is not None and seen.like == _like(file):
-                self._seen.move_to_end(file)
-                return seen
-        seen = _Seen(0, set(), _like(file))
-        for entry, length in _whole(file, file.read_bytes() if seen.like else b""):
-            seen.end += length
-            seen.keys |= {entry.key} - {""}
+            seen = now or self._seen.get(file)
+        like = _like(file)
+        if seen is None or seen.like != like:
+            whole = list(_whole(file, file.read_bytes() if like else b""))
+            seen = _Seen(sum(length for _, length in whole), {one.key for one, _ in whole}, like)
         with self._lock:
             self._seen[file] = seen
+            self._seen.move_to_end(file)
             while len(self._seen) > MOST_SEEN:
                 self._seen.popitem(last=False)
         return seen
@@ -203,17 +216,13 @@ def _line(entry: Entry) -> bytes:
 
 
 def _whole(file: Path, content: bytes) -> Iterator[tuple[Entry, int]]:
-    """The entries of a file, and how many bytes each takes; an unfinished last one is left out."""
+    """The entries of a file, and how many bytes each takes; a last line without an end is left out."""
     lines = content.split(b"\n")
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines[:-1], 1):
         try:
-            entry = _entry(line)
+            yield _entry(line), len(line) + 1
         except ValueError as error:
-            if number >= len(lines) - 1:  # the last, finished or not: it was never acknowledged
-                return
             raise StoreError(f"{file} is damaged in line {number}.") from error
-        if number < len(lines):
-            yield entry, len(line) + 1
 
 
 def _entry(line: bytes) -> Entry:

@@ -53,6 +53,10 @@ class Candidates:
         """V, the queries of the log."""
         return len(self.public.texts)
 
+    def forget_typed(self) -> None:
+        """Keep nothing of what anybody has typed."""
+        self._index.forget_typed()
+
     @staticmethod
     def prefix(typed: str) -> str:
         """What was typed as it is compared with queries: cleaned as they are, but for a space at its end."""

@@ -69,9 +69,16 @@ class Suggester:
         """A visit as somebody who is not in the dataset: the common model ranks for them, from this visit."""
         return self.candidates.settled(Visit(GUEST))
 
-    def after(self, visit: Visit, accepted: Sequence[Accepted]) -> Visit:
-        """The visit after further searches; texts and prefixes are as `Candidates.prefix` gives them."""
-        return self.candidates.settled(replace(visit, accepted=(*visit.accepted, *accepted)))
+    def after(self, visit: Visit, accepted: Sequence[Accepted], most: int | None = None) -> Visit:
+        """The visit after further searches.
+
+        Args:
+            visit: of the user.
+            accepted: with texts and prefixes as `Candidates.prefix` gives them.
+            most: only so many searches of the visit, the latest, count from then on; None: all.
+        """
+        every = (*visit.accepted, *accepted)
+        return self.candidates.settled(replace(visit, accepted=every[-most:] if most else every))
 
     def observe(self, visit: Visit, text: str, typed: str = "") -> Visit:
         """The visit after a search was accepted; nothing changes if nothing can be seen of its text.

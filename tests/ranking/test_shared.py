@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 
 from data.schema import Dataset
-from ranking.events import COUNTED, QUERY, WORD, Events, Step
-from ranking.naming import KEYS, parts
+from ranking.events import COUNTED, QUERY, Events
 from ranking.public_statistics import PublicStatistics
 from ranking.shared import Shared
 
@@ -25,33 +24,23 @@ def without_outside(dataset: Dataset, kept: int) -> Dataset:
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("users", [1, 2, 3])
-def test_only_what_enough_users_have_searched_counts(users: int, strict: bool, tiny_dataset: Dataset) -> None:
+def test_only_what_enough_users_have_done_counts(users: int, strict: bool, tiny_dataset: Dataset) -> None:
     dataset = without_outside(tiny_dataset, kept=40)
     dataset = replace(dataset, manifest={"options": {"strict_time": strict}})
     public = PublicStatistics(dataset)
     shared, events = Shared(dataset, public, users), Events.of(dataset.events)
-    by = defaultdict(set)
-    for user, query, training in zip(events.user, events.query, events.training, strict=True):
-        if training:
-            by[query].add(user)
-    known = {query for query in range(len(public.texts)) if len(by[query]) >= users or public.outside[query]}
-    if users > 1:
-        assert 40 < len(known) < len(by), "some are, and some are not"
-    assert set(np.flatnonzero(shared.known)) == known
-    assert all(shared.count[query] == (public.count[query] if query in known else 0) for query in by)
-    words = {int(public.first_token[query]) for query in known}
-    now = np.zeros(1, np.int64)
+    tellers, count = defaultdict(set), Counter[tuple[object, int]]()
     for what in COUNTED:
-        _, key = public.happenings(events, what)
-        for thing, count in Counter(key.tolist()).items():
-            first, second = parts(what)
-            told = all(
-                part in {QUERY: known, WORD: words}.get(which, {part})
-                for which, part in ((first, thing // KEYS), (second, thing % KEYS))
-                if second is not None
-            ) and (second is not None or thing in known)
-            table = shared.table(what)
-            assert int(table.total(np.array([thing]))[0]) == (count if told else 0)
-            if isinstance(what, Step):
-                given, then = np.array([thing // KEYS]), np.array([thing % KEYS])
-                assert int(shared.followed(what, given, then, now)[0]) == (count if told else 0)
+        for event, thing in zip(*public.happenings(events, what), strict=True):
+            tellers[what, thing].add(int(events.user[event]))
+            count[what, thing] += 1
+    told = {thing for thing, by in tellers.items() if len(by) >= users}
+    if users > 1:
+        assert 40 < len(told) < len(tellers), "some are, and some are not"
+    for what, thing in tellers:
+        expected = count[what, thing] if (what, thing) in told else 0
+        assert int(shared.table(what).total(np.array([thing]))[0]) == expected
+    for query in range(len(public.texts)):
+        expected = count[QUERY, query] if (QUERY, query) in told else 0
+        assert shared.count[query] == public.outside[query] + expected
+        assert shared.known[query] == (shared.count[query] > 0)

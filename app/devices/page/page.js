@@ -5,41 +5,71 @@ import { load, manifest } from "./ranker.js";
 const K = 8;
 const at = (id) => document.getElementById(id);
 const box = at("box"), list = at("list"), status = at("status"), user = at("user"), kept = at("kept");
-let said, ranker, place, active = -1;
+const folder = new URL(".", location.href).pathname;
+let said, ranker, place, opening = 0, active = -1;
 
 async function start() {
   said = await manifest();
   said.models.forEach((model, number) => user.add(new Option(model.user ?? "somebody new", number)));
   const asked = new URLSearchParams(location.search).get("user");
-  const number = Math.max(0, said.models.findIndex((model) => model.user === asked));
-  user.value = number;
+  const number = said.models.findIndex((model) => model.user === asked);
   at("whose").hidden = said.models.length === 1 && said.models[0].user === null;
+  user.value = Math.max(0, number);
   user.addEventListener("change", open);
   await open();
+  if (number < 0 && asked !== null) status.textContent = `There is no model of “${asked}” here. ` + status.textContent;
 }
 
+// Load what is chosen; if something else is chosen meanwhile, that is what counts.
 async function open() {
-  const model = said.models[user.value];
+  const model = said.models[user.value], mine = ++opening;
   box.disabled = true;
-  ranker = await load(said, model);
-  place = `persarank ${location.pathname} ${said.run} ${said.fingerprint} ${model.user ?? ""}`;
+  kept.hidden = true;
+  status.textContent = "Loading…";
+  let loaded;
+  try {
+    loaded = await load(said, model);
+  } catch (error) {
+    if (mine === opening) fail(error);
+    return;
+  }
+  if (mine !== opening) return;
+  ranker = loaded;
+  place = `persarank ${folder} ${model.user ?? ""}`;
   remembered().forEach((query) => ranker.observe(query));
-  box.disabled = false;
   status.textContent = model.own
     ? "Ranked by this user's own model."
     : "Ranked by the model that all share, and by what is searched here.";
+  box.disabled = false;
   box.value = "";
   close();
   tell();
   box.focus();
 }
 
+function fail(error) {
+  console.error(error);
+  status.textContent = "The files of this page are missing or damaged: export it anew, and serve the whole folder.";
+}
+
+// What is kept in this browser; nothing, where it keeps nothing.
 function remembered() {
   try {
     const queries = JSON.parse(localStorage.getItem(place) ?? "[]");
     return Array.isArray(queries) ? queries.filter((one) => typeof one === "string") : [];
   } catch {
     return [];
+  }
+}
+
+// Whether it could be kept.
+function remember(queries) {
+  try {
+    if (queries.length) localStorage.setItem(place, JSON.stringify(queries));
+    else localStorage.removeItem(place);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -52,6 +82,7 @@ function draw() {
     line.ariaSelected = "false";
     const words = document.createElement("span"), mark = document.createElement("span");
     words.textContent = text;
+    words.dir = "auto";
     mark.textContent = own ? "searched before" : "";
     line.append(words, mark);
     line.addEventListener("pointerdown", (event) => event.preventDefault());
@@ -65,9 +96,10 @@ function draw() {
 
 function choose(number) {
   active = number;
-  [...list.children].forEach((line, place) => (line.ariaSelected = String(place === number)));
-  if (number < 0) box.removeAttribute("aria-activedescendant");
-  else box.setAttribute("aria-activedescendant", `line${number}`);
+  [...list.children].forEach((line, at) => (line.ariaSelected = String(at === number)));
+  if (number < 0) return box.removeAttribute("aria-activedescendant");
+  box.setAttribute("aria-activedescendant", `line${number}`);
+  list.children[number].scrollIntoView({ block: "nearest" });
 }
 
 function close() {
@@ -79,26 +111,27 @@ function close() {
 function take(text) {
   if (!ranker.observe(text)) return;
   const query = ranker.observed.at(-1);
-  try {
-    localStorage.setItem(place, JSON.stringify(ranker.observed));
-    status.textContent = `Searched for “${query}”, and kept in this browser.`;
-  } catch {
-    status.textContent = `Searched for “${query}”; this browser keeps nothing once the page is closed.`;
-  }
+  status.textContent = remember([...remembered(), query])
+    ? `Searched for “${query}”, and kept in this browser.`
+    : `Searched for “${query}”. This browser keeps nothing: it is forgotten when the page is closed.`;
   box.value = "";
   close();
   tell();
 }
 
 function tell() {
-  const count = ranker.observed.length;
+  const count = remembered().length;
   kept.hidden = !count;
-  kept.firstElementChild.textContent = count === 1 ? "One search is kept in this browser." : `${count} searches are kept in this browser.`;
+  kept.firstElementChild.textContent =
+    count === 1 ? "One search is kept in this browser." : `${count} searches are kept in this browser.`;
 }
 
 at("forget").addEventListener("click", () => {
-  localStorage.removeItem(place);
-  open();
+  if (remember([])) open();
+  else status.textContent = "This browser does not let the page delete them: clear its data in the browser's settings.";
+});
+addEventListener("storage", (event) => {
+  if (event.key === null || event.key === place) open(); // another tab has searched, or forgotten
 });
 box.addEventListener("input", draw);
 box.addEventListener("click", draw);
@@ -117,8 +150,4 @@ box.addEventListener("keydown", (event) => {
     close();
   }
 });
-start().catch((error) => {
-  status.textContent = location.protocol === "file:"
-    ? "Serve this folder, for example with: python -m http.server"
-    : error.message;
-});
+start().catch(fail);

@@ -14,11 +14,14 @@ import pytest
 
 from app.runs.settings import resolve
 from app.runs.training import train_run
+from app.service.http import Answers
 from app.service.limits import Limits
 from app.service.server import listening, over_http
 from app.service.serving import Serving
 from app.service.store import Store, opened
-from data.storage import read
+from data.schema import Dataset
+from data.storage import read, write
+from tests.ranking.test_shared import without_outside
 
 
 @pytest.fixture(scope="package")
@@ -39,6 +42,16 @@ def common(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = resolve({"ranker": "forest", "algorithm": "pooled", "evaluations": 0}, {"n_estimators": 5})
     train_run(settings, tiny, read(tiny), out, lambda event: None)
     return out
+
+
+@pytest.fixture(scope="package")
+def few_outside(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on data of which most is not known from people outside."""
+    place = tmp_path_factory.mktemp("few")
+    write(without_outside(tiny_dataset, kept=40), place / "data")
+    settings = resolve({"algorithm": "fedavg", "updates": 20, "evaluations": 0}, {})
+    train_run(settings, place / "data", read(place / "data"), place / "run", lambda event: None)
+    return place / "run"
 
 
 @pytest.fixture
@@ -104,7 +117,8 @@ class Client:
 def served(serving: Serving, limits: Limits) -> Iterator[Client]:
     """A service of a run, on a free port, until the block ends."""
     with listening("127.0.0.1", 0) as listener:
-        server = over_http(serving, limits)
+        answers = Answers(serving, limits)
+        server = over_http(answers)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
@@ -112,6 +126,7 @@ def served(serving: Serving, limits: Limits) -> Iterator[Client]:
         finally:
             server.should_exit = True
             thread.join()
+            answers.end()
 
 
 Start = Callable[[Serving, Limits], Client]

@@ -1,23 +1,30 @@
 """The service's answers: documented statuses whatever it is asked, and nothing of one user for another."""
 
+import errno
 import gc
 import json
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.runs.directory import open_run
 from app.service.limits import Limits
 from app.service.openapi import ANSWERS, ERRORS, document
 from app.service.serving import Serving
 from app.service.store import Entry, Store, opened
+from app.suggestions.adaptation import offered
 from app.suggestions.suggester import of_run
 from app.suggestions.visit import Accepted
 from data.storage import read
+from ranking.events import Events
 from tests.app.service.conftest import Client, Start
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -112,7 +119,9 @@ def test_requests_of_one_user_at_once_come_one_after_the_other(client: Client, s
     assert client.suggest("ann", "") == texts[::-1]
 
 
-def test_of_a_deleted_user_nothing_is_left(client: Client, run: Path, store: Store, tmp_path: Path) -> None:
+def test_of_a_deleted_user_nothing_is_left(
+    client: Client, serving: Serving, run: Path, store: Store, tmp_path: Path
+) -> None:
     client.observe("user 003", "my secret wish", "my")
     assert client.suggest("user 003", "my s") == ["my secret wish"]
     own = client.get("/v1/suggest", user="user 003", q="h").json
@@ -124,22 +133,32 @@ def test_of_a_deleted_user_nothing_is_left(client: Client, run: Path, store: Sto
     assert (own["model"], answer["model"]) == ("own", "common"), "new also to the run"
     again = Serving([run], store).first.people
     assert again.suggest("user 003", "h", 100).models.own is False
+    assert serving.first.people.suggester.candidates._index._top.cache_info().currsize < 3, (
+        "nor what was typed"
+    )
     assert not [one for one in gc.get_objects() if type(one) is Accepted and one.text == "my secret wish"]
 
 
-def test_what_only_one_user_has_searched_is_suggested_to_nobody_else(client: Client, tiny: Path) -> None:
-    dataset = read(tiny)
-    events = dataset.events.to_pandas()
-    events = events[events["split"] == "train"]
-    by = events.groupby("query_id")["user_id"].nunique()
-    texts = dataset.queries.column("text").to_pylist()
-    rare = {texts[query] for query in by[by == 1].index}
-    assert rare
-    letters = sorted({text[0] for text in rare})
-    shown = {text for letter in letters for text in client.suggest("somebody new", letter)}
-    assert shown
-    outside = dataset.queries.to_pandas()
-    assert not (shown & rare) - set(outside.loc[outside["public_count"] > 0, "text"])
+def test_what_only_one_user_has_searched_is_suggested_to_nobody_else(
+    few_outside: Path, store: Store, start: Start
+) -> None:
+    dataset = read(open_run(few_outside).source(None))
+    events = Events.of(dataset.events)
+    by = np.zeros(dataset.queries.num_rows, int)
+    np.add.at(by, np.unique(np.stack([events.query, events.user])[:, events.training], axis=1)[0], 1)
+    outside = dataset.queries.column("public_count").to_numpy() > 0
+    texts = np.array(dataset.queries.column("text").to_pylist())
+    rare, letters = set(texts[(by == 1) & ~outside]), sorted({text[:2] for text in texts})
+
+    def shown(users: int) -> set[str]:
+        client = start(Serving([few_outside], store, shared_by=users), Limits(rate=1e6, burst=1e6))
+        return {text for letter in letters for text in client.suggest("somebody new", letter)}
+
+    assert len(rare) > 50
+    assert len(shown(1) & rare) > 50
+    assert shown(2) & set(texts[by == 2])
+    assert not shown(2) & rare
+    assert not shown(3) & set(texts[(by < 3) & ~outside])
 
 
 @QUICK
@@ -184,6 +203,12 @@ def test_hostile_text_is_kept_or_refused_and_breaks_nothing(
         ("GET", "/v2/suggest", {}, b"", 404),
         ("GET", "/v1/suggest?user=ann&run=none", {}, b"", 404),
         ("DELETE", "/v1/users/" + "x" * 201, {}, b"", 422),
+        ("DELETE", "/v1/users/%FE", {}, b"", 422),
+        ("GET", "/v1/suggest?user=x%FE", {}, b"", 422),
+        ("GET", "/v1/suggest?user=ann&user=ben", {}, b"", 422),
+        ("GET", "/v1/suggest?user=%E2%80%8B", {}, b"", 422),
+        ("GET", "/v1/suggest/?user=ann", {}, b"", 404),
+        ("POST", "/v1/observe", JSON, b'{"user": "ann", "q": "x", "q": "y"}', 400),
     ],
 )
 def test_what_is_wrong_is_told_as_a_problem(
@@ -196,16 +221,77 @@ def test_what_is_wrong_is_told_as_a_problem(
     assert (told["status"], set(told)) == (status, {"type", "title", "status", "detail"})
 
 
+def test_what_cannot_be_done_here_says_what_can(client: Client) -> None:
+    assert client.request("POST", "/v1/suggest").headers["allow"] in ("GET, HEAD", "HEAD, GET")
+    counted = 'persarank_requests_total{method="any",route="other",status="405"} 1'
+    assert counted in client.get("/metrics").content.decode()
+
+
+@pytest.mark.parametrize("name", ["a/b", "a%2Fb", "..", "x y", "ü?&=#", "josé"])
+def test_whoever_can_search_can_be_deleted(name: str, client: Client) -> None:
+    assert client.observe(name, "heptagon tiles").status == 201
+    assert client.suggest(name, "hepta") == ["heptagon tiles"]
+    assert client.delete(name).status == 204
+    assert client.suggest(name, "hepta") == []
+
+
+def test_names_are_those_of_imported_users(client: Client) -> None:
+    client.observe("jose\u0301  b\u200b", "heptagon tiles")
+    assert client.suggest("josé b", "hepta") == ["heptagon tiles"]
+    assert client.get("/v1/suggest", user="user  003 ", q="h").json["model"] == "own"
+
+
+def test_a_service_without_a_token_is_asked_by_the_names_of_this_machine(
+    serving: Serving, start: Start
+) -> None:
+    client = start(serving, Limits(names=frozenset(("localhost", "127.0.0.1", "::1"))))
+    for host in ("evil.example", "evil.example:8650", "", "127.0.0.1.evil.example"):
+        assert client.get("/v1/suggest", {"host": host}, user="ann").status == 421
+    for host in ("localhost", "LOCALHOST:8650", "127.0.0.1:1", "[::1]:8650", "[::1]"):
+        assert client.get("/v1/suggest", {"host": host}, user="ann").status == 200
+
+
+def test_a_full_disk_is_told_and_nothing_is_kept_of_what_was_refused(
+    client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.observe("user 003", "first heptagon")
+    real = os.pwrite
+    for broken in (lambda *_: 1, _no_space):
+        monkeypatch.setattr(os, "pwrite", broken)
+        for answer in (client.observe("user 003", "second heptagon"), client.observe("ben", "heptagon")):
+            assert (answer.status, "cannot be read or written" in answer.json["detail"]) == (503, True)
+        assert client.suggest("user 003", "")[0] == "first heptagon"
+    assert client.delete("user 003").status == 503
+    assert client.suggest("user 003", "first") == [], "it is not there any more, though not marked"
+    monkeypatch.setattr(os, "pwrite", real)
+    assert client.delete("user 003").status == 204
+    assert client.get("/v1/suggest", user="user 003", q="h").json["model"] == "common"
+    assert client.observe("ben", "heptagon").status == 201
+    assert [one.text for one in store.entries("ben")] == ["heptagon"]
+
+
+def _no_space(*_: Any) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_token_is_asked_for_but_for_the_service_s_health(serving: Serving, start: Start) -> None:
     client = start(serving, Limits("a token of some length"))
-    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "a token of some length"[:-1]}):
-        for path in ("/v1/suggest?user=a", "/metrics", "/openapi.json", "/docs"):
+    wrong = (
+        "Bearer wrong",
+        "a token of some length",
+        "Basic a token of some length",
+        "Bearer a token of some",
+    )
+    for headers in ({}, *({"authorization": one} for one in wrong)):
+        for path in ("/v1/suggest?user=a", "/metrics"):
             answer = client.get(path, headers=headers)
             assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert client.get("/healthz", headers=headers).status == 200
         assert client.get("/readyz", headers=headers).status == 200
-    good = {"authorization": "Bearer a token of some length"}
-    assert client.get("/v1/suggest?user=a&q=h", headers=good).status == 200
+        assert client.get("/openapi.json", headers=headers).json["security"] == [{"token": []}]
+    for scheme in ("Bearer", "bearer"):
+        good = {"authorization": f"{scheme} a token of some length"}
+        assert client.get("/v1/suggest?user=a&q=h", headers=good).status == 200
 
 
 def test_who_asks_too_often_waits(serving: Serving, start: Start) -> None:
@@ -221,7 +307,7 @@ def test_figures_name_nobody(client: Client) -> None:
     client.delete("somebody else")
     text = client.get("/metrics").content.decode()
     assert 'persarank_requests_total{method="GET",route="/v1/suggest",status="200"} 1' in text
-    assert "persarank_users_in_memory 2" in text
+    assert "persarank_users_in_memory 1" in text
     assert "user 001" not in text
     assert "somebody" not in text
 
@@ -258,9 +344,10 @@ def test_another_run_takes_the_place_without_losing_what_was_kept(
 
 
 def test_several_runs_know_what_users_do_and_answer_by_name(
-    run: Path, common: Path, store: Store, start: Start
+    run: Path, common: Path, store: Store, tmp_path: Path, start: Start
 ) -> None:
-    client = start(Serving([run, common], store), Limits())
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    client = start(Serving([run, common, other], store), Limits())
     asked = {"user": "user 001", "q": "hepta", "k": 100}
     for name in (run.name, common.name):
         assert client.get("/v1/suggest", **asked, run=name).json["suggestions"] == []
@@ -271,12 +358,21 @@ def test_several_runs_know_what_users_do_and_answer_by_name(
     assert [answer["model"] for answer in answers] == ["own", "common"]
     assert all(answer["suggestions"][0]["text"] == "heptagon tiles" for answer in answers)
     assert client.get("/v1/suggest", **asked).json == answers[0]
-    assert client.post("/v1/adapt", {"user": "user 001", "run": run.name}).status == 200
+    for name, strength in zip((run.name, other.name), offered(open_run(run)), strict=False):
+        adapted = client.post("/v1/adapt", {"user": "user 001", "strength": strength, "run": name})
+        assert adapted.json["adaptation"]["strength"] == strength
     assert client.post("/v1/adapt", {"user": "user 001", "run": common.name}).status == 409
-    again = start(Serving([common, run], store), Limits())
+    again = start(Serving([common, other, run], store), Limits())
     assert again.get("/v1/suggest", **asked).json == answers[1], "it has no such step, and ranks all the same"
-    adapted = client.get("/v1/suggest", **asked).json
-    assert again.get("/v1/suggest", **asked, run=run.name).json == adapted != answers[0]
+    for name in (run.name, other.name):
+        adapted = client.get("/v1/suggest", **asked, run=name).json
+        assert again.get("/v1/suggest", **asked, run=name).json == adapted != answers[0], (
+            "each as it was asked"
+        )
+    client.post("/v1/adapt", {"user": "user 001"})
+    adapted = client.get("/v1/suggest", **asked, run=other.name).json
+    anew = start(Serving([other], store), Limits())
+    assert anew.get("/v1/suggest", **asked).json == adapted, "what was asked of all runs is for each"
 
 
 def test_a_damaged_file_is_told_and_can_be_deleted(client: Client, store: Store, tmp_path: Path) -> None:
