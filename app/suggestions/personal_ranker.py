@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +27,7 @@ from app.suggestions.visit import Visit
 from data.feature_sets import open_data
 from data.log_import import ImportOptions, open_log
 from data.manifests import MANIFEST
+from data.reading.columns import tidy_name
 from data.schema import SPLITS, DataError
 from data.storage import fill_parts, fresh
 from federated.engines import SIMULATE
@@ -68,7 +70,7 @@ class PersonalRanker:
     """
 
     def __init__(self, algorithm: str | None = None, ranker: str | None = None, **settings: Any) -> None:
-        names = {name.replace("__", ".", 1): value for name, value in settings.items()}
+        names = {name.replace("__", ".", 1): _plain(value) for name, value in settings.items()}
         given = {name: value for name, value in names.items() if name in GIVEN}
         overrides = {name: value for name, value in names.items() if name not in GIVEN}
         self.settings: Settings = resolve({"algorithm": algorithm, "ranker": ranker, **given}, overrides)
@@ -106,6 +108,10 @@ class PersonalRanker:
             FloatingPointError: training diverged.
             UnfinishedError: Ctrl-C.
         """
+        for name, column in {"user": user, "time": time, "query": query, "group": group or ""}.items():
+            _text(name, column)
+        if not isinstance(options, ImportOptions | None):
+            raise TypeError(f"options is {options!r}: it must be ImportOptions.")
         place = Path(mkdtemp(prefix="persarank-"))
         weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
         data = _dataset(log, place, (user, time, query, group), options or ImportOptions())
@@ -122,8 +128,8 @@ class PersonalRanker:
             prefix: what they have typed; "" for their latest searches.
             k: length of the list.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}: it must be at least 1.")
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+            raise ValueError(f"k is {k!r}: it must be a whole number, and at least 1.")
         return self._fitted.suggest(self._visit(user), _text("prefix", prefix), k).personal
 
     def observe(self, user: str, query: str, prefix: str = "") -> Self:
@@ -135,7 +141,7 @@ class PersonalRanker:
             prefix: what they had typed when they chose it: `adapt` learns from searches that have one.
         """
         visit = self._fitted.observe(self._visit(user), _text("query", query), _text("prefix", prefix))
-        self._visits[user] = visit
+        self._visits[tidy_name(user)] = visit
         return self
 
     def adapt(self, user: str, strength: float | None = None) -> Adaptation:
@@ -148,7 +154,8 @@ class PersonalRanker:
         Raises:
             NotAdaptableError: the algorithm has no personal step, or there is nothing to learn from.
         """
-        self._visits[user], adaptation = self._fitted.adapt(self._visit(user), strength)
+        visit, adaptation = self._fitted.adapt(self._visit(user), strength)
+        self._visits[tidy_name(user)] = visit
         return adaptation
 
     def evaluate(self, split: str = "test") -> dict[str, Any]:
@@ -219,11 +226,12 @@ class PersonalRanker:
         return self._suggester
 
     def _visit(self, user: str) -> Visit:
-        suggester = self._fitted
-        if user not in self._visits:
-            known = self._numbers.get(_text("user", user))
-            self._visits[user] = suggester.guest() if known is None else suggester.visit(known)
-        return self._visits[user]
+        suggester, name = self._fitted, tidy_name(_text("user", user))
+        if name in self._visits:
+            return self._visits[name]
+        if name not in self._numbers:
+            return suggester.guest()
+        return self._visits.setdefault(name, suggester.visit(self._numbers[name]))
 
 
 def _dataset(
@@ -250,11 +258,13 @@ def _dataset(
 def _write(log: Table, file: Path) -> None:
     """A table as a file that is read as any other log."""
     try:
-        table = pa.Table.from_pandas(log, preserve_index=False) if isinstance(log, pd.DataFrame) else log
+        table: Any = log
+        if isinstance(log, pd.DataFrame):
+            table = pa.Table.from_pandas(log, preserve_index=False)
         if not isinstance(table, pa.Table):
             raise DataError(f"a log is a DataFrame, an Arrow table or a path, not {type(log).__name__}.")
         pq.write_table(table, file)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, ValueError) as error:
         raise DataError(f"the log cannot be read: {str(error).splitlines()[0]}.") from error
 
 
@@ -264,6 +274,11 @@ def _written(run: Path) -> Iterator[Path]:
         for file in sorted(run.glob(pattern)):
             if file.name != CONFIG:
                 yield file.relative_to(run)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as a number of Python's, where it is one of numpy's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _text(name: str, value: object) -> str:

@@ -21,6 +21,7 @@ from data.storage import read
 from tests.e2e.hostile import CALL, start
 
 KILLS = int(os.environ.get("PERSARANK_KILLS", "3"))
+AGAIN = {"kept": True, "new": False}
 USERS = ("ann", "ben", "user 001")
 
 
@@ -68,15 +69,16 @@ class Service:
 
 
 def load(service: Service, user: str, first: int, acknowledged: list[int]) -> None:
-    """Observe one search after the other until the service is gone; every one was asked for twice."""
+    """Observe one search after the other until the service is gone, and each again as soon as it is kept."""
     for number in range(first, 10**6):
         body = {"user": user, "q": f"{user} {number}", "prefix": user[:1], "key": str(number)}
         try:
-            status, _ = service.ask("POST", "/v1/observe", body)
+            first, _ = service.ask("POST", "/v1/observe", body)
+            assert first in (200, 201)
+            acknowledged.append(number)
+            assert service.ask("POST", "/v1/observe", body) == (200, {**AGAIN, "user": user, "q": body["q"]})
         except (OSError, http.client.HTTPException):
             return
-        assert status in (200, 201)
-        acknowledged.append(number)
 
 
 def test_after_kills_under_load_every_acknowledged_search_is_there_once(run: Path, tmp_path: Path) -> None:
