@@ -1,9 +1,11 @@
 """What a service can be asked, as it is checked: names, lengths and types; its OpenAPI page comes of it."""
 
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from app.service.problems import ProblemError
 from data.reading.columns import tidy_name
 
 LONGEST_USER, LONGEST_TEXT, LONGEST_KEY = 200, 1_000, 100
@@ -77,3 +79,46 @@ class Adapt(Asked):
     user: User
     strength: Strength | None = None
     run: Run | None = None
+
+
+Question = TypeVar("Question", bound=Asked)
+
+
+def checked(kind: type[Question], given: Any) -> Question:
+    """A question, if it is one; else a ProblemError says what is wrong with it."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise ProblemError(422, _sentence(error)) from error
+
+
+def parsed(content: bytes) -> dict[str, str]:
+    """What a query string asks, each thing once."""
+    parts = [part.partition(b"=") for part in content.split(b"&") if part]
+    pairs = [(decoded(name, plus=True), decoded(value, plus=True)) for name, _, value in parts]
+    try:
+        return once(pairs)
+    except ValueError as error:
+        raise ProblemError(422, f"{error}.") from error
+
+
+def decoded(part: bytes, plus: bool = False) -> str:
+    """A part of an address as text; ``plus``: in a query string, where a plus stands for a space."""
+    try:
+        return unquote_to_bytes(part.replace(b"+", b" ") if plus else part).decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(422, "the address holds what is no text.") from error
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Pairs as a dictionary; ValueError if a name stands there twice: programs differ in which one counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("something is named twice")
+    return found
+
+
+def _sentence(error: ValidationError) -> str:
+    """What is wrong, without what was sent."""
+    parts = [f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in error.errors()]
+    return "; ".join(parts) + "."

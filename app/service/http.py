@@ -4,31 +4,29 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
+from typing import Any
 
-from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.service.asked import Adapt, Asked, Observe, Suggest
+from app.service.asked import Adapt, Observe, Suggest, checked, decoded, once, parsed
 from app.service.figures import Figures
 from app.service.limits import Limits
 from app.service.openapi import PAGE, document
 from app.service.people import People
+from app.service.problems import TITLES, ProblemError, problem
 from app.service.serving import Place, Serving
 from app.service.store import StoreError
 from app.suggestions.adaptation import NotAdaptableError
 from data.log_import import clean
 
-Question = TypeVar("Question", bound=Asked)
 Handler = Callable[[Request], Awaitable[Response]]
 THREADS = (2, 4, 1)
 """That work out whom memory does not know, that write, and that adapt models: none waits for another kind."""
@@ -39,37 +37,6 @@ OPEN = ("/healthz", "/readyz", "/docs", "/openapi.json")
 USERS = "/v1/users/"
 
 log = logging.getLogger("persarank.service")
-
-
-class ProblemError(Exception):
-    """An answer that is an error: its status, a sentence for people, and further headers."""
-
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        self.status, self.detail, self.headers = status, detail, dict(headers or {})
-        super().__init__(detail)
-
-
-TITLES = {
-    400: "The request cannot be understood",
-    401: "A token is missing or wrong",
-    404: "There is nothing here",
-    405: "This cannot be done here",
-    408: "The request did not come in time",
-    409: "This cannot be learned from",
-    421: "This is for another machine",
-    413: "The request is too large",
-    415: "The body is not JSON",
-    422: "Something in the request is wrong",
-    429: "Too many requests",
-    500: "Something went wrong here",
-    503: "Not at this moment",
-}
-
-
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An error as RFC 9457 has it."""
-    said = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail}
-    return JSONResponse(said, status, dict(headers or {}), media_type="application/problem+json")
 
 
 class Answers:
@@ -83,7 +50,7 @@ class Answers:
 
     async def suggest(self, request: Request) -> Response:
         """A user's list."""
-        asked = _checked(Suggest, _query(request.scope["query_string"]))
+        asked = checked(Suggest, parsed(request.scope["query_string"]))
         self._spend(asked.user)
         people = self._place(asked.run).people
         if people.known(asked.user):
@@ -105,7 +72,7 @@ class Answers:
 
     async def observe(self, request: Request) -> Response:
         """Keep a search: it is on disk before this is answered."""
-        asked = _checked(Observe, await self._body(request))
+        asked = checked(Observe, await self._body(request))
         self._spend(asked.user)
         try:
             new = await self._changed(None, asked.user, People.observe, asked.q, asked.prefix, asked.key)
@@ -116,7 +83,7 @@ class Answers:
 
     async def adapt(self, request: Request) -> Response:
         """Make a user's model anew."""
-        asked = _checked(Adapt, await self._body(request))
+        asked = checked(Adapt, await self._body(request))
         self._spend(asked.user)
         try:
             named = asked.run is not None
@@ -128,7 +95,7 @@ class Answers:
     async def delete(self, request: Request) -> Response:
         """Forget a user."""
         name = request.scope["raw_path"].partition(b"?")[0].removeprefix(USERS.encode())
-        user = _checked(Suggest, {"user": _decoded(name)}).user
+        user = checked(Suggest, {"user": decoded(name)}).user
         self._spend(user)
         async with self._locked(user):
             await self._working(self._writing, self._serving.delete, user)
@@ -215,7 +182,7 @@ class Answers:
         except TimeoutError as error:
             raise ProblemError(408, f"it took longer than {self._limits.seconds:g} seconds.") from error
         try:
-            return json.loads(body, object_pairs_hook=_once)
+            return json.loads(body, object_pairs_hook=once)
         except (ValueError, RecursionError) as error:
             raise ProblemError(400, "the body is not JSON, or names something twice.") from error
 
@@ -273,43 +240,6 @@ class Answers:
             lock, waiting = self._locks.pop(user)
             if waiting > 1:
                 self._locks[user] = (lock, waiting - 1)
-
-
-def _checked(kind: type[Question], given: Any) -> Question:
-    try:
-        return kind.model_validate(given)
-    except ValidationError as error:
-        raise ProblemError(422, _sentence(error)) from error
-
-
-def _query(content: bytes) -> dict[str, str]:
-    """What a query string asks, each thing once."""
-    parts = [part.partition(b"=") for part in content.split(b"&") if part]
-    pairs = [(_decoded(name, plus=True), _decoded(value, plus=True)) for name, _, value in parts]
-    try:
-        return _once(pairs)
-    except ValueError as error:
-        raise ProblemError(422, f"{error}.") from error
-
-
-def _decoded(part: bytes, plus: bool = False) -> str:
-    try:
-        return unquote_to_bytes(part.replace(b"+", b" ") if plus else part).decode()
-    except UnicodeDecodeError as error:
-        raise ProblemError(422, "the address holds what is no text.") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("something is named twice")
-    return found
-
-
-def _sentence(error: ValidationError) -> str:
-    """What is wrong, without what was sent."""
-    parts = [f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in error.errors()]
-    return "; ".join(parts) + "."
 
 
 def application(answers: Answers) -> Starlette:
