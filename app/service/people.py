@@ -61,8 +61,7 @@ class People:
     def drop(self, user: str) -> None:
         """Work out anew what there is of a user when they come next."""
         with self._lock:
-            visit = self._visits.pop(user, None)
-            self._bytes -= 0 if visit is None else self._size(visit)
+            self._pop(user)
 
     def forget(self, user: str) -> None:
         """Drop a user, and what anybody has typed."""
@@ -147,12 +146,16 @@ class People:
         return self.suggester.after(visit, more, LATEST) if more else visit
 
     def _keep(self, user: str, visit: Visit) -> None:
-        self.drop(user)
         with self._lock:
+            self._pop(user)
             self._visits[user] = visit
             self._bytes += self._size(visit)
             while self._bytes > MEMORY and len(self._visits) > 1:
-                self._bytes -= self._size(self._visits.popitem(last=False)[1])
+                self._pop(next(iter(self._visits)))
+
+    def _pop(self, user: str) -> None:
+        visit = self._visits.pop(user, None)
+        self._bytes -= 0 if visit is None else self._size(visit)
 
     def _size(self, visit: Visit) -> int:
         """Bytes, about."""
