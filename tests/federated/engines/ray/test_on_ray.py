@@ -163,13 +163,16 @@ def has(out: Path, updates: int = 0, restarts: int = 0) -> Callable[[], bool]:
 def test_an_actor_that_is_killed_goes_on_from_its_disk(
     tiny: Path, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
-    """The run ends with what the simulator learns, and nobody waits for the one that was killed."""
+    """The run ends with what the simulator learns, and nobody waits for the one that was killed.
+
+    Its users do less of the work, and on a fast machine much less: others have nearly finished when it is back.
+    """
     out = tmp_path / "run"
     with training(tiny, out) as program:
         until(has(out, UPDATES // 4), "a quarter has arrived")
         before = merges(out)[-1]["network"]
         assert 0.15 < before["lost"] / before["messages"] < 0.4, "as injected, while all are there"
-        victim = program.actors()[1]
+        victim = until(lambda: program.actors()[1:], "there are two actors")[0]
         assert b"RAY_AUTH_MODE=token" in Path(f"/proc/{victim}/environ").read_bytes(), "anyone may command it"
         os.kill(victim, signal.SIGKILL)
         code, summary = program.ended()
@@ -180,8 +183,8 @@ def test_an_actor_that_is_killed_goes_on_from_its_disk(
     assert network["lost"] / network["messages"] > 0.15, "what was sent to one that was down is lost, too"
     assert not (out / GROUPS).exists()
     expected = json.loads(cli(*words(tiny, tmp_path / "simulated")).out)["validation_nmrr"]
-    assert summary["validation_nmrr"]["personal"] == pytest.approx(expected["personal"], abs=0.01)
-    assert expected["personal"] > expected["start"] + 0.01, "or nothing would be compared"
+    assert summary["validation_nmrr"]["personal"] == pytest.approx(expected["personal"], abs=0.02)
+    assert expected["personal"] > expected["start"] + 0.04, "or nothing would be compared"
 
 
 def head(port: int, folder: Path) -> Program:
