@@ -165,7 +165,7 @@ def test_an_actor_that_is_killed_goes_on_from_its_disk(
 ) -> None:
     """The run ends with what the simulator learns, and nobody waits for the one that was killed.
 
-    Its users do less of the work, and on a fast machine much less: others have nearly finished when it is back.
+    Its users do less of the work, and on a fast machine much less: others have nearly done it all by then.
     """
     out = tmp_path / "run"
     with training(tiny, out) as program:
