@@ -60,7 +60,7 @@ def page(name: str, queries: int, events: int, others: int, port: int) -> None:
     opened.run_named = lambda name: here  # type: ignore[assignment]
     opened.service = lambda name: made  # type: ignore[assignment]
     opened.checksum = lambda run: name  # type: ignore[assignment]
-    figures.show = lambda run, user: None  # type: ignore[assignment]
+    figures.show = lambda run, user, models: None  # type: ignore[assignment]
     serve(Path.cwd(), (), False, (), "127.0.0.1", port, True)
 
 
