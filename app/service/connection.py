@@ -1,11 +1,12 @@
 """A connection to the service: nobody holds one open for nothing, and what is no HTTP is a problem, too."""
 
 import asyncio
-import json
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from app.service.problems import problem
 
 HEAD = 10.0
 """Seconds that a connection may be open without the head of a request being complete."""
@@ -16,7 +17,7 @@ class Connection(H11Protocol):
 
     _late: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._wait()
 
@@ -41,13 +42,8 @@ class Connection(H11Protocol):
             self._late = None
 
     def send_400_response(self, msg: str) -> None:
-        said: dict[str, Any] = {"type": "about:blank", "title": "The request cannot be understood"}
-        content = json.dumps(said | {"status": 400, "detail": "this is not HTTP/1.1."}).encode()
-        headers = [
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", b"%d" % len(content)),
-            (b"connection", b"close"),
-        ]
-        for event in (h11.Response(status_code=400, headers=headers), h11.Data(content), h11.EndOfMessage()):
+        answer = problem(400, "this is not HTTP/1.1.", {"connection": "close"})
+        head = h11.Response(status_code=answer.status_code, headers=answer.raw_headers)
+        for event in (head, h11.Data(bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

@@ -50,7 +50,7 @@ def test_what_is_no_http_is_told_as_a_problem(client: Client) -> None:
         answer = b"".join(iter(lambda: other.recv(10_000), b""))
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"application/problem+json" in answer
-    assert answer.endswith(b'"detail": "this is not HTTP/1.1."}')
+    assert answer.endswith(b'"status":400,"detail":"this is not HTTP/1.1."}')
 
 
 def test_too_many_requests_under_way_are_told_to_come_back(serving: Serving, start: Start) -> None:
