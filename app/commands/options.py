@@ -166,7 +166,7 @@ SharedBy = Annotated[
         "--shared-by",
         min=1,
         metavar="N",
-        help="Tell others only of queries that so many users have searched.",
+        help="Tell others only of what so many users have done.",
     ),
 ]
 

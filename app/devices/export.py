@@ -54,7 +54,7 @@ def export_models(
     """Write models into a folder that is held, see `storage.fresh`.
 
     Args:
-        suggester: of the run, with counts that only queries have that enough users share.
+        suggester: of the run, whose public counts are `Shared`.
         out: where.
         kind: one of KINDS.
         users: whose models; none: the one that all share.
