@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from app.runs.directory import open_run
 from app.service.limits import Limits
@@ -51,9 +52,11 @@ def test_several_runs_know_what_users_do_and_answer_by_name(
     assert [answer["model"] for answer in answers] == ["own", "common"]
     assert all(answer["suggestions"][0]["text"] == "heptagon tiles" for answer in answers)
     assert client.get("/v1/suggest", **asked).json == answers[0]
+    found = dict[str, Any]()
     for name, strength in zip((run.name, other.name), offered(open_run(run)), strict=False):
         adapted = client.post("/v1/adapt", {"user": "user 001", "strength": strength, "run": name})
         assert adapted.json["adaptation"]["strength"] == strength
+        found[name] = client.get("/v1/suggest", **asked, run=name).json
     assert client.post("/v1/adapt", {"user": "user 001", "run": common.name}).status == 409
     again = start(Serving([common, other, run], store), Limits())
     assert again.get("/v1/suggest", **asked).json == answers[1], "it has no such step, and ranks all the same"
